@@ -1,0 +1,16 @@
+//! klikon: the service behind short code 130. `ARCHITECTURE.md` is the map.
+#![forbid(unsafe_code)]
+
+pub mod call;
+pub mod cli;
+pub mod delivery;
+pub mod dialplan;
+pub mod klikon;
+pub mod ledger;
+pub mod media;
+pub mod net;
+pub mod sdp;
+pub mod sip;
+pub mod speech;
+pub mod store;
+pub mod units;

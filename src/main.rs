@@ -1,0 +1,4 @@
+//! The `klikon` command.
+#![forbid(unsafe_code)]
+
+fn main() {}

@@ -1,0 +1,13 @@
+//! The vocabulary every room shares: money, telephone numbers, billing months, identifiers, time.
+//! Imports no other room.
+
+pub mod clock;
+mod id;
+mod money;
+mod month;
+mod msisdn;
+
+pub use id::{ActivationId, CallId, GroupId, MemberId, PackageId};
+pub use money::{Money, MoneyError};
+pub use month::Month;
+pub use msisdn::{FixedNumber, Msisdn, MsisdnError};
