@@ -1,1 +1,6 @@
 //! sip
+
+pub mod counters;
+pub mod timer;
+pub mod transaction;
+pub mod transport;
