@@ -1,6 +1,8 @@
 //! SIP as a pure core: bytes and instants in, bytes and events out; no socket, clock or task in here.
 
 pub mod counters;
+pub mod dialog;
+pub mod identifier;
 pub mod message;
 pub mod timer;
 pub mod transaction;

@@ -4,18 +4,14 @@
 //! A key is one octet string of length-prefixed parts, so that parts cannot run into each other. It is written into a
 //! buffer that is used again, so a look-up allocates nothing.
 
-/// What of a request the keys are made of. Values are as they stand in the message.
+use crate::sip::message::{Branch, Defect, Host, Message, Method, StartLine, Via};
+
+/// What of a request the keys are made of.
 #[derive(Debug, Clone, Copy)]
 pub struct RequestIdentity<'a> {
-    /// The `branch` parameter of the top Via.
-    pub branch: Option<&'a [u8]>,
-    /// The host of the top Via's sent-by.
-    pub sent_by_host: &'a [u8],
-    /// The port of the top Via's sent-by.
-    pub sent_by_port: Option<u16>,
-    /// The whole value of the top Via.
-    pub top_via: &'a [u8],
-    /// The Request-URI.
+    /// The topmost Via.
+    pub via: Via<'a>,
+    /// The Request-URI as on the wire.
     pub request_uri: &'a [u8],
     /// From's tag; where it has none (RFC 2543), its whole value.
     pub from: &'a [u8],
@@ -25,17 +21,25 @@ pub struct RequestIdentity<'a> {
     pub cseq: u32,
 }
 
-/// What every RFC 3261 branch begins with (RFC 3261 §8.1.1.7).
-pub const MAGIC_COOKIE: &[u8] = b"z9hG4bK";
-
 /// The port that a sent-by without one means, over UDP and TCP (RFC 3261 §18.2.2).
 pub const DEFAULT_PORT: u16 = 5060;
 
-/// Whether a branch was made by RFC 3261's rules, and so identifies its transaction. A branch of only the cookie does
-/// not (RFC 4475 §3.2.1).
-pub fn is_rfc3261_branch(branch: &[u8]) -> bool {
-    branch.len() > MAGIC_COOKIE.len()
-        && branch.get(..MAGIC_COOKIE.len()).is_some_and(|head| head.eq_ignore_ascii_case(MAGIC_COOKIE))
+impl<'a> RequestIdentity<'a> {
+    /// Reads it from a request.
+    ///
+    /// # Errors
+    /// The defect of a field that cannot be read; none in a message that passed its check.
+    pub fn of(request: &Message<'a>) -> Result<Self, Defect> {
+        let StartLine::Request { uri, .. } = request.start() else { return Err(Defect::RequestLine) };
+        let from = request.from()?;
+        Ok(Self {
+            via: request.top_via()?,
+            request_uri: uri,
+            from: from.tag().unwrap_or(from.raw),
+            call_id: request.call_id()?,
+            cseq: request.cseq()?.number,
+        })
+    }
 }
 
 fn part(key: &mut Vec<u8>, octets: &[u8]) {
@@ -45,58 +49,70 @@ fn part(key: &mut Vec<u8>, octets: &[u8]) {
     key.extend_from_slice(octets);
 }
 
+/// The sent-by: host names without regard to case, addresses as addresses, 5060 where no port is given.
+fn sent_by(key: &mut Vec<u8>, via: &Via<'_>) {
+    match via.host {
+        Host::Name(name) => {
+            part(key, name);
+            let start = key.len() - name.len();
+            key.iter_mut().skip(start).for_each(|octet| octet.make_ascii_lowercase());
+        }
+        Host::Address(std::net::IpAddr::V4(address)) => part(key, &address.octets()),
+        Host::Address(std::net::IpAddr::V6(address)) => part(key, &address.octets()),
+    }
+    key.extend_from_slice(&via.port.unwrap_or(DEFAULT_PORT).to_be_bytes());
+}
+
 /// Writes the key of the server transaction to which `identity` belongs into `key`, which is emptied first. `method` is
 /// that of the transaction: INVITE for an ACK, and the method to be cancelled for a CANCEL in search of it.
 ///
 /// A branch with the cookie: branch, sent-by and method (RFC 3261 §17.2.3). Otherwise Request-URI, From tag, Call-ID,
 /// CSeq number, top Via and method. The To tag is left to the owner, which compares that of an ACK with its own.
-pub fn write_server_key(key: &mut Vec<u8>, identity: &RequestIdentity<'_>, method: &[u8]) {
+pub fn write_server_key(key: &mut Vec<u8>, identity: &RequestIdentity<'_>, method: Method<'_>) {
     key.clear();
-    match identity.branch {
-        Some(branch) if is_rfc3261_branch(branch) => {
+    match identity.via.branch_kind() {
+        Branch::Unique(branch) => {
             key.push(1);
             part(key, branch);
-            part(key, &identity.sent_by_host.to_ascii_lowercase());
-            key.extend_from_slice(&identity.sent_by_port.unwrap_or(DEFAULT_PORT).to_be_bytes());
+            sent_by(key, &identity.via);
         }
-        _ => {
+        Branch::Legacy => {
             key.push(0);
             part(key, identity.request_uri);
             part(key, identity.from);
             part(key, identity.call_id);
-            part(key, identity.top_via);
+            part(key, identity.via.raw);
             key.extend_from_slice(&identity.cseq.to_be_bytes());
         }
     }
-    part(key, method);
+    part(key, method.as_octets());
 }
 
 /// Writes the key by which two copies of one request, come by different ways, are known (RFC 3261 §8.2.2.2): From tag,
 /// Call-ID and CSeq. `key` is emptied first.
-pub fn write_merge_key(key: &mut Vec<u8>, identity: &RequestIdentity<'_>, method: &[u8]) {
+pub fn write_merge_key(key: &mut Vec<u8>, identity: &RequestIdentity<'_>, method: Method<'_>) {
     key.clear();
     part(key, identity.from);
     part(key, identity.call_id);
     key.extend_from_slice(&identity.cseq.to_be_bytes());
-    part(key, method);
+    part(key, method.as_octets());
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const IDENTITY: RequestIdentity<'_> = RequestIdentity {
-        branch: Some(b"z9hG4bKabc"),
-        sent_by_host: b"pbx.example.com",
-        sent_by_port: None,
-        top_via: b"SIP/2.0/UDP pbx.example.com;branch=z9hG4bKabc",
-        request_uri: b"sip:130@example.com",
-        from: b"tag1",
-        call_id: b"call1",
-        cseq: 1,
-    };
+    fn identity(via: &'static str) -> RequestIdentity<'static> {
+        RequestIdentity {
+            via: Via::parse(via.as_bytes()).expect("a Via"),
+            request_uri: b"sip:130@example.com",
+            from: b"tag1",
+            call_id: b"call1",
+            cseq: 1,
+        }
+    }
 
-    fn key(identity: &RequestIdentity<'_>, method: &[u8]) -> Vec<u8> {
+    fn key(identity: &RequestIdentity<'_>, method: Method<'_>) -> Vec<u8> {
         let mut key = vec![9; 3];
         write_server_key(&mut key, identity, method);
         key
@@ -104,52 +120,52 @@ mod tests {
 
     #[test]
     fn a_cookie_branch_matches_on_branch_sent_by_and_method_alone() {
+        let one = identity("SIP/2.0/UDP pbx.example.com;branch=z9hG4bKabc");
         let same = RequestIdentity {
-            sent_by_host: b"PBX.example.com",
-            sent_by_port: Some(5060),
-            top_via: b"other",
             request_uri: b"sip:other",
             from: b"other",
             call_id: b"other",
             cseq: 9,
-            ..IDENTITY
+            ..identity("SIP/2.0/UDP PBX.example.com:5060;rport;branch=z9hG4bKabc")
         };
-        assert_eq!(key(&IDENTITY, b"INVITE"), key(&same, b"INVITE"));
-        assert_ne!(key(&IDENTITY, b"INVITE"), key(&IDENTITY, b"CANCEL"));
+        assert_eq!(key(&one, Method::Invite), key(&same, Method::Invite));
+        assert_ne!(key(&one, Method::Invite), key(&one, Method::Cancel));
         for other in [
-            RequestIdentity { branch: Some(b"z9hG4bKabC"), ..IDENTITY },
-            RequestIdentity { sent_by_port: Some(5061), ..IDENTITY },
-            RequestIdentity { sent_by_host: b"pbx.example.co", ..IDENTITY },
+            "SIP/2.0/UDP pbx.example.com;branch=z9hG4bKabC",
+            "SIP/2.0/UDP pbx.example.com:5061;branch=z9hG4bKabc",
+            "SIP/2.0/UDP pbx.example.co;branch=z9hG4bKabc",
+            "SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKabc",
         ] {
-            assert_ne!(key(&IDENTITY, b"INVITE"), key(&other, b"INVITE"));
+            assert_ne!(key(&one, Method::Invite), key(&identity(other), Method::Invite));
         }
     }
 
     #[test]
     fn without_a_usable_branch_rfc_2543_s_fields_decide() {
-        for branch in [None, Some(&b"z9hG4bK"[..]), Some(&b"1"[..]), Some(&b""[..])] {
-            let old = RequestIdentity { branch, ..IDENTITY };
-            assert_eq!(key(&old, b"INVITE"), key(&old, b"INVITE"));
+        for via in ["SIP/2.0/UDP a", "SIP/2.0/UDP a;branch=z9hG4bK", "SIP/2.0/UDP a;branch=1"] {
+            let old = identity(via);
+            assert_eq!(key(&old, Method::Invite), key(&identity(via), Method::Invite));
             for other in [
                 RequestIdentity { request_uri: b"sip:131@example.com", ..old },
                 RequestIdentity { from: b"tag2", ..old },
                 RequestIdentity { call_id: b"call2", ..old },
                 RequestIdentity { cseq: 2, ..old },
-                RequestIdentity { top_via: b"SIP/2.0/UDP b", ..old },
+                identity("SIP/2.0/UDP b"),
             ] {
-                assert_ne!(key(&old, b"INVITE"), key(&other, b"INVITE"));
+                assert_ne!(key(&old, Method::Invite), key(&other, Method::Invite));
             }
         }
     }
 
     #[test]
     fn parts_do_not_run_into_each_other() {
-        let one = RequestIdentity { branch: None, from: b"ab", call_id: b"c", ..IDENTITY };
-        let two = RequestIdentity { branch: None, from: b"a", call_id: b"bc", ..IDENTITY };
-        assert_ne!(key(&one, b"INVITE"), key(&two, b"INVITE"));
+        let old = identity("SIP/2.0/UDP a");
+        let one = RequestIdentity { from: b"ab", call_id: b"c", ..old };
+        let two = RequestIdentity { from: b"a", call_id: b"bc", ..old };
+        assert_ne!(key(&one, Method::Invite), key(&two, Method::Invite));
         let (mut first, mut second) = (vec![], vec![]);
-        write_merge_key(&mut first, &one, b"INVITE");
-        write_merge_key(&mut second, &two, b"INVITE");
+        write_merge_key(&mut first, &one, Method::Invite);
+        write_merge_key(&mut second, &two, Method::Invite);
         assert_ne!(first, second);
     }
 }
