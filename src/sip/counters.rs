@@ -59,6 +59,8 @@ counters! {
     MessagesSent => "messages_sent",
     /// Of those, retransmissions by our own timers.
     RetransmissionsSent => "retransmissions_sent",
+    /// OPTIONS outside a call, answered 200.
+    OptionsAnswered => "options_answered",
     /// 400: a malformed request.
     RefusedMalformed => "refused_malformed",
     /// 505: another SIP version.

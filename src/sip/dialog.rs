@@ -29,6 +29,8 @@ pub struct Dialog {
     remote_target: Box<[u8]>,
     /// `name-addr` values in the order of our Route.
     route_set: Vec<Box<[u8]>>,
+    /// CSeq of the INVITE that made the dialog, and of its ACK.
+    invite_cseq: u32,
     local_cseq: u32,
     remote_cseq: Option<u32>,
     /// The way by which the peer was last heard.
@@ -37,20 +39,9 @@ pub struct Dialog {
     next_hop: SocketAddr,
 }
 
-/// A value as it can stand in one line: folds become spaces (RFC 3261 §7.3.1).
+/// A value as it can stand in one line: of a fold its white space is left, which means the same (RFC 3261 §7.3.1).
 fn unfolded(value: &[u8]) -> Vec<u8> {
-    let mut line = Vec::with_capacity(value.len());
-    for octet in value {
-        match octet {
-            b'\r' | b'\n' => {
-                if line.last() != Some(&b' ') {
-                    line.push(b' ');
-                }
-            }
-            octet => line.push(*octet),
-        }
-    }
-    line
+    value.iter().copied().filter(|octet| !matches!(octet, b'\r' | b'\n')).collect()
 }
 
 fn boxed(value: &[u8]) -> Box<[u8]> {
@@ -74,7 +65,7 @@ impl Dialog {
     /// # Errors
     /// The defect of a field that cannot be read; none in a message that passed its check.
     pub fn uas(invite: &Message<'_>, local_tag: Tag, flow: Flow) -> Result<Self, Defect> {
-        let (from, to) = (invite.from()?, invite.to()?);
+        let (from, to, cseq) = (invite.from()?, invite.to()?, invite.cseq()?.number);
         let mut local = unfolded(to.raw);
         local.extend_from_slice(format!(";tag={local_tag}").as_bytes());
         let target = target_of(invite, from)?;
@@ -88,8 +79,9 @@ impl Dialog {
             remote: boxed(from.raw),
             remote_target: target.raw().into(),
             route_set: route_set?,
+            invite_cseq: cseq,
             local_cseq: 0,
-            remote_cseq: Some(invite.cseq()?.number),
+            remote_cseq: Some(cseq),
             flow,
             next_hop: flow.remote,
         };
@@ -102,7 +94,7 @@ impl Dialog {
     /// # Errors
     /// The defect of a field that cannot be read; [`Defect::Syntax`] of From where the tag is not ours.
     pub fn uac(invite: &Message<'_>, response: &Message<'_>, flow: Flow) -> Result<Self, Defect> {
-        let (from, to) = (invite.from()?, response.to()?);
+        let (from, to, cseq) = (invite.from()?, response.to()?, invite.cseq()?.number);
         let local_tag = from.tag().and_then(Tag::parse).ok_or(Defect::Syntax(HeaderName::From))?;
         let target = target_of(response, to)?;
         let route_set: Result<Vec<_>, Defect> =
@@ -117,7 +109,8 @@ impl Dialog {
             remote: boxed(to.raw),
             remote_target: target.raw().into(),
             route_set,
-            local_cseq: invite.cseq()?.number,
+            invite_cseq: cseq,
+            local_cseq: cseq,
             remote_cseq: None,
             flow,
             next_hop: flow.remote,
@@ -194,9 +187,9 @@ impl Dialog {
         }
     }
 
-    /// The number of our last request.
-    pub fn local_cseq(&self) -> u32 {
-        self.local_cseq
+    /// CSeq of the INVITE that made the dialog, and of the ACK to its 2xx.
+    pub fn invite_cseq(&self) -> u32 {
+        self.invite_cseq
     }
 
     /// The number for our next request (RFC 3261 §12.2.1.1).

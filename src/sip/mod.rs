@@ -2,8 +2,10 @@
 
 pub mod counters;
 pub mod dialog;
+pub mod endpoint;
 pub mod identifier;
 pub mod message;
+pub mod session;
 pub mod timer;
 pub mod transaction;
 pub mod transport;
