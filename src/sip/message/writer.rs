@@ -1,7 +1,7 @@
 //! Writes requests and responses into one buffer. The one place where values become octets on the wire, so the
 //! one place that keeps line ends out of them (header injection).
 
-use super::{HeaderName, Host, Message, Method, Uri, Via, lex};
+use super::{HeaderName, Host, Message, Method, NameAddr, Uri, Via, lex};
 use std::net::SocketAddr;
 
 /// Why something was not written.
@@ -49,8 +49,8 @@ impl Writer {
     }
 
     /// Begins the response to `request`, which came from `source`: Via, From, To, Call-ID and CSeq are copied
-    /// byte for byte (RFC 3261 §8.2.6.2), as many of them as there are, so that a malformed request can be
-    /// answered too. `to_tag` is added to a To that has none; give `None` for 100. The topmost Via gets
+    /// byte for byte (RFC 3261 §8.2.6.2), as far as they are there, so that a malformed request can be answered
+    /// too; of fields that may be there once, the first. `to_tag` is added to a To that has none; give `None` for 100. The topmost Via gets
     /// `received` and `rport` (RFC 3261 §18.2.1, RFC 3581 §4).
     ///
     /// # Errors
@@ -76,10 +76,10 @@ impl Writer {
         octets.extend_from_slice(b"\r\n");
         let mut writer = Self { octets };
         writer.copy_vias(request, source)?;
-        writer.copy(request, HeaderName::From);
+        writer.copy_first(request, HeaderName::From);
         writer.copy_to(request, to_tag);
-        writer.copy(request, HeaderName::CallId);
-        writer.copy(request, HeaderName::CSeq);
+        writer.copy_first(request, HeaderName::CallId);
+        writer.copy_first(request, HeaderName::CSeq);
         Ok(writer)
     }
 
@@ -185,21 +185,23 @@ impl Writer {
         Ok(())
     }
 
+    fn copy_first(&mut self, request: &Message<'_>, name: HeaderName) {
+        if let Some(value) = request.values(name).find(|value| is_copyable(value)) {
+            self.push_field(name.as_str().as_bytes(), value);
+        }
+    }
+
     fn copy_to(&mut self, request: &Message<'_>, to_tag: Option<&[u8]>) {
-        let mut values = request.values(HeaderName::To).filter(|value| is_copyable(value));
-        let Some(value) = values.next() else { return };
-        self.push_field(b"To", value);
-        if let (Ok(to), Some(tag)) = (request.to(), to_tag)
+        let Some(value) = request.values(HeaderName::To).find(|value| is_copyable(value)) else { return };
+        self.octets.extend_from_slice(b"To: ");
+        self.octets.extend_from_slice(value);
+        if let (Some(to), Some(tag)) = (NameAddr::parse(value), to_tag)
             && to.tag().is_none()
         {
-            self.octets.truncate(self.octets.len() - 2);
             self.octets.extend_from_slice(b";tag=");
             self.octets.extend_from_slice(tag);
-            self.octets.extend_from_slice(b"\r\n");
         }
-        for value in values {
-            self.push_field(b"To", value);
-        }
+        self.octets.extend_from_slice(b"\r\n");
     }
 }
 
