@@ -207,9 +207,11 @@ impl Writer {
 
 /// The topmost Via with `received` and `rport` filled in; everything else as it was.
 fn stamp(via: &Via<'_>, source: SocketAddr) -> Vec<u8> {
+    // A socket for both families shows IPv4 peers as mapped addresses; the peer knows only its own.
+    let (address, port) = (source.ip().to_canonical(), source.port());
     let asks_port = via.parameters.has("rport");
     let given = via.parameters.get("received");
-    let elsewhere = via.host != Host::Address(source.ip());
+    let elsewhere = via.host != Host::Address(address);
     let needs_received = elsewhere || asks_port || given.is_some();
     let mut value = Vec::with_capacity(via.raw.len() + 64);
     let mut from = 0;
@@ -223,15 +225,13 @@ fn stamp(via: &Via<'_>, source: SocketAddr) -> Vec<u8> {
         let end = parameter.value.map_or(name_end, |value| offset_in(via.raw, value) + value.len());
         value.extend_from_slice(via.raw.get(from..name_end).unwrap_or_default());
         value.push(b'=');
-        value.extend_from_slice(
-            if received { source.ip().to_string() } else { source.port().to_string() }.as_bytes(),
-        );
+        value.extend_from_slice(if received { address.to_string() } else { port.to_string() }.as_bytes());
         from = end;
     }
     value.extend_from_slice(via.raw.get(from..).unwrap_or_default());
     if needs_received && given.is_none() {
         value.extend_from_slice(b";received=");
-        value.extend_from_slice(source.ip().to_string().as_bytes());
+        value.extend_from_slice(address.to_string().as_bytes());
     }
     value
 }

@@ -1,8 +1,10 @@
 //! Tests of the room as a whole; what belongs to one file is tested there.
 
 mod fields;
-
+mod oracles;
+mod properties;
 mod torture;
+mod writer;
 
 /// The INVITE of a call to 130 as a trunk sends it.
 pub(super) const INVITE: &[u8] = b"INVITE sip:130@192.0.2.10:5060;user=phone SIP/2.0\r\n\

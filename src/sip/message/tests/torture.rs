@@ -8,7 +8,8 @@ fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("sip-tests/torture")
 }
 
-fn octets(name: &str) -> Vec<u8> {
+/// The datagram of one message.
+pub(super) fn octets(name: &str) -> Vec<u8> {
     std::fs::read(folder().join(format!("{name}.dat"))).unwrap()
 }
 
@@ -21,6 +22,11 @@ fn expectations() -> Vec<(String, String, String)> {
         (columns.next().unwrap(), columns.next().unwrap(), columns.next().unwrap())
     })
     .collect()
+}
+
+/// The names of the messages, as RFC 4475 gives them.
+pub(super) fn names() -> Vec<String> {
+    expectations().into_iter().map(|(name, ..)| name).collect()
 }
 
 fn reads_as(datagram: &[u8]) -> String {
