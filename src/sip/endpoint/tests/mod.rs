@@ -1,6 +1,12 @@
 //! Tests of the whole endpoint in virtual time.
 
 mod called;
+mod calling;
+mod ladder;
+mod limits;
+mod network;
+mod robustness;
+mod torture;
 
 use super::*;
 use crate::sip::message::HeaderName;
