@@ -1,1 +1,4 @@
-//! cli
+//! See ARCHITECTURE.md.
+
+pub mod admin;
+pub mod ledger;
