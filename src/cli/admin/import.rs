@@ -1,11 +1,12 @@
 //! `klikon admin import`: a CSV file of members or of packages, whole or not at all.
 
-use super::parse;
+use super::{Answer, parse};
 use crate::klikon::PackageName;
 use crate::store::{AdminError, GrantChannel, ImportRow, NewPackage, Store};
 use anyhow::{Context, bail};
 use csv::StringRecord;
 use jiff::{Timestamp, civil::Date};
+use serde_json::json;
 use std::fmt;
 use std::io::Write;
 use std::path::Path;
@@ -44,7 +45,7 @@ pub(super) async fn run(
     store: &Store,
     now: Timestamp,
     out: &mut (dyn Write + Send),
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Answer> {
     let octets = std::fs::metadata(file).with_context(|| format!("{} cannot be read", file.display()))?.len();
     if octets > FILE_OCTETS_MAX {
         bail!("{} is larger than {FILE_OCTETS_MAX} octets; split it", file.display());
@@ -73,14 +74,17 @@ pub(super) async fn run(
         for wrong in &wrong {
             writeln!(out, "{wrong}")?;
         }
-        bail!("{}: {} errors; nothing was imported", file.display(), wrong.len());
+        let errors = if wrong.len() == 1 { "error" } else { "errors" };
+        bail!("{}: {} {errors}; nothing was imported", file.display(), wrong.len());
     }
+    let (mut text, mut lines) = (String::new(), Vec::new());
     for ((line, ..), what) in parsed.rows.iter().zip(&done) {
-        writeln!(out, "line {line}: {what}")?;
+        text += &format!("line {line}: {what}\n");
+        lines.push(json!({ "line": line, "done": what }));
     }
     let verb = if dry_run { "would be imported; run it again without --dry-run" } else { "imported" };
-    writeln!(out, "{} lines {verb}", done.len())?;
-    Ok(())
+    text += &format!("{} lines {verb}\n", done.len());
+    Ok(Answer { text, json: json!({ "dry_run": dry_run, "lines": lines }) })
 }
 
 /// Reads the whole text; what is wrong with single cells is gathered.

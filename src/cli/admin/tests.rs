@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::cli::ledger::{self, LedgerArguments};
+use crate::units::{Money, Msisdn};
 use clap::Parser;
 use tempfile::TempDir;
 
@@ -137,7 +138,7 @@ async fn an_import_is_whole_or_nothing() {
     let file = bench.file(&format!("{good}042250930,0672123456,member,,,\n"));
     let error = bench.run(&["admin", "import", &file]).await.unwrap_err();
     assert!(error.contains("line 4, column msisdn, `0672123456`: 0672123456 is a member of"), "{error}");
-    assert!(error.contains("1 errors; nothing was imported"), "{error}");
+    assert!(error.contains("1 error; nothing was imported"), "{error}");
     assert!(!bench.admin("group list").await.unwrap().contains("042250930"));
     let file = bench.file(&good);
     assert!(bench.run(&["admin", "import", &file]).await.unwrap().contains("2 lines imported"));
