@@ -2,7 +2,7 @@
 
 use super::admin::parse;
 use super::admin::table::{Table, local_time};
-use crate::ledger::{AccountKind, BillLine, Unit, VAT_PERCENT, audit};
+use crate::ledger::{AccountKind, BillLine, Unit, VAT_PERCENT};
 use crate::store::{self, BookFilter, BookedTransfer, LedgerView, Store};
 use crate::units::{FixedNumber, GroupId, Month};
 use anyhow::Context;
@@ -65,7 +65,7 @@ pub async fn run(
             (ledger_text(&view), serde_json::to_value(&view)?)
         }
         LedgerCommand::Verify => {
-            let seen = audit(&store.book().await?).context("the ledger is wrong")?;
+            let seen = store.audit().await?;
             let text = format!(
                 "the ledger is right: {} transfers between {} accounts; {} activations, {} posted, {} voided, \
                  {} pending; {} posted in money\n",

@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::klikon::{self, SmsAlphabet};
-use crate::ledger::audit;
 use crate::store::{ActivationOrder, GrantChannel, HoldOutcome, Order, Settlement, Sms};
 use crate::units::{ActivationId, CallId, FixedNumber, GroupId, Money, Month, Msisdn};
 use std::collections::BTreeSet;
@@ -122,7 +121,7 @@ async fn an_order_goes_out_and_its_acknowledgement_posts() {
                 .unwrap();
         assert!(sms.text.contains("Super 1100 u aktivizua"), "{}", sms.text);
     }
-    audit(&bench.store.book().await.unwrap()).unwrap();
+    bench.store.audit().await.unwrap();
 }
 
 #[tokio::test]
@@ -173,7 +172,7 @@ async fn garbage_goes_to_bad_and_stops_nobody() {
     let again = format!("{}.json.1", id(2));
     assert!(reason(again).contains("voided already and cannot become posted"), "{:?}", bench.files("bad"));
     assert_eq!(bench.worker.counters().sums().bad, 7);
-    audit(&bench.store.book().await.unwrap()).unwrap();
+    bench.store.audit().await.unwrap();
 }
 
 #[tokio::test]
@@ -217,7 +216,7 @@ async fn a_crash_between_any_two_steps_is_made_good() {
     fs::write(&aside, "{").unwrap();
     worker(&bench.store, bench.folder.path());
     assert!(!aside.exists());
-    let audited = audit(&bench.store.book().await.unwrap()).unwrap();
+    let audited = bench.store.audit().await.unwrap();
     assert_eq!((audited.activations, audited.posted), (1, 1));
 }
 

@@ -2,7 +2,6 @@
 
 use super::Store;
 use crate::klikon::{self, SmsAlphabet};
-use crate::ledger::audit;
 use crate::store::contract::{Database, contract_tests};
 use crate::store::{ActivationOrder, GrantChannel, HoldOutcome, Settings, Settlement, StoreError};
 use crate::units::{ActivationId, CallId, FixedNumber, Money, Msisdn};
@@ -110,7 +109,7 @@ async fn nothing_in_the_ledger_is_updated_deleted_or_replaced() {
             "{statement}: {said}"
         );
     }
-    assert_eq!(audit(&store.book().await.unwrap()).unwrap().activations, 3);
+    assert_eq!(store.audit().await.unwrap().activations, 3);
 }
 
 #[tokio::test]
@@ -259,7 +258,7 @@ async fn the_audit_names_the_first_row_that_is_wrong() {
             sql = sql.replace(&format!(":{n}"), &format!("'{}'", id(n)));
         }
         sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&store.writer).await.unwrap();
-        let fault = audit(&store.book().await.unwrap()).unwrap_err().to_string();
+        let fault = store.audit().await.unwrap_err().to_string();
         assert!(fault.contains(expected), "{statement}: {fault}");
     }
 }
@@ -276,7 +275,7 @@ async fn a_commit_that_fails_is_an_unknown_outcome() {
     let error = super::commit(write).await.unwrap_err();
     assert!(matches!(error, StoreError::OutcomeUnknown(_)), "{error}");
     store.seed_catalogue(klikon::day_of(now())).await.unwrap();
-    assert_eq!(audit(&store.book().await.unwrap()).unwrap().activations, 3);
+    assert_eq!(store.audit().await.unwrap().activations, 3);
 }
 
 #[tokio::test]
