@@ -410,6 +410,25 @@ fn a_source_or_numbering_that_starts_anew_is_heard_at_once() {
     assert_eq!(read(timed).0, whole("111"));
 }
 
+/// SIPp plays recordings: each has its own numbering, and one that is played again is the same to the last octet.
+#[test]
+fn recordings_played_one_after_the_other() {
+    let recording = |event, sequence, timestamp| {
+        let mut sender = Sender::new();
+        (sender.sequence, sender.timestamp) = (sequence, timestamp);
+        sender.press(event, 100, 0);
+        sender.out
+    };
+    let (one, two) = (recording(1, 100, 50_000), recording(2, 60, 80_000));
+    let play = |out: &[Sent], from_ms: u64| {
+        out.iter().map(move |&sent| (from_ms + sent.at_ms, sent)).collect::<Vec<_>>()
+    };
+    let close = [play(&one, 0), play(&two, 500), play(&one, 1_000)].concat();
+    assert_eq!(read(close).0, whole("12"), "the same packets so soon are repeats");
+    let apart = [play(&one, 0), play(&two, 500), play(&one, 4_000), play(&two, 4_500)].concat();
+    assert_eq!(read(apart).0, whole("1212"));
+}
+
 #[test]
 fn several_events_in_one_packet_follow_each_other() {
     let mut reader = EventReader::default();
