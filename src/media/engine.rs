@@ -1,10 +1,12 @@
 //! The engine: its threads, and the handles by which calls speak to their streams.
 
+use super::event::MediaEvent;
 use super::listener::FrameIndex;
 use super::playout::Element;
 use super::ports::{BindError, PortPool, PortRange};
 use super::prompt::PromptLibrary;
-use super::session::{DigitTiming, Identity, MediaEvent, Session, SessionSettings};
+use super::session::Session;
+use super::settings::{DigitTiming, Identity, SessionSettings};
 pub use super::worker::Summary;
 use super::worker::{Command, Opening, WAKER, Worker, WorkerCounters};
 use crate::units::clock::{self, Clock};

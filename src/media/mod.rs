@@ -10,6 +10,7 @@
 
 mod decimator;
 mod engine;
+mod event;
 mod g711;
 mod listener;
 mod playout;
@@ -17,6 +18,7 @@ mod ports;
 mod prompt;
 mod rtp;
 mod session;
+mod settings;
 pub mod telephone_event;
 mod wheel;
 mod worker;
@@ -25,11 +27,17 @@ pub use crate::units::rtp::{Direction, Encoding, StreamParameters, TelephoneEven
 pub use engine::{
     CommandError, Engine, EngineCounters, EngineError, EngineSettings, OpenError, Stream, StreamId, Summary,
 };
+pub use event::{MediaEvent, Statistics};
 pub use listener::{FrameIndex, Heard, Listener, Recorder, Recording};
 pub use playout::{Element, MAX_QUEUED_PLAYS};
 pub use ports::PortRange;
 pub use prompt::{Clip, ClipIndex, FRAME_MS, FRAME_OCTETS, LibraryError, PromptLibrary, SOURCE_RATE_HZ};
 pub use rtp::{MAX_PACKET_OCTETS, Packet, ReadError};
-pub use session::{
-    DigitTiming, Identity, MAX_TRANSMIT_OCTETS, MediaEvent, Session, SessionSettings, Statistics, Transmit,
-};
+pub use session::{MAX_TRANSMIT_OCTETS, Session, Transmit};
+pub use settings::{DigitTiming, Identity, SessionSettings};
+pub use telephone_event::KeyStatistics;
+
+#[cfg(test)]
+mod engine_tests;
+#[cfg(test)]
+mod session_tests;

@@ -1,11 +1,13 @@
 //! One call's RTP session as a pure state machine: packets and `now` in; packets, events and a deadline out.
 
+use super::event::{MediaEvent, Outbox, Statistics};
 use super::g711::OCTETS_PER_MS;
-use super::listener::{FrameIndex, Heard, Listener, Recording};
-use super::playout::{Done, Element, Playout};
+use super::listener::{FrameIndex, Listener, Recording};
+use super::playout::{Element, Playout};
 use super::prompt::PromptLibrary;
 use super::rtp::{Admission, HEADER_OCTETS, Packet, ReadError, Receiver};
-use super::telephone_event::{DigitSender, EVENT_OCTETS, EventReader, Key, KeyStatistics, event_of};
+use super::settings::{DigitTiming, Identity, SessionSettings};
+use super::telephone_event::{DigitSender, EVENT_OCTETS, EventReader, Key, event_of};
 use crate::units::rtp::StreamParameters;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -17,128 +19,8 @@ pub const MAX_TRANSMIT_OCTETS: usize = HEADER_OCTETS + 60 * OCTETS_PER_MS;
 
 /// A wake-up later than this does not catch up packet by packet: what is overdue is left out, as a gap in the timestamps.
 const MAX_CATCH_UP: Duration = Duration::from_millis(200);
-/// Events that wait to be fetched; further ones are counted and lost.
-const MAX_EVENTS: usize = 64;
 /// The static payload type of comfort noise (RFC 3389): shows that the peer lives, is not played.
 const COMFORT_NOISE: u8 = 13;
-
-/// What holds for every session of an engine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SessionSettings {
-    /// Silence before the first prompt, so that a path that opens late does not clip it. Default 300 ms.
-    pub initial_silence: Duration,
-    /// True: the peer is where its first packet comes from, address and port, and that is where we send (RFC 4961).
-    /// False (default): packets are taken from the negotiated address only, from the negotiated port and the first other
-    /// one; we send to the negotiated place.
-    pub nat: bool,
-    /// Without a packet for this long, [`MediaEvent::RtpTimeout`], once for each pause. It runs only after the first packet
-    /// and while the peer is to send, so a caller that never sends is left to the dialogue's own limits. `None` is off.
-    /// Default 60 s.
-    pub rtp_timeout: Option<Duration>,
-}
-
-impl Default for SessionSettings {
-    fn default() -> Self {
-        Self {
-            initial_silence: Duration::from_millis(300),
-            nat: false,
-            rtp_timeout: Some(Duration::from_secs(60)),
-        }
-    }
-}
-
-/// The random numbers that a session starts from (RFC 3550 §5.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Identity {
-    /// Synchronisation source.
-    pub ssrc: u32,
-    /// First sequence number.
-    pub sequence: u16,
-    /// First timestamp.
-    pub timestamp: u32,
-}
-
-/// How long keys are pressed when we send them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DigitTiming {
-    /// ms. Default 100.
-    pub on_ms: u16,
-    /// Pause after each key, ms. Default 60.
-    pub off_ms: u16,
-}
-
-impl Default for DigitTiming {
-    fn default() -> Self {
-        Self { on_ms: 100, off_ms: 60 }
-    }
-}
-
-/// What a session tells its call.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum MediaEvent {
-    /// A play is over: its last packet was sent, or it was stopped.
-    PlayDone {
-        /// As given to `play`.
-        play_id: u64,
-        /// True when a key or a command stopped it, or the queue had no room for it.
-        interrupted: bool,
-    },
-    /// A key went down: its first packet came. If the play that is on allows it, it was stopped before this event.
-    DigitBegan {
-        /// `0`–`9`, `*`, `#`, `A`–`D`.
-        digit: char,
-        /// When.
-        at: Instant,
-    },
-    /// The key's press is over; this is the one report that counts it.
-    Digit {
-        /// `0`–`9`, `*`, `#`, `A`–`D`.
-        digit: char,
-        /// When.
-        at: Instant,
-    },
-    /// Nothing came for as long as the setting says.
-    RtpTimeout,
-    /// All keys that were given to `send_digits` are out.
-    DigitsSent,
-    /// Keys could not be sent: telephone-event was not negotiated, one is no key, or too many wait.
-    DigitsRefused,
-    /// Caller only: what is heard.
-    Heard(Heard),
-}
-
-/// What a session counted. Packets unless said otherwise.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Statistics {
-    /// Datagrams that came.
-    pub received: u64,
-    /// Of them, taken.
-    pub accepted: u64,
-    /// Dropped: not RTP version 2.
-    pub dropped_version: u64,
-    /// Dropped: too short, too long, or not as long as the header says.
-    pub dropped_size: u64,
-    /// Dropped: RTCP on the RTP port.
-    pub dropped_rtcp: u64,
-    /// Dropped: from another place than the peer's.
-    pub dropped_source: u64,
-    /// Dropped: a payload type that was not agreed.
-    pub dropped_payload_type: u64,
-    /// Dropped: our own source, or another than the peer's that did not go on.
-    pub dropped_ssrc: u64,
-    /// Dropped: before the stream was agreed.
-    pub dropped_early: u64,
-    /// Missing in the peer's sequence numbers.
-    pub lost: u64,
-    /// Sent.
-    pub transmitted: u64,
-    /// Left out since the thread woke up too late.
-    pub skipped: u64,
-    /// Events that were lost since nobody fetched them.
-    pub events_lost: u64,
-    /// The keys.
-    pub keys: KeyStatistics,
-}
 
 /// A packet to send, written into the caller's buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -449,36 +331,5 @@ impl Session {
 
     fn report(&mut self, event: MediaEvent) {
         Outbox::new(&mut self.events, &mut self.statistics).push(event);
-    }
-}
-
-/// The bounded queue of events.
-struct Outbox<'s> {
-    events: &'s mut VecDeque<MediaEvent>,
-    statistics: &'s mut Statistics,
-}
-
-impl<'s> Outbox<'s> {
-    fn new(events: &'s mut VecDeque<MediaEvent>, statistics: &'s mut Statistics) -> Self {
-        Self { events, statistics }
-    }
-
-    fn push(&mut self, event: MediaEvent) {
-        if self.events.len() < MAX_EVENTS {
-            self.events.push_back(event);
-        } else {
-            self.statistics.events_lost += 1;
-        }
-    }
-
-    fn done(&mut self, done: Done) {
-        self.push(MediaEvent::PlayDone { play_id: done.play_id, interrupted: done.interrupted });
-    }
-
-    fn key(&mut self, at: Instant, key: Key) {
-        self.push(match key {
-            Key::Began(digit) => MediaEvent::DigitBegan { digit, at },
-            Key::Ended(digit) => MediaEvent::Digit { digit, at },
-        });
     }
 }

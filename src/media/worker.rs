@@ -1,8 +1,10 @@
 //! The thread that moves octets between sockets and sessions, and nothing else.
 
+use super::event::{MediaEvent, Statistics};
 use super::listener::Recording;
 use super::playout::Element;
-use super::session::{DigitTiming, MAX_TRANSMIT_OCTETS, MediaEvent, Session, Statistics};
+use super::session::{MAX_TRANSMIT_OCTETS, Session};
+use super::settings::DigitTiming;
 use super::wheel::{Entry, Phase, Wheel};
 use crate::units::clock::Clock;
 use crate::units::rtp::StreamParameters;

@@ -323,3 +323,145 @@ impl Speech {
         *self = Self::default();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A clip of noise of its own: `frames` frames, of which the first `quiet` are silent.
+    fn noise(seed: u32, frames: usize, quiet: usize) -> Vec<i16> {
+        let mut state = seed.wrapping_mul(2_654_435_761).max(1);
+        (0..frames * 320)
+            .map(|sample| {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                if sample < quiet * 320 { 0 } else { ((state >> 16) as i16) / 3 }
+            })
+            .collect()
+    }
+
+    fn library() -> Arc<PromptLibrary> {
+        let (welcome, prefix) = (noise(1, 50, 2), noise(9, 12, 0));
+        let longer = [prefix.clone(), noise(10, 12, 0)].concat();
+        let clips = [
+            ("welcome", welcome),
+            ("num-7", noise(2, 8, 1)),
+            ("e", noise(3, 2, 0)),
+            ("twenty", prefix),
+            ("twenty-one", longer),
+            ("twin", noise(2, 8, 1)),
+            ("pause", vec![0; 3_200]),
+        ];
+        let clips = clips.map(|(id, samples)| (id.to_owned(), samples));
+        Arc::new(PromptLibrary::encode(clips).expect("good clips"))
+    }
+
+    /// What is heard of frames at their places; `None` is a lost one.
+    fn hear(encoding: Encoding, frames: &[Option<Vec<u8>>]) -> Vec<String> {
+        let mut recogniser = Recogniser::new(Arc::new(FrameIndex::new(library())));
+        let mut heard = Vec::new();
+        for (number, frame) in frames.iter().enumerate() {
+            let Some(frame) = frame else { continue };
+            recogniser.hear(encoding, number * FRAME_OCTETS, frame, |event| {
+                heard.push(match event {
+                    Heard::ClipBegan { id, at_ms, .. } => format!("{id} {at_ms}"),
+                    Heard::ClipEnded { id, at_ms, complete: true, .. } => format!("{id} over {at_ms}"),
+                    Heard::ClipEnded { id, at_ms, .. } => format!("{id} broken {at_ms}"),
+                    Heard::SpeechBegan { at_ms } => format!("speech {at_ms}"),
+                    Heard::SpeechEnded { at_ms } => format!("speech over {at_ms}"),
+                });
+            });
+        }
+        heard
+    }
+
+    fn frames(encoding: Encoding, id: &str) -> Vec<Option<Vec<u8>>> {
+        let library = library();
+        let clip = library.clip(library.lookup(id).expect("is there")).expect("is there");
+        clip.octets(encoding).chunks(FRAME_OCTETS).map(|frame| Some(frame.to_vec())).collect()
+    }
+
+    fn silence(encoding: Encoding, count: usize) -> Vec<Option<Vec<u8>>> {
+        vec![Some(vec![g711::silence(encoding); FRAME_OCTETS]); count]
+    }
+
+    #[test]
+    fn clips_follow_each_other_short_ones_too() {
+        for encoding in Encoding::ALL {
+            let stream = [
+                silence(encoding, 15),
+                frames(encoding, "welcome"),
+                frames(encoding, "e"),
+                frames(encoding, "num-7"),
+                frames(encoding, "e"),
+                silence(encoding, 10),
+            ]
+            .concat();
+            let expected = [
+                "welcome 300",
+                "welcome over 1300",
+                "e 1300",
+                "e over 1340",
+                "num-7 1340",
+                "num-7 over 1500",
+                "e 1500",
+                "e over 1540",
+            ];
+            assert_eq!(hear(encoding, &stream), expected);
+        }
+    }
+
+    #[test]
+    fn a_clip_that_begins_like_another_is_told_apart_at_its_end() {
+        let encoding = Encoding::Pcma;
+        let stream = |id| [silence(encoding, 1), frames(encoding, id), silence(encoding, 5)].concat();
+        assert_eq!(hear(encoding, &stream("twenty")), ["twenty 20", "twenty over 260"]);
+        assert_eq!(hear(encoding, &stream("twenty-one")), ["twenty-one 20", "twenty-one over 500"]);
+    }
+
+    #[test]
+    fn barge_in_breaks_a_clip_and_losses_do_not() {
+        let encoding = Encoding::Pcmu;
+        let mut welcome = frames(encoding, "welcome");
+        (welcome[20], welcome[21], welcome[49]) = (None, None, None);
+        let lossy = [welcome.clone(), silence(encoding, 5)].concat();
+        assert_eq!(hear(encoding, &lossy), ["welcome 0", "welcome over 1000"]);
+        welcome.truncate(30);
+        let broken = [welcome, silence(encoding, 5)].concat();
+        assert_eq!(hear(encoding, &broken), ["welcome 0", "welcome broken 600"]);
+        let joined = [frames(encoding, "welcome").split_off(25), silence(encoding, 1)].concat();
+        assert_eq!(hear(encoding, &joined), ["welcome 0", "welcome over 500"], "joined in the middle");
+    }
+
+    #[test]
+    fn silence_and_unknown_speech() {
+        let encoding = Encoding::Pcma;
+        assert_eq!(hear(encoding, &silence(encoding, 100)), [""; 0]);
+        // The same prompt, transcoded on the way: no frame fits.
+        let transcoded: Vec<_> = frames(Encoding::Pcmu, "welcome")
+            .into_iter()
+            .map(|frame| {
+                frame.map(|frame| {
+                    let decoded = frame.iter().map(|&octet| g711::decode(Encoding::Pcmu, octet));
+                    decoded.map(|sample| g711::encode(encoding, sample / 2)).collect()
+                })
+            })
+            .collect();
+        let stream = [silence(encoding, 4), transcoded, silence(encoding, 60)].concat();
+        assert_eq!(hear(encoding, &stream), ["speech 100", "speech over 1080"]);
+    }
+
+    #[test]
+    fn a_packet_may_hold_several_frames_and_none_whole() {
+        let encoding = Encoding::Pcma;
+        let whole: Vec<u8> = frames(encoding, "num-7").into_iter().flatten().flatten().collect();
+        let mut recogniser = Recogniser::new(Arc::new(FrameIndex::new(library())));
+        let mut heard = 0;
+        for (number, packet) in whole.chunks(2 * FRAME_OCTETS).enumerate() {
+            recogniser.hear(encoding, number * 2 * FRAME_OCTETS, packet, |_| heard += 1);
+        }
+        assert_eq!(heard, 2);
+        recogniser.hear(encoding, usize::MAX / 2, &[0; 7], |_| heard += 1);
+        recogniser.hear(encoding, 0, &[0; 160], |_| heard += 1);
+        assert_eq!(heard, 2);
+    }
+}

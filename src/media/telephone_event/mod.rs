@@ -65,3 +65,6 @@ pub const fn event_of(key: char) -> Option<u8> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -28,6 +28,8 @@ const MAX_GAP: i16 = 4;
 const END_REPEAT_WINDOW: Duration = Duration::from_millis(200);
 /// Event blocks that are read in one packet.
 const MAX_BLOCKS: usize = 8;
+/// How much older than the newest packet's the timestamp of a late packet can be: ten seconds of a 48 kHz clock.
+const MAX_AGE_UNITS: i32 = 480_000;
 /// Milliseconds in a second.
 const MS: u32 = 1_000;
 
@@ -64,8 +66,8 @@ pub struct KeyStatistics {
 pub struct EventReader {
     current: Option<Press>,
     ended: ArrayVec<Press, REMEMBERED>,
-    /// Source and newest sequence number of the event packets.
-    newest: Option<(u32, u16)>,
+    /// The newest event packet.
+    newest: Option<Newest>,
     statistics: KeyStatistics,
 }
 
@@ -76,6 +78,15 @@ struct Press {
     event: u8,
     duration: u16,
     sequence: u16,
+    seen_at: Instant,
+}
+
+/// The event packet with the highest sequence number of its source.
+#[derive(Debug, Clone, Copy)]
+struct Newest {
+    ssrc: u32,
+    sequence: u16,
+    timestamp: u32,
     seen_at: Instant,
 }
 
@@ -215,7 +226,7 @@ impl EventReader {
     }
 
     fn block(&mut self, now: Instant, block: &Block, clock_rate_hz: u32, report: &mut impl FnMut(Key)) {
-        let late = self.is_late(block);
+        let late = self.is_late(now, block);
         if let Some(press) = self.current.as_mut().filter(|press| press.is(block)) {
             press.update(now, block);
         } else if let Some(press) = self.known_ended(now, block) {
@@ -238,9 +249,10 @@ impl EventReader {
             return;
         } else {
             self.make_up_end(&mut *report);
+            self.newest = None;
             self.begin(now, block, report);
         }
-        self.advance_newest(block);
+        self.advance_newest(now, block);
         if block.event.end && self.current.as_ref().is_some_and(|press| press.is(block)) {
             self.end(report);
         }
@@ -253,16 +265,24 @@ impl EventReader {
             .find(|press| press.is(block) && now.saturating_duration_since(press.seen_at) <= REPEAT_WINDOW)
     }
 
-    fn is_late(&self, block: &Block) -> bool {
-        self.newest.is_some_and(|(ssrc, newest)| {
-            let behind = sequence_distance(newest, block.sequence);
-            ssrc == block.ssrc && behind > 0 && behind.unsigned_abs() <= MAX_MISORDER
+    /// True for a packet that was sent before the newest one: older in sequence and in time, by as much as a network may
+    /// delay it. A source that numbers anew, as one that plays recordings, is hardly both.
+    fn is_late(&self, now: Instant, block: &Block) -> bool {
+        self.newest.is_some_and(|newest| {
+            let behind = sequence_distance(newest.sequence, block.sequence);
+            let older = timestamp_distance(newest.timestamp, block.timestamp);
+            newest.ssrc == block.ssrc
+                && (1..=MAX_MISORDER.cast_signed()).contains(&behind)
+                && (1..=MAX_AGE_UNITS).contains(&older)
+                && now.saturating_duration_since(newest.seen_at) <= REPEAT_WINDOW
         })
     }
 
-    fn advance_newest(&mut self, block: &Block) {
-        if !self.is_late(block) {
-            self.newest = Some((block.ssrc, block.sequence));
+    fn advance_newest(&mut self, now: Instant, block: &Block) {
+        let Block { ssrc, sequence, timestamp, .. } = *block;
+        let ahead = |newest: &Newest| newest.ssrc != ssrc || sequence_distance(sequence, newest.sequence) > 0;
+        if self.newest.as_ref().is_none_or(ahead) {
+            self.newest = Some(Newest { ssrc, sequence, timestamp, seen_at: now });
         }
     }
 
