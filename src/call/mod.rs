@@ -1,1 +1,3 @@
-//! call
+//! One call.
+
+pub mod saying;

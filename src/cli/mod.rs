@@ -1,1 +1,5 @@
-//! cli
+//! The command line: one file a subcommand.
+
+pub mod admin;
+pub mod ledger;
+pub mod prompts;

@@ -1,3 +1,11 @@
 //! SIP as a pure core: bytes and instants in, bytes and events out; no socket, clock or task in here.
 
+pub mod counters;
+pub mod dialog;
+pub mod endpoint;
+pub mod identifier;
 pub mod message;
+pub mod session;
+pub mod timer;
+pub mod transaction;
+pub mod transport;
