@@ -152,6 +152,12 @@ impl WorkerHandle {
     }
 }
 
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("counters", &self.counters()).finish_non_exhaustive()
+    }
+}
+
 impl Engine {
     /// Starts the threads.
     ///

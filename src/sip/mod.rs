@@ -9,3 +9,12 @@ pub mod session;
 pub mod timer;
 pub mod transaction;
 pub mod transport;
+
+pub use counters::{Counter, Counters};
+pub use endpoint::{
+    EndCause, Endpoint, EndpointConfig, Event, HostPort, IncomingInvite, InviteParams, Limits, Party,
+    Rejection, ServiceState, SessionError,
+};
+pub use session::SessionId;
+pub use timer::Timers;
+pub use transport::{Flow, Transmit, Transport};
