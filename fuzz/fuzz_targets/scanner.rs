@@ -23,7 +23,8 @@ fn read_everything(message: &Message<'_>) {
         Contact::Any => None,
     });
     let single = [message.from(), message.to()].into_iter().flatten();
-    let routes = message.routes().chain(message.record_routes()).chain(message.asserted_identities()).flatten();
+    let routes =
+        message.routes().chain(message.record_routes()).chain(message.asserted_identities()).flatten();
     for address in single.chain(contacts).chain(routes) {
         let _ = (address.display_name(), address.tag(), address.uri.user());
         assert!(address.uri.is_equivalent(&address.uri));

@@ -79,7 +79,11 @@ fn bare_line_ends_are_refused() {
     let message = Message::parse(&lf_only).unwrap();
     assert_eq!(message.check(), Err(Defect::LineEnd));
     assert_eq!(message.call_id(), Ok(&b"4f3a9c2e-77b1@192.0.2.1"[..]));
-    for smuggled in ["Subject: a\nContact: <sip:evil@b>\r\n", "Subject: a\rContact: <sip:evil@b>\r\n"] {
+    for smuggled in [
+        "Subject: a\nContact: <sip:evil@b>\r\n",
+        "Subject: a\r\n b\n c\r\n",
+        "Subject: a\rContact: <sip:evil@b>\r\n",
+    ] {
         assert_eq!(check(&sound_with(smuggled)), Err(Defect::LineEnd), "{smuggled:?}");
     }
     assert_eq!(check(&sound_with("Subject: a\r\n Contact: <sip:evil@b>\r\n")), Ok(()));
