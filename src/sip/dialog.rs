@@ -9,7 +9,7 @@ use super::message::{
 };
 use super::transaction::key::DEFAULT_PORT;
 use super::transport::{Flow, Transport};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// Max-Forwards of every request we send (RFC 3261 §8.1.1.6).
 pub const MAX_FORWARDS: u32 = 70;
@@ -58,6 +58,27 @@ fn target_of<'a>(message: &Message<'a>, fallback: NameAddr<'a>) -> Result<Uri<'a
     Ok(fallback.uri)
 }
 
+/// A URI as it may stand in a request line: without the header fields that one in a Contact may hold (RFC 3261 §19.1.1).
+fn request_uri_of<'a>(uri: &Uri<'a>) -> &'a [u8] {
+    match uri {
+        Uri::Sip(uri) => {
+            let headers = uri.headers.map_or(0, |headers| headers.len() + 1);
+            uri.raw.get(..uri.raw.len() - headers).unwrap_or(uri.raw)
+        }
+        other => other.raw(),
+    }
+}
+
+/// Whether a request may go to `address`, which a peer heard from `heard` has named: of the same family, one host, and
+/// this machine only for a peer on it.
+fn is_reachable(address: IpAddr, heard: IpAddr) -> bool {
+    address.is_ipv4() == heard.is_ipv4()
+        && !address.is_unspecified()
+        && !address.is_multicast()
+        && address != IpAddr::V4(Ipv4Addr::BROADCAST)
+        && (!address.is_loopback() || heard.is_loopback())
+}
+
 impl Dialog {
     /// The dialog that our 2xx (or 101–199) response to `invite` makes (RFC 3261 §12.1.1). `flow` is the way the
     /// INVITE came.
@@ -77,7 +98,7 @@ impl Dialog {
             remote_tag: from.tag().unwrap_or_default().into(),
             local: local.into_boxed_slice(),
             remote: boxed(from.raw),
-            remote_target: target.raw().into(),
+            remote_target: request_uri_of(&target).into(),
             route_set: route_set?,
             invite_cseq: cseq,
             local_cseq: 0,
@@ -107,7 +128,7 @@ impl Dialog {
             remote_tag: to.tag().unwrap_or_default().into(),
             local: boxed(from.raw),
             remote: boxed(to.raw),
-            remote_target: target.raw().into(),
+            remote_target: request_uri_of(&target).into(),
             route_set,
             invite_cseq: cseq,
             local_cseq: cseq,
@@ -134,11 +155,13 @@ impl Dialog {
             && address != self.flow.remote.ip()
             && heard.method().is_some()
             && heard.top_via().is_ok_and(|via| via.host == next.host);
-        let usable = address.is_ipv4() == self.flow.remote.is_ipv4()
-            && !address.is_unspecified()
-            && !address.is_multicast();
-        if usable && !translated && self.flow.transport == Transport::Udp {
-            self.next_hop = SocketAddr::new(address, next.port.unwrap_or(DEFAULT_PORT));
+        let port = next.port.unwrap_or(DEFAULT_PORT);
+        if !translated
+            && port != 0
+            && self.flow.transport == Transport::Udp
+            && is_reachable(address, self.flow.remote.ip())
+        {
+            self.next_hop = SocketAddr::new(address, port);
         }
     }
 
@@ -179,7 +202,7 @@ impl Dialog {
         self.flow = flow;
         for contact in reinvite.contacts() {
             if let Ok(Contact::Address(address)) = contact {
-                self.remote_target = address.uri.raw().into();
+                self.remote_target = request_uri_of(&address.uri).into();
                 self.next_hop = flow.remote;
                 self.route(reinvite, &address.uri);
                 return;
@@ -207,10 +230,11 @@ impl Dialog {
     pub fn request(&self, method: Method<'_>, cseq: u32, via: &str) -> Result<Writer, Unwritable> {
         let first = self.route_set.first().and_then(|route| NameAddr::parse(route));
         let strict = match first {
-            Some(NameAddr { uri: Uri::Sip(uri), .. }) if !uri.parameters.has("lr") => Some(uri),
+            Some(NameAddr { uri: uri @ Uri::Sip(sip), .. }) if !sip.parameters.has("lr") => Some(uri),
             _ => None,
         };
-        let mut writer = Writer::request(method, strict.map_or(&self.remote_target, |uri| uri.raw))?;
+        let mut writer =
+            Writer::request(method, strict.as_ref().map_or(&*self.remote_target, request_uri_of))?;
         writer.field(HeaderName::Via, via)?;
         writer.field_number(HeaderName::MaxForwards, MAX_FORWARDS)?;
         for route in self.route_set.iter().skip(usize::from(strict.is_some())) {
@@ -225,5 +249,74 @@ impl Dialog {
         writer.field(HeaderName::CallId, &self.call_id)?;
         writer.field(HeaderName::CSeq, format!("{cseq} {method}"))?;
         Ok(writer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sip::identifier::Identifiers;
+
+    /// Where a request goes in the dialog of an INVITE from `heard` with this Contact and these further fields.
+    fn next_hop(heard: &str, via: &str, contact: &str, more: &str) -> String {
+        let invite = format!(
+            "INVITE sip:130@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP {via};branch=z9hG4bK1\r\nFrom: <sip:a@b>;tag=1\r\n\
+             To: <sip:130@c>\r\nCall-ID: x\r\nCSeq: 1 INVITE\r\n{contact}{more}Content-Length: 0\r\n\r\n"
+        );
+        let message = Message::parse(invite.as_bytes()).expect("reads");
+        assert_eq!(message.check(), Ok(()));
+        let remote: SocketAddr = heard.parse().expect("an address");
+        let local = if remote.is_ipv4() { "192.0.2.1:5060" } else { "[2001:db8::1]:5060" };
+        let flow = Flow { transport: Transport::Udp, local: local.parse().expect("an address"), remote };
+        let tag = Identifiers::new([0; 32]).tag();
+        let dialog = Dialog::uas(&message, tag, flow).expect("a dialog");
+        let bye = dialog.request(Method::Bye, 1, "SIP/2.0/UDP x").expect("writes").finish();
+        let bye = Message::parse(&bye).expect("reads").check();
+        assert!(matches!(bye, Ok(()) | Err(Defect::UriScheme)), "{bye:?}");
+        dialog.flow().remote.to_string()
+    }
+
+    #[test]
+    fn requests_go_to_the_contact_or_the_first_route_or_where_the_peer_is_heard() {
+        let heard = "192.0.2.9:5060";
+        let to =
+            |contact: &str, more: &str| next_hop(heard, heard, &format!("Contact: <{contact}>\r\n"), more);
+        assert_eq!(to("sip:a@192.0.2.33:5099", ""), "192.0.2.33:5099");
+        assert_eq!(to("sip:a@192.0.2.33", ""), "192.0.2.33:5060");
+        assert_eq!(to("sip:a@192.0.2.33", "Record-Route: <sip:192.0.2.44:5070;lr>\r\n"), "192.0.2.44:5070");
+        assert_eq!(to("sip:a@192.0.2.33", "Record-Route: <sip:p.example;lr>\r\n"), heard);
+        for elsewhere in [
+            "sip:a@host.example",
+            "tel:+35567",
+            "sip:a@[2001:db8::2]",
+            "sip:a@127.0.0.1",
+            "sip:a@0.0.0.0",
+            "sip:a@255.255.255.255",
+            "sip:a@224.0.0.1",
+            "sip:a@192.0.2.33:0",
+        ] {
+            assert_eq!(to(elsewhere, ""), heard, "{elsewhere}");
+        }
+        assert_eq!(next_hop(heard, heard, "", ""), heard);
+        assert_eq!(
+            next_hop("127.0.0.1:9", "127.0.0.1:9", "Contact: <sip:a@127.0.0.1:7>\r\n", ""),
+            "127.0.0.1:7"
+        );
+        assert_eq!(
+            next_hop("[2001:db8::9]:9", "[2001:db8::9]", "Contact: <sip:a@[2001:db8::2]:7>\r\n", ""),
+            "[2001:db8::2]:7"
+        );
+    }
+
+    #[test]
+    fn header_fields_in_a_contact_stay_out_of_the_request_line() {
+        let contact = "Contact: <sip:a?b@192.0.2.33?Route=%3Csip:x%3E>\r\n";
+        assert_eq!(next_hop("192.0.2.9:5060", "192.0.2.9", contact, ""), "192.0.2.33:5060");
+    }
+
+    #[test]
+    fn a_peer_behind_translation_is_reached_where_it_is_heard() {
+        let contact = "Contact: <sip:a@10.0.0.9:5060>\r\n";
+        assert_eq!(next_hop("192.0.2.9:40000", "10.0.0.9:5060", contact, ""), "192.0.2.9:40000");
     }
 }

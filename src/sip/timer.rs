@@ -17,6 +17,12 @@ pub struct Timers {
     pub t4: Duration,
 }
 
+/// The least any base value is taken for: with zero a timer would fire for ever at one instant.
+pub const TIMER_BASE_MIN: Duration = Duration::from_millis(1);
+
+/// The most any base value is taken for.
+pub const TIMER_BASE_MAX: Duration = Duration::from_secs(600);
+
 /// Timer D's least value over an unreliable transport (RFC 3261 §17.1.1.2: "at least 32 seconds").
 const TIMER_D_MIN: Duration = Duration::from_secs(32);
 
@@ -27,6 +33,12 @@ impl Default for Timers {
 }
 
 impl Timers {
+    /// The same, each value within [`TIMER_BASE_MIN`] and [`TIMER_BASE_MAX`].
+    pub fn bounded(self) -> Self {
+        let bounded = |base: Duration| base.clamp(TIMER_BASE_MIN, TIMER_BASE_MAX);
+        Self { t1: bounded(self.t1), t2: bounded(self.t2), t4: bounded(self.t4) }
+    }
+
     /// 64·T1, the life of a transaction: timers B, F, H, J (unreliable), L and M, and the wait for the ACK to a
     /// 2xx response (RFC 3261 §13.3.1.4).
     pub fn transaction_life(&self) -> Duration {
@@ -205,6 +217,8 @@ mod tests {
             interval = timers.next_interval(interval);
         }
         assert_eq!(series, [500, 1000, 2000, 4000, 4000]);
+        let absurd = Timers { t1: Duration::ZERO, t2: Duration::MAX, t4: timers.t4 }.bounded();
+        assert_eq!((absurd.t1, absurd.t2, absurd.t4), (TIMER_BASE_MIN, TIMER_BASE_MAX, timers.t4));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use crate::sip::message::{Message, NameAddr, Unwritable, Uri};
 use crate::sip::session::SessionId;
 use crate::sip::transport::Flow;
 use bytes::Bytes;
+use std::fmt;
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,7 +88,7 @@ pub enum EndCause {
 pub struct OptionsId(pub(super) u64);
 
 /// A new call.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct IncomingInvite {
     /// The session, for `ring`, `accept`, `reject` and `bye`.
     pub session: SessionId,
@@ -126,8 +127,9 @@ pub enum UriKind {
     Other,
 }
 
-/// An address of From, To or P-Asserted-Identity, as text. Octets that are not UTF-8 are read as Latin-1.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// An address of From, To or P-Asserted-Identity, as text. Octets that are not UTF-8 are read as Latin-1. It may be that
+/// of a subscriber: its `Debug` shows only the kind.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Party {
     /// The display name without quotes; empty where there is none.
     pub display: String,
@@ -137,6 +139,26 @@ pub struct Party {
     pub kind: UriKind,
     /// User part of a sip URI or number of a tel URI, escapes resolved.
     pub user: Option<String>,
+}
+
+impl fmt::Debug for Party {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Party").field("kind", &self.kind).finish_non_exhaustive()
+    }
+}
+
+/// Without the caller and the message, which are not for a log.
+impl fmt::Debug for IncomingInvite {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("IncomingInvite")
+            .field("session", &self.session)
+            .field("flow", &self.flow)
+            .field("called", &self.called)
+            .field("call_id", &self.call_id)
+            .field("has_offer", &self.offer.is_some())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Party {
@@ -210,7 +232,7 @@ impl Rejection {
 }
 
 /// A call of ours.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Clone, PartialEq, Eq, Default)]
 pub struct InviteParams {
     /// Whom to call: a sip, sips or tel URI.
     pub request_uri: String,
@@ -224,6 +246,17 @@ pub struct InviteParams {
     pub extra_headers: Vec<(String, String)>,
     /// The offer; `None` leaves it to the peer.
     pub sdp: Option<Vec<u8>>,
+}
+
+/// Without the caller, who is not for a log.
+impl fmt::Debug for InviteParams {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("InviteParams")
+            .field("request_uri", &self.request_uri)
+            .field("has_offer", &self.sdp.is_some())
+            .finish_non_exhaustive()
+    }
 }
 
 /// An OPTIONS of ours outside any dialog.

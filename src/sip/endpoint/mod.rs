@@ -43,6 +43,7 @@ use bytes::Bytes;
 use client_table::ClientTransactions;
 use server_table::ServerTransactions;
 use std::collections::VecDeque;
+use std::fmt;
 use std::time::Instant;
 
 /// What a wake-up is for.
@@ -54,7 +55,6 @@ enum WakeUp {
 }
 
 /// A SIP user agent.
-#[derive(Debug)]
 pub struct Endpoint {
     pub(super) config: EndpointConfig,
     service_state: ServiceState,
@@ -73,9 +73,23 @@ pub struct Endpoint {
     key: Vec<u8>,
 }
 
+/// Only how much it holds: the messages within name callers, who are not for a log.
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Endpoint")
+            .field("sessions", &self.session_count())
+            .field("transactions", &self.transaction_count())
+            .field("service_state", &self.service_state)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Endpoint {
-    /// An endpoint that holds nothing yet.
+    /// An endpoint that holds nothing yet. Timer values out of bounds are brought within them
+    /// ([`crate::sip::timer::Timers::bounded`]).
     pub fn new(config: EndpointConfig) -> Self {
+        let config = EndpointConfig { timers: config.timers.bounded(), ..config };
         let mut identifiers = Identifiers::new(config.seed);
         let hash_key = identifiers.hash_key();
         Self {

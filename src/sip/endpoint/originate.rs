@@ -1,7 +1,7 @@
 //! Requests of ours outside any dialog: INVITE and OPTIONS (RFC 3261 §8.1.1).
 //!
 //! They are built with the `rsip` crate, which suits requests of a low rate whose every part is ours. It has no `tel:`
-//! URIs and rewrites some others: a Request-URI that does not leave it as it went in is written by our own writer
+//! URIs and no IPv6 addresses in URIs: a Request-URI that does not leave it as it went in is written by our own writer
 //! instead. Requests within a dialog always are (see [`crate::sip::dialog`]), because they must echo what the peer sent
 //! octet by octet.
 

@@ -169,8 +169,9 @@ impl Endpoint {
         let Some(id) = cancelled else { return self.refuse(received, &Refusal::no_call()) };
         let Some(transaction) = self.server.get_mut(id) else { return };
         let (tag, session) = (transaction.local_tag, transaction.session);
-        self.answer(now, received, tag, 200, &[]);
-        if let Some(session) = session {
+        if self.answer(now, received, tag, 200, &[])
+            && let Some(session) = session
+        {
             self.session_cancelled(now, session);
         }
     }

@@ -226,7 +226,8 @@ impl Endpoint {
         Some(flow)
     }
 
-    /// Answers a request within a call through a transaction of its own.
+    /// Answers a request within a call through a transaction of its own. `false` when no transaction is left: then
+    /// nothing is to come of the request, and its retransmission may fare better.
     pub(in crate::sip) fn answer(
         &mut self,
         now: Instant,
@@ -234,20 +235,21 @@ impl Endpoint {
         local_tag: Tag,
         status: u16,
         fields: &[(HeaderName, &str)],
-    ) {
-        let Ok(identity) = RequestIdentity::of(received.message) else { return };
-        let Ok(mut writer) =
-            self.begin_response(received.message, received.flow.remote, status, "", Some(local_tag))
+    ) -> bool {
+        let Ok(identity) = RequestIdentity::of(received.message) else { return false };
+        let source = received.flow.remote;
+        let Ok(mut writer) = self.begin_response(received.message, source, status, "", Some(local_tag))
         else {
-            return;
+            return false;
         };
-        for (name, value) in fields {
-            if writer.field(*name, value).is_err() {
-                return;
-            }
+        if fields.iter().any(|(name, value)| writer.field(*name, value).is_err()) {
+            return false;
         }
-        let Some(id) = self.open_server(received, &identity, local_tag, None, Bytes::new()) else { return };
+        let Some(id) = self.open_server(received, &identity, local_tag, None, Bytes::new()) else {
+            return false;
+        };
         self.respond(now, id, status, Bytes::from(writer.finish()));
+        true
     }
 
     /// Answers a re-INVITE of `session` with 200 through a transaction of its own. Yields that and the way it went.

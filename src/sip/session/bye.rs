@@ -106,7 +106,9 @@ impl Endpoint {
         id: SessionId,
         tag: Tag,
     ) {
-        self.answer(now, received, tag, 200, &[]);
+        if !self.answer(now, received, tag, 200, &[]) {
+            return;
+        }
         self.counters.count(Counter::ByesReceived);
         match self.sessions.get_mut(id).map(|session| &session.state) {
             Some(State::Incoming { invite }) => {
