@@ -121,3 +121,6 @@ impl Prompts {
         text
     }
 }
+
+#[cfg(test)]
+mod tests;

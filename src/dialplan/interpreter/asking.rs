@@ -97,6 +97,7 @@ impl Interpreter {
         let deaf = asking.playing.is_some() && !ask.manners.listen;
         self.keys.began(now, deaf);
         if asking.playing.is_none() || ask.manners.bargein {
+            asking.cut |= asking.playing.is_some() && !deaf;
             self.stop_prompt(asking);
             asking.deadline = now + ask.interdigit;
         }

@@ -9,6 +9,7 @@ use super::check::{self, Edge, Graph, Set, Use};
 use super::error::{Errors, FlowError, mean_or};
 use super::flow::{Action, Branch, Flow, GlobalKeys, Manners, Node, NodeIndex, Play, Prompt, TypeAhead};
 use super::vocabulary::Vocabulary;
+use std::ops::Range;
 use std::time::Duration;
 use table::{Table, Word};
 use toml::de::{DeTable, DeValue};
@@ -86,12 +87,14 @@ impl Flow {
         let (document, syntax) = DeTable::parse_recoverable(text);
         for error in &syntax {
             let message = error.message().lines().collect::<Vec<_>>().join(", ");
-            errors.at(&error.span().unwrap_or(0..0), message, "write it as TOML 1.0 has it");
+            let twice = message.contains("duplicate key");
+            let mend = if twice { "keep one of the two" } else { "correct the TOML there" };
+            errors.at(&error.span().unwrap_or(0..0), message, mend);
         }
         if !errors.is_empty() {
             return Err(errors.into_found());
         }
-        let root = Table::new(document.get_ref(), 0..0, "the flow");
+        let root = Table::new(document.get_ref(), 0..0, table::ROOT);
         let mut parser = Parser {
             errors,
             vocabulary,
@@ -126,7 +129,17 @@ impl Defaults {
     }
 }
 
-impl<'p> Parser<'p> {
+impl Defaults {
+    /// What is said at `noinput` or `nomatch`, and how often it may happen.
+    fn escalation(&self, key: &str) -> (&[Prompt], usize) {
+        match key {
+            "noinput" => (&self.noinput, self.max_noinput),
+            _ => (&self.nomatch, self.max_nomatch),
+        }
+    }
+}
+
+impl Parser<'_> {
     fn flow(&mut self, root: &Table<'_>) -> Flow {
         root.only(&["flow", "language", "start", "keys", "defaults", "catch", "node"], &mut self.errors);
         let name = root.required("flow", "flow = \"klik-on\"", &mut self.errors);
@@ -255,6 +268,21 @@ impl<'p> Parser<'p> {
             patience,
             request_timeout,
         };
+        for key in ["noinput", "nomatch"] {
+            let (prompts, max) = self.defaults.escalation(key);
+            if let Some(value) = table.get(key)
+                && prompts.len() + 1 < max
+            {
+                let (given, span) = (prompts.len(), value.span());
+                self.too_short(&span, key, given, max, "`[defaults]`");
+            }
+        }
+    }
+
+    fn too_short(&mut self, span: &Range<usize>, key: &str, given: usize, max: usize, place: &str) {
+        let message = format!("`{key}` of {place} has too few prompts ({given}) for `max{key} = {max}`");
+        let mend = format!("give {}: one for each time but the last, which ends the dialogue", max - 1);
+        self.errors.at(span, message, mend);
     }
 
     fn read_catches(&mut self, root: &Table<'_>) {
@@ -307,13 +335,21 @@ impl<'p> Parser<'p> {
         }
     }
 
+    fn unread(&mut self, node: NodeIndex) {
+        self.graph.undefined = true;
+        self.graph.unread.insert(node);
+    }
+
     fn uses(&mut self, use_: Use) {
         self.graph.uses.push(use_);
     }
 
     fn action(&mut self, node: NodeIndex, table: &Table<'_>) -> Action {
         let nothing = Action::Hangup { prompt: Prompt::new() };
-        let Some(kind) = table.required("kind", "kind = \"play\"", &mut self.errors) else { return nothing };
+        let Some(kind) = table.required("kind", "kind = \"play\"", &mut self.errors) else {
+            self.unread(node);
+            return nothing;
+        };
         match kind.text {
             "play" => self.play(node, table),
             "collect" => self.collect(node, table),
@@ -329,7 +365,7 @@ impl<'p> Parser<'p> {
             other => {
                 let mend = mean_or(other, KINDS, || format!("known: {}", KINDS.join(", ")));
                 self.errors.at(&kind.span, format!("{} has the unknown kind `{other}`", table.place), mend);
-                self.graph.undefined = true;
+                self.unread(node);
                 nothing
             }
         }
