@@ -1,3 +1,4 @@
 //! cli
 
+pub mod flow;
 pub mod prompts;

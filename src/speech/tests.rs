@@ -73,9 +73,12 @@ fn what_is_said_reads_as_a_sentence() {
     units.extend(sq::say_number(1100, sq::Gender::Masculine).unwrap());
     units.extend([Unit::Pause { ms: 80 }, clip("press")]);
     units.extend(sq::say_number(2, sq::Gender::Masculine).unwrap());
-    assert_eq!(prompts.text(&units), "Për Super një mijë e njëqind, shtypni dy");
+    assert_eq!(prompts.text(&units), "Për Super një mijë e njëqind, shtypni dy.");
+    let telephone = sq::say_msisdn(crate::units::Msisdn::parse("0672123456").unwrap());
+    assert_eq!(prompts.text(&telephone), "zero gjashtë shtatë, dy një dy, tre katër pesë gjashtë.");
     assert_eq!(prompts.text(&[clip("goodbye")]), "Faleminderit. Mirupafshim.");
-    assert_eq!(prompts.text(&[clip("no-such")]), "no-such");
+    assert_eq!(prompts.text(&[clip("no-such")]), "no-such.");
+    assert_eq!(prompts.text(&[]), "");
 }
 
 #[test]

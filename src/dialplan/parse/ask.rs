@@ -4,8 +4,9 @@ use super::super::check::{Scope, Set, Use};
 use super::super::flow::{Action, Ask, Catch, Choice, Input, MAX_PAGE_CHOICES, NodeIndex, Prompt, Records};
 use super::super::value::Kind;
 use super::prompt::Place;
+use super::settings::Catches;
 use super::table::Table;
-use super::{Catches, Parser, UNDEFINED, one_key};
+use super::{Parser, UNDEFINED, one_key};
 use std::time::Duration;
 
 /// Longest entry of digits; a telephone number with 00 and its country code has at most 17.

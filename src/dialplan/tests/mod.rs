@@ -13,13 +13,11 @@ use std::time::{Duration, Instant};
 const KLIK_ON: &str = include_str!("../../../dialplans/klik-on.toml");
 const LINE_TEST: &str = include_str!("../../../dialplans/line-test.toml");
 
+/// The ids of the committed prompts.
 fn vocabulary() -> Vocabulary {
-    let manifest = crate::speech::Manifest::parse(
-        include_str!("../../../prompts/sq/manifest.toml"),
-        std::path::Path::new("prompts/sq/manifest.toml"),
-    )
-    .unwrap();
-    Vocabulary::klik_on(manifest.ids().map(str::to_owned))
+    let manifest: toml::Table = include_str!("../../../prompts/sq/manifest.toml").parse().unwrap();
+    let prompts = manifest["prompt"].as_array().unwrap();
+    Vocabulary::klik_on(prompts.iter().map(|prompt| prompt["id"].as_str().unwrap().to_owned()))
 }
 
 fn parse(text: &str, file: &str) -> Arc<Flow> {
