@@ -57,6 +57,26 @@ const MENU: &str = r#"kind = "menu"
 prompt = ["confirm-keys"]
 choice = [{ key = "1", next = "then" }, { key = "2", next = "bye" }]"#;
 
+/// Two queries that lead to each other.
+const CIRCLE: &str = r#"
+flow = "circle"
+language = "sq"
+start = "one"
+[catch]
+error = "bye"
+[node.one]
+kind = "query"
+query = "remaining"
+on = { ok = "two", unavailable = "two" }
+[node.two]
+kind = "query"
+query = "remaining"
+on = { ok = "one", unavailable = "bye" }
+[node.bye]
+kind = "hangup"
+prompt = ["goodbye"]
+"#;
+
 fn asking(ask: &str) -> Caller {
     let mut caller = Caller::dial(&flow(ask));
     caller.hear();
@@ -355,6 +375,50 @@ fn who_waits_long_hears_so_and_who_waits_too_long_gets_the_late_outcome() {
 }
 
 #[test]
+fn a_late_result_is_not_taken_for_that_of_the_next_query() {
+    let mut caller = Caller::dial(&parse(CIRCLE, "circle.toml"));
+    let late = caller.asked;
+    caller.wait(15_000);
+    assert_eq!(caller.node(), "two");
+    caller.asked = late;
+    caller.answer("ok", &[("left", lek(1))]);
+    assert_eq!(caller.node(), "two");
+}
+
+#[test]
+fn a_key_that_is_down_while_an_answer_comes_counts_in_the_next_node() {
+    let mut caller = Caller::dial(&klik_on());
+    caller.hear();
+    caller.event(Event::DigitBegan);
+    caller.answer("leader", &[("month", Value::Number(1)), ("left", lek(100))]).wait(50);
+    caller.event(Event::Digit('0')).press("672123456#");
+    assert_eq!(caller.interpreter.variable("number"), Some(&Value::Text("0672123456".to_owned())));
+    // The same into a node that asks.
+    let mut caller = Caller::dial(&klik_on());
+    caller.hear().answer("leader", &[("month", Value::Number(1)), ("left", lek(100))]);
+    caller.press("0672123456#").answer("member", &[("member", member())]).hear();
+    caller.event(Event::DigitBegan).answer("some", &[("packages", catalogue())]).wait(50);
+    caller.event(Event::Digit('2'));
+    assert_eq!(caller.node(), "check-recent");
+}
+
+#[test]
+fn a_booking_is_not_entered_unconfirmed_even_by_a_flow_that_was_not_checked() {
+    let mut flow = (*klik_on()).clone();
+    let index = |flow: &Flow, name: &str| flow.node_names().position(|node| node == name).unwrap();
+    let (warning, booking) = (index(&flow, "recent-warning"), index(&flow, "activate"));
+    let flow::Action::Play(play) = &mut flow.nodes[warning].action else { panic!("a warning is played") };
+    play.next = NodeIndex(booking);
+    let mut caller = Caller::dial(&Arc::new(flow));
+    caller.hear().answer("leader", &[("month", Value::Number(1)), ("left", lek(6500))]);
+    caller.press("0672123456#").answer("member", &[("member", member())]);
+    caller.press("1").answer("some", &[("packages", catalogue())]).answer("recent", &[]).hear();
+    assert_eq!((caller.node(), caller.booked.len()), ("goodbye-error", 0));
+    caller.hear();
+    assert!(caller.interpreter.is_over());
+}
+
+#[test]
 fn a_result_that_breaks_the_vocabulary_counts_as_none() {
     for (outcome, values) in
         [("leader", vec![]), ("leader", vec![("month", lek(1)), ("left", lek(1))]), ("ledaer", vec![])]
@@ -367,25 +431,7 @@ fn a_result_that_breaks_the_vocabulary_counts_as_none() {
 
 #[test]
 fn a_circle_of_queries_ends_in_a_goodbye() {
-    let text = r#"
-flow = "circle"
-language = "sq"
-start = "one"
-[catch]
-error = "bye"
-[node.one]
-kind = "query"
-query = "remaining"
-on = { ok = "two", unavailable = "two" }
-[node.two]
-kind = "query"
-query = "remaining"
-on = { ok = "one", unavailable = "bye" }
-[node.bye]
-kind = "hangup"
-prompt = ["goodbye"]
-"#;
-    let mut caller = Caller::dial(&parse(text, "circle.toml"));
+    let mut caller = Caller::dial(&parse(CIRCLE, "circle.toml"));
     let mut answers = 0;
     while caller.node() != "bye" {
         caller.answer("ok", &[("left", lek(1))]);
