@@ -1,1 +1,22 @@
-//! sdp
+//! Session description: reading what a peer offers or answers, and agreeing on one audio stream.
+//!
+//! Implements RFC 8866 (the description; read by the crate `sdp-types` behind [`Description::parse`]'s
+//! sanitiser), RFC 3264 (offer and answer: every media line answered, hold, rejected lines), the static payload
+//! types of RFC 3551 and `telephone-event` of RFC 4733. Only `RTP/AVP` is spoken: SRTP, ICE and BUNDLE lines
+//! are read past. Pure: no socket, clock or randomness; the address, port and session id are arguments.
+
+mod description;
+mod negotiation;
+mod writer;
+
+pub use description::{
+    Address, Answer, Description, Format, MAX_FORMATS, MAX_LINE_OCTETS, MAX_LINES, MAX_MEDIA, MAX_OCTETS,
+    Malformed, MediaDescription, Offer,
+};
+pub use negotiation::{
+    Capabilities, DEFAULT_PTIME_MS, Incompatibility, Preference, Refusal, accept_answer, negotiate,
+};
+pub use writer::{TELEPHONE_EVENT_PAYLOAD_TYPE, offer};
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,7 @@ mod id;
 mod money;
 mod month;
 mod msisdn;
+pub mod rtp;
 
 pub use id::{ActivationId, CallId, GroupId, MemberId, PackageId};
 pub use money::{Money, MoneyError};

@@ -1,0 +1,90 @@
+//! Writing our own descriptions: the offer, and the answer to one.
+
+use super::description::Offer;
+use super::negotiation::Capabilities;
+use crate::units::rtp::{Direction, Encoding, StreamParameters};
+use std::fmt::Write;
+use std::net::IpAddr;
+
+/// The payload type of telephone-event in our offers: the first that everybody uses.
+pub const TELEPHONE_EVENT_PAYLOAD_TYPE: u8 = 101;
+
+/// Events that we read and send: 0–9, `*`, `#`, A–D (RFC 4733 §3.2 table 3).
+const EVENTS: &str = "0-15";
+
+/// Our offer: one audio line, for the 200 to an INVITE without one and for calls that we make.
+pub fn offer(capabilities: &Capabilities) -> Vec<u8> {
+    let mut text = String::with_capacity(512);
+    session(&mut text, capabilities, (0, 0));
+    let encodings: Vec<(u8, Encoding)> =
+        capabilities.encodings.iter().map(|&encoding| (encoding.payload_type(), encoding)).collect();
+    let event = capabilities.telephone_event.then_some((TELEPHONE_EVENT_PAYLOAD_TYPE, 8_000));
+    audio(&mut text, capabilities.port, &encodings, event, capabilities.ptime_ms, Direction::SendRecv);
+    text.into_bytes()
+}
+
+/// The answer that takes line `chosen` and rejects the others (RFC 3264 §6: as many lines, in the same order).
+pub(super) fn answer(
+    offer: &Offer,
+    chosen: usize,
+    agreed: &StreamParameters,
+    capabilities: &Capabilities,
+) -> Vec<u8> {
+    let mut text = String::with_capacity(512);
+    session(&mut text, capabilities, offer.time);
+    for (index, line) in offer.media.iter().enumerate() {
+        if index == chosen {
+            let event = agreed.telephone_event.map(|event| (event.receive_payload_type, event.clock_rate_hz));
+            let encodings = [(agreed.payload_type, agreed.encoding)];
+            audio(&mut text, capabilities.port, &encodings, event, agreed.ptime_ms, agreed.direction);
+        } else {
+            put(&mut text, format_args!("m={} 0 {} {}", line.media, line.protocol, line.format_list));
+        }
+    }
+    text.into_bytes()
+}
+
+fn put(text: &mut String, line: std::fmt::Arguments<'_>) {
+    // Writing into a String cannot fail.
+    let _ = write!(text, "{line}\r\n");
+}
+
+fn session(text: &mut String, capabilities: &Capabilities, time: (u64, u64)) {
+    let network = match capabilities.address {
+        IpAddr::V4(address) => format!("IN IP4 {address}"),
+        IpAddr::V6(address) => format!("IN IP6 {address}"),
+    };
+    let Capabilities { session_id, session_version, .. } = capabilities;
+    put(text, format_args!("v=0"));
+    put(text, format_args!("o=- {session_id} {session_version} {network}"));
+    // RFC 3264 §5 recommends a dash where there is no name.
+    put(text, format_args!("s=-"));
+    put(text, format_args!("c={network}"));
+    put(text, format_args!("t={} {}", time.0, time.1));
+}
+
+fn audio(
+    text: &mut String,
+    port: u16,
+    encodings: &[(u8, Encoding)],
+    event: Option<(u8, u32)>,
+    ptime_ms: u8,
+    direction: Direction,
+) {
+    let mut list = String::new();
+    for payload_type in
+        encodings.iter().map(|(payload_type, _)| payload_type).chain(event.iter().map(|(p, _)| p))
+    {
+        let _ = write!(list, " {payload_type}");
+    }
+    put(text, format_args!("m=audio {port} RTP/AVP{list}"));
+    for (payload_type, encoding) in encodings {
+        put(text, format_args!("a=rtpmap:{payload_type} {}/{}", encoding.name(), encoding.clock_rate_hz()));
+    }
+    if let Some((payload_type, clock_rate_hz)) = event {
+        put(text, format_args!("a=rtpmap:{payload_type} telephone-event/{clock_rate_hz}"));
+        put(text, format_args!("a=fmtp:{payload_type} {EVENTS}"));
+    }
+    put(text, format_args!("a=ptime:{ptime_ms}"));
+    put(text, format_args!("a={}", direction.name()));
+}
