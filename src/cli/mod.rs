@@ -3,6 +3,7 @@
 pub mod admin;
 mod call;
 mod demo;
+pub mod flow;
 pub mod ledger;
 pub mod prompts;
 mod serve;
@@ -45,6 +46,8 @@ enum What {
     Ledger(ledger::LedgerArguments),
     /// Make and check the recorded prompts.
     Prompts(prompts::PromptsArguments),
+    /// Check call flows, and walk through them without a telephone.
+    Flow(flow::FlowArguments),
 }
 
 impl Command {
@@ -64,6 +67,7 @@ impl Command {
                     ledger::run(arguments, database, now, out).await
                 }),
                 What::Prompts(arguments) => prompts::run(arguments),
+                What::Flow(arguments) => flow::run(arguments),
             };
         match outcome {
             Ok(()) => ExitCode::SUCCESS,

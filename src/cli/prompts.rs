@@ -123,3 +123,39 @@ fn list(dir: &Path, out: &mut impl Write) -> anyhow::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Needs no synthesiser, since there is nothing for it to do.
+    #[test]
+    fn a_recording_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let manifest = "language = \"sq\"\nloudness = -22.0\n[voice]\nname = \"sq\"\nspeed = 150\npitch = 45\n\
+            unit_speed = 145\nunit_range = 40\n[[prompt]]\nid = \"a\"\ntext = \"A.\"\nsource = \"the studio\"\n";
+        std::fs::write(folder.path().join(speech::FILE_NAME), manifest).unwrap();
+        std::fs::write(folder.path().join("a.wav"), b"as the studio made it").unwrap();
+        let mut out = Vec::new();
+        synthesise(folder.path(), &[], &mut out).unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), "0 written, 0 unchanged, 1 recordings left alone\n");
+        assert_eq!(std::fs::read(folder.path().join("a.wav")).unwrap(), b"as the studio made it");
+        let refused = synthesise(folder.path(), &["b".to_owned()], &mut Vec::new()).unwrap_err();
+        assert!(refused.to_string().starts_with("`b` is not in "), "{refused}");
+        let mut out = Vec::new();
+        let failed = check(folder.path(), &mut out).unwrap_err();
+        assert!(failed.to_string().ends_with("1 finding(s)"), "{failed}");
+        assert!(String::from_utf8(out).unwrap().contains("a.wav: it is not a sound WAV file"));
+    }
+
+    #[test]
+    fn the_list_names_every_clip() {
+        let mut out = Vec::new();
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("prompts/sq");
+        list(&dir, &mut out).unwrap();
+        let listed = String::from_utf8(out).unwrap();
+        let line = listed.lines().find(|line| line.starts_with("goodbye ")).unwrap();
+        assert!(line.ends_with("s  espeak-ng    Faleminderit. Mirupafshim."), "{line}");
+        assert_eq!(listed.lines().count(), Manifest::read(&dir).unwrap().prompts.len());
+    }
+}

@@ -16,6 +16,8 @@ pub(super) struct Graph {
     pub retries: Vec<(NodeIndex, usize)>,
     /// Some way leads nowhere: what is reached cannot be told.
     pub undefined: bool,
+    /// Nodes that could not be understood: what they set and do is not known.
+    pub unread: BTreeSet<NodeIndex>,
     pub error_line: usize,
 }
 
@@ -125,6 +127,7 @@ pub(super) fn check(flow: &Flow, graph: &Graph, errors: &mut Errors) {
 /// The goodbye after an error must wait for nothing but its own end.
 fn check_error_node(flow: &Flow, graph: &Graph, errors: &mut Errors) {
     if let Some(node) = flow.node(flow.on_error)
+        && !graph.unread.contains(&flow.on_error)
         && !matches!(node.action, Action::Hangup { .. })
     {
         let message = format!("`error` in `[catch]` leads to `{}`, which does not hang up", node.name);
@@ -135,6 +138,7 @@ fn check_error_node(flow: &Flow, graph: &Graph, errors: &mut Errors) {
 fn check_retries(flow: &Flow, graph: &Graph, errors: &mut Errors) {
     for (to, line) in &graph.retries {
         if let Some(node) = flow.node(*to)
+            && !graph.unread.contains(to)
             && !matches!(node.action, Action::Ask(_))
         {
             let message = format!("`retry` leads to `{}`, which asks nothing", node.name);
@@ -282,6 +286,9 @@ fn check_uses(flow: &Flow, graph: &Graph, kinds: &Kinds, errors: &mut Errors) {
     let set = surely_set(flow, graph, kinds);
     for use_ in &graph.uses {
         let Some(kind) = local_kind(use_, kinds).or_else(|| kinds.get(&use_.variable).cloned()) else {
+            if !graph.unread.is_empty() {
+                continue;
+            }
             let names = kinds.keys().map(String::as_str);
             let mend = mean_or(&use_.variable, names, || {
                 "set it by a query or a collect before, and use the name it has there".to_owned()

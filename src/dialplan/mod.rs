@@ -21,3 +21,6 @@ pub use flow::{Flow, GlobalKeys, MAX_PAGE_CHOICES, NodeIndex};
 pub use interpreter::{Interpreter, MAX_TRANSITIONS, MAX_TYPE_AHEAD};
 pub use value::{Field, Kind, Record, SayAs, Value};
 pub use vocabulary::{Operation, Outcome, Vocabulary};
+
+#[cfg(test)]
+mod tests;

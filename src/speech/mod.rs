@@ -103,21 +103,46 @@ impl Prompts {
         self.clips.iter().map(|(id, clip)| (id.as_str(), clip))
     }
 
-    /// What a list of units says, as a reader would write it: *Për Super njëmijë e njëqind, shtypni një.*
+    /// What a list of units says, as a reader would write it: pauses become commas and full stops, as in *Për
+    /// Super një mijë e njëqind, nëntëqind lekë, shtypni dy.*
     pub fn text(&self, units: &[Unit]) -> String {
         let mut text = String::new();
+        let mut pause_ms = 0;
         for unit in units {
             match unit {
                 Unit::Clip(id) => {
                     let words = self.clips.get(id).map_or(id.as_str(), |clip| clip.text.as_str());
-                    if !text.is_empty() && !words.starts_with([',', '.', '?', ':', ';']) {
-                        text.push(' ');
+                    if !words.starts_with(PUNCTUATION) {
+                        if !text.is_empty() && !text.ends_with(PUNCTUATION) {
+                            text.push_str(mark(pause_ms));
+                        }
+                        if !text.is_empty() {
+                            text.push(' ');
+                        }
                     }
                     text.push_str(words);
+                    pause_ms = 0;
                 }
-                Unit::Pause { .. } => {}
+                Unit::Pause { ms } => pause_ms = pause_ms.max(*ms),
             }
+        }
+        if !text.is_empty() && !text.ends_with(PUNCTUATION) {
+            text.push('.');
         }
         text
     }
 }
+
+const PUNCTUATION: [char; 6] = ['.', ',', ':', ';', '?', '!'];
+
+/// What a pause of that length is in writing.
+fn mark(pause_ms: u16) -> &'static str {
+    match pause_ms {
+        0..100 => "",
+        100..250 => ",",
+        _ => ".",
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -62,12 +62,8 @@ impl WavError {
 
 impl From<hound::Error> for WavError {
     fn from(error: hound::Error) -> Self {
-        match error {
-            hound::Error::IoError(error) if error.kind() != std::io::ErrorKind::UnexpectedEof => {
-                Self::Io(error)
-            }
-            error => Self::NotWav(error.to_string()),
-        }
+        // The octets are in memory by then, so even an input error is the file's.
+        Self::NotWav(error.to_string())
     }
 }
 

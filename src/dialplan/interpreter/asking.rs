@@ -90,13 +90,14 @@ impl Interpreter {
     }
 
     fn key_down(&mut self, now: Instant, ask: &Ask, asking: &mut Asking) {
-        if now < asking.began + ask.guard {
+        if guarded(ask, asking, now) {
             self.keys.began(now, true);
             return;
         }
         let deaf = asking.playing.is_some() && !ask.manners.listen;
         self.keys.began(now, deaf);
         if asking.playing.is_none() || ask.manners.bargein {
+            asking.cut |= asking.playing.is_some() && !deaf;
             self.stop_prompt(asking);
             asking.deadline = now + ask.interdigit;
         }
@@ -104,7 +105,7 @@ impl Interpreter {
 
     fn key_up(&mut self, now: Instant, ask: &Ask, asking: &mut Asking, key: char) -> Option<Step> {
         let since = self.keys.down_since().unwrap_or(now);
-        let counts = self.keys.ended(now, key) && since >= asking.began + ask.guard;
+        let counts = self.keys.ended(now, key) && !guarded(ask, asking, since);
         let deaf = asking.playing.is_some() && !ask.manners.listen;
         if counts && asking.playing.is_some() && ask.manners.listen && !ask.manners.bargein {
             self.keys.push(key);
@@ -312,4 +313,9 @@ impl Interpreter {
             self.effects.push(Effect::StopPlay(id));
         }
     }
+}
+
+/// Whether a key pressed then is type-ahead that came late.
+fn guarded(ask: &Ask, asking: &Asking, pressed: Instant) -> bool {
+    !ask.guard.is_zero() && pressed < asking.began + ask.guard
 }

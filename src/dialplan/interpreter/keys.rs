@@ -72,3 +72,19 @@ impl Keys {
         self.waiting.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_the_first_keys_and_no_more_than_its_limit() {
+        let mut keys = Keys::default();
+        for n in 0..100_u32 {
+            keys.push(char::from_digit(n % 10, 10).unwrap());
+        }
+        let kept: String = std::iter::from_fn(|| keys.pop()).collect();
+        assert_eq!(kept, "01234567890123456789012345678901");
+        assert_eq!(kept.len(), MAX_TYPE_AHEAD);
+    }
+}

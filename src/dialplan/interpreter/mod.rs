@@ -168,6 +168,11 @@ impl Interpreter {
         self.variables.get(name)
     }
 
+    /// Whether the node that the call is in asks for keys.
+    pub fn awaits_keys(&self) -> bool {
+        matches!(self.state, State::Asking(_))
+    }
+
     /// Whether `Hangup` was given out.
     pub fn is_over(&self) -> bool {
         matches!(self.state, State::Over)

@@ -4,8 +4,9 @@ use super::super::check::{Scope, Set, Use};
 use super::super::flow::{Action, Ask, Catch, Choice, Input, MAX_PAGE_CHOICES, NodeIndex, Prompt, Records};
 use super::super::value::Kind;
 use super::prompt::Place;
+use super::settings::Catches;
 use super::table::Table;
-use super::{Catches, Parser, UNDEFINED, one_key};
+use super::{Parser, UNDEFINED, one_key};
 use std::time::Duration;
 
 /// Longest entry of digits; a telephone number with 00 and its country code has at most 17.
@@ -274,18 +275,16 @@ impl Parser<'_> {
 
     /// One prompt for each time but the last, which leads to `exhausted`.
     fn escalation(&mut self, node: NodeIndex, table: &Table<'_>, key: &str, exhausted: NodeIndex) -> Catch {
-        let (default_max, default_prompts) = match key {
-            "noinput" => (self.defaults.max_noinput, self.defaults.noinput.clone()),
-            _ => (self.defaults.max_nomatch, self.defaults.nomatch.clone()),
-        };
-        let max = table.count(&format!("max{key}"), 1..=9, &mut self.errors).unwrap_or(default_max);
+        let (prompts, max) = self.defaults.escalation(key);
+        let (default_prompts, default_max) = (prompts.to_vec(), max);
+        let max_key = format!("max{key}");
+        let max = table.count(&max_key, 1..=9, &mut self.errors).unwrap_or(default_max);
         let prompts = self.prompts(table, key, Some(node)).unwrap_or(default_prompts);
-        if prompts.len() + 1 < max {
+        // A default that is too short was told of where it stands.
+        let own = table.get(key).is_some() || table.get(&max_key).is_some() || prompts.is_empty();
+        if prompts.len() + 1 < max && own {
             let span = table.get(key).map_or(table.span.clone(), |value| value.span());
-            let message =
-                format!("{} has {} prompts in `{key}` for `max{key} = {max}`", table.place, prompts.len());
-            let mend = format!("give {}: one for each time but the last, which ends the dialogue", max - 1);
-            self.errors.at(&span, message, mend);
+            self.too_short(&span, key, prompts.len(), max, &table.place);
         }
         Catch { prompts, max, exhausted }
     }

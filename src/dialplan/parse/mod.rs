@@ -3,13 +3,14 @@
 mod ask;
 mod perform;
 mod prompt;
+mod settings;
 mod table;
 
 use super::check::{self, Edge, Graph, Set, Use};
 use super::error::{Errors, FlowError, mean_or};
 use super::flow::{Action, Branch, Flow, GlobalKeys, Manners, Node, NodeIndex, Play, Prompt, TypeAhead};
 use super::vocabulary::Vocabulary;
-use std::time::Duration;
+use settings::{Catches, Defaults};
 use table::{Table, Word};
 use toml::de::{DeTable, DeValue};
 
@@ -22,45 +23,7 @@ const MAX_NODES: usize = 1_000;
 /// Stands for a node that is not defined; a flow that has one is refused.
 const UNDEFINED: NodeIndex = NodeIndex(usize::MAX);
 
-/// DOMAIN §5.
-const MENU_TIMEOUT: Duration = Duration::from_secs(5);
-/// DOMAIN §5.
-const COLLECT_TIMEOUT: Duration = Duration::from_secs(7);
-/// DOMAIN §5.
-const INTERDIGIT_TIMEOUT: Duration = Duration::from_secs(4);
-/// DOMAIN §5: no input and no match, 3 each.
-const MAX_TRIES: usize = 3;
-/// How long a query may take before the caller hears the waiting prompt.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// How long a query or a booking may take before its late outcome is taken.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
-
 const KINDS: [&str; 7] = ["play", "collect", "menu", "query", "book", "branch", "hangup"];
-
-/// What nodes do unless they say otherwise.
-#[derive(Debug)]
-struct Defaults {
-    manners: Manners,
-    menu_timeout: Duration,
-    collect_timeout: Duration,
-    interdigit: Duration,
-    max_noinput: usize,
-    max_nomatch: usize,
-    noinput: Vec<Prompt>,
-    nomatch: Vec<Prompt>,
-    help: Prompt,
-    waiting: Prompt,
-    patience: Duration,
-    request_timeout: Duration,
-}
-
-/// Where the events lead that end a dialogue.
-#[derive(Debug, Clone, Copy, Default)]
-struct Catches {
-    noinput: Option<NodeIndex>,
-    nomatch: Option<NodeIndex>,
-    exit: Option<NodeIndex>,
-}
 
 struct Parser<'p> {
     errors: Errors<'p>,
@@ -86,12 +49,14 @@ impl Flow {
         let (document, syntax) = DeTable::parse_recoverable(text);
         for error in &syntax {
             let message = error.message().lines().collect::<Vec<_>>().join(", ");
-            errors.at(&error.span().unwrap_or(0..0), message, "write it as TOML 1.0 has it");
+            let twice = message.contains("duplicate key");
+            let mend = if twice { "keep one of the two" } else { "correct the TOML there" };
+            errors.at(&error.span().unwrap_or(0..0), message, mend);
         }
         if !errors.is_empty() {
             return Err(errors.into_found());
         }
-        let root = Table::new(document.get_ref(), 0..0, "the flow");
+        let root = Table::new(document.get_ref(), 0..0, table::ROOT);
         let mut parser = Parser {
             errors,
             vocabulary,
@@ -107,26 +72,7 @@ impl Flow {
     }
 }
 
-impl Defaults {
-    fn domain() -> Self {
-        Self {
-            manners: Manners { bargein: true, listen: true, typeahead: TypeAhead::Keep },
-            menu_timeout: MENU_TIMEOUT,
-            collect_timeout: COLLECT_TIMEOUT,
-            interdigit: INTERDIGIT_TIMEOUT,
-            max_noinput: MAX_TRIES,
-            max_nomatch: MAX_TRIES,
-            noinput: Vec::new(),
-            nomatch: Vec::new(),
-            help: Prompt::new(),
-            waiting: Prompt::new(),
-            patience: PATIENCE,
-            request_timeout: REQUEST_TIMEOUT,
-        }
-    }
-}
-
-impl<'p> Parser<'p> {
+impl Parser<'_> {
     fn flow(&mut self, root: &Table<'_>) -> Flow {
         root.only(&["flow", "language", "start", "keys", "defaults", "catch", "node"], &mut self.errors);
         let name = root.required("flow", "flow = \"klik-on\"", &mut self.errors);
@@ -186,98 +132,6 @@ impl<'p> Parser<'p> {
         found
     }
 
-    fn global_keys(&mut self, keys: &Table<'_>) {
-        keys.only(&["help", "back", "exit"], &mut self.errors);
-        let mut taken: Vec<char> = Vec::new();
-        let mut key = |name: &str, example: &str| {
-            let word = keys.word(name, example, &mut self.errors)?;
-            let key = one_key(word.text);
-            match key {
-                None => {
-                    let message = format!("`{name}` in `[keys]` is `{}`, not one key", word.text);
-                    self.errors.at(&word.span, message, format!("write it like `{example}`"));
-                }
-                Some(key) if taken.contains(&key) => {
-                    let message = format!("the key {key} has two meanings in `[keys]`");
-                    self.errors.at(&word.span, message, "give each meaning a key of its own");
-                }
-                Some(key) => taken.push(key),
-            }
-            key
-        };
-        self.keys = GlobalKeys {
-            help: key("help", "help = \"0\""),
-            back: key("back", "back = \"*\""),
-            exit: key("exit", "exit = \"9\""),
-        };
-    }
-
-    fn read_defaults(&mut self, root: &Table<'_>) {
-        let Some(table) = root.table("defaults", &mut self.errors) else { return };
-        let known = [
-            "bargein",
-            "listen",
-            "typeahead",
-            "menutimeout",
-            "collecttimeout",
-            "interdigittimeout",
-            "maxnoinput",
-            "maxnomatch",
-            "noinput",
-            "nomatch",
-            "help",
-            "waiting",
-            "patience",
-            "requesttimeout",
-        ];
-        table.only(&known, &mut self.errors);
-        let domain = Defaults::domain();
-        let mut time = |key: &str, otherwise| table.duration(key, &mut self.errors).unwrap_or(otherwise);
-        let menu_timeout = time("menutimeout", domain.menu_timeout);
-        let collect_timeout = time("collecttimeout", domain.collect_timeout);
-        let interdigit = time("interdigittimeout", domain.interdigit);
-        let patience = time("patience", domain.patience);
-        let request_timeout = time("requesttimeout", domain.request_timeout);
-        let max = |key: &str, errors: &mut Errors| table.count(key, 1..=9, errors).unwrap_or(MAX_TRIES);
-        // Which node will speak them is not known yet: they may speak no variables.
-        let node = None;
-        self.defaults = Defaults {
-            manners: self.manners(&table, domain.manners),
-            menu_timeout,
-            collect_timeout,
-            interdigit,
-            max_noinput: max("maxnoinput", &mut self.errors),
-            max_nomatch: max("maxnomatch", &mut self.errors),
-            noinput: self.prompts(&table, "noinput", node).unwrap_or_default(),
-            nomatch: self.prompts(&table, "nomatch", node).unwrap_or_default(),
-            help: self.asking_prompt(&table, "help", node).unwrap_or_default(),
-            waiting: self.prompt(&table, "waiting", node).unwrap_or_default(),
-            patience,
-            request_timeout,
-        };
-    }
-
-    fn read_catches(&mut self, root: &Table<'_>) {
-        let Some(table) = root.table("catch", &mut self.errors) else {
-            if root.get("catch").is_none() {
-                let mend =
-                    "add `[catch]` with `error`, and `noinput`, `nomatch` and `exit` for the nodes that ask";
-                self.errors.on_line(1, "the flow has no `[catch]`", mend);
-            }
-            return;
-        };
-        table.only(&["noinput", "nomatch", "exit", "error"], &mut self.errors);
-        if let Some(word) = table.required("error", "error = \"goodbye\"", &mut self.errors) {
-            self.error_node = self.resolve(&word);
-            self.graph.error_line = self.errors.line(word.span.start);
-        }
-        let mut node = |key: &str| {
-            let word = table.word(key, &format!("{key} = \"goodbye\""), &mut self.errors)?;
-            Some(resolve(&word, &self.names, &mut self.graph, &mut self.errors))
-        };
-        self.catches = Catches { noinput: node("noinput"), nomatch: node("nomatch"), exit: node("exit") };
-    }
-
     fn resolve(&mut self, word: &Word<'_>) -> NodeIndex {
         resolve(word, &self.names, &mut self.graph, &mut self.errors)
     }
@@ -307,13 +161,21 @@ impl<'p> Parser<'p> {
         }
     }
 
+    fn unread(&mut self, node: NodeIndex) {
+        self.graph.undefined = true;
+        self.graph.unread.insert(node);
+    }
+
     fn uses(&mut self, use_: Use) {
         self.graph.uses.push(use_);
     }
 
     fn action(&mut self, node: NodeIndex, table: &Table<'_>) -> Action {
         let nothing = Action::Hangup { prompt: Prompt::new() };
-        let Some(kind) = table.required("kind", "kind = \"play\"", &mut self.errors) else { return nothing };
+        let Some(kind) = table.required("kind", "kind = \"play\"", &mut self.errors) else {
+            self.unread(node);
+            return nothing;
+        };
         match kind.text {
             "play" => self.play(node, table),
             "collect" => self.collect(node, table),
@@ -329,7 +191,7 @@ impl<'p> Parser<'p> {
             other => {
                 let mend = mean_or(other, KINDS, || format!("known: {}", KINDS.join(", ")));
                 self.errors.at(&kind.span, format!("{} has the unknown kind `{other}`", table.place), mend);
-                self.graph.undefined = true;
+                self.unread(node);
                 nothing
             }
         }

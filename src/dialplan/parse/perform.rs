@@ -29,7 +29,7 @@ impl Parser<'_> {
             found
         });
         let Some(operation) = operation else {
-            self.graph.undefined = true;
+            self.unread(node);
             return Action::Hangup { prompt: Prompt::new() };
         };
         Action::Perform(Perform {
@@ -89,7 +89,7 @@ impl Parser<'_> {
                 let message = format!("{} has no way out", table.place);
                 let mend = format!("add `[node.….on]` with a node for each outcome: {}", names.join(", "));
                 self.errors.at(&table.span, message, mend);
-                self.graph.undefined = true;
+                self.unread(node);
             }
             return Vec::new();
         };

@@ -9,6 +9,9 @@ use toml::de::{DeTable, DeValue};
 /// Longest timer a flow may set.
 const MAX_DURATION: Duration = Duration::from_secs(600);
 
+/// How errors call the file's own table.
+pub(super) const ROOT: &str = "the flow";
+
 /// A TOML table, where it stands, and how errors call it.
 #[derive(Debug, Clone)]
 pub(super) struct Table<'t> {
@@ -121,7 +124,14 @@ impl<'t> Table<'t> {
     pub(super) fn table(&self, key: &str, errors: &mut Errors) -> Option<Table<'t>> {
         let value = self.get(key)?;
         match value.get_ref().as_table() {
-            Some(table) => Some(Table::new(table, value.span(), format!("`{key}` of {}", self.place))),
+            Some(table) => {
+                let place = if self.place == ROOT {
+                    format!("`[{key}]`")
+                } else {
+                    format!("`{key}` of {}", self.place)
+                };
+                Some(Table::new(table, value.span(), place))
+            }
             None => {
                 self.wrong(key, value, &format!("{key} = {{ … }}"), errors);
                 None
