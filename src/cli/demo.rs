@@ -23,6 +23,8 @@ const LEADER: &str = "0691234567";
 const MEMBER: &str = "0672123456";
 /// What is keyed, prompt by prompt: the member's number, Super 1100 on the menu, yes, and no other.
 const KEYS: [&str; 4] = ["0672123456#", "2", "1", "2"];
+/// How much of what follows each group is heard before the next, ms: enough to hear the menu, and to end in 20 s.
+const BARGE_IN_AFTER_MS: u64 = 3500;
 
 /// Show the whole thing on this machine.
 ///
@@ -90,7 +92,7 @@ async fn show(arguments: &Arguments, settings: Settings, folder: &Path) -> anyho
         identity: Some(format!("tel:{}", leader.e164())),
         from: None,
         keys: KEYS.map(str::to_owned).to_vec(),
-        manner: super::call::manner(arguments.listen, 1000),
+        manner: super::call::manner(arguments.listen, BARGE_IN_AFTER_MS),
         hang_up_on: vec!["goodbye".to_owned()],
         hang_up_after: None,
         timeout: Duration::from_secs(180),
