@@ -1,6 +1,6 @@
 //! The built-in caller: phones a SIP address over real UDP and RTP, keys, listens, and reports.
 
-use super::script::{Cue, Manner, Script};
+use super::script::{Cue, KeyGroup, Manner, Script};
 use crate::media::{
     CommandError, DigitTiming, Engine, EngineError, EngineSettings, Heard, MediaEvent, OpenError,
     PromptLibrary, Recording, Stream,
@@ -35,7 +35,7 @@ pub struct PhoneSettings {
     /// From URI; anonymous without.
     pub from: Option<String>,
     /// Groups of keys, one a prompt.
-    pub keys: Vec<String>,
+    pub keys: Vec<KeyGroup>,
     /// When to key.
     pub manner: Manner,
     /// Prompts at whose end the caller hangs up.
@@ -431,9 +431,9 @@ impl Call<'_> {
         match heard {
             Heard::ClipBegan { id, .. } => {
                 self.clips.push(id.to_string());
-                self.cue(Cue::SpeechBegan, tell);
+                self.cue(Cue::SpeechBegan(Some(&id)), tell);
             }
-            Heard::SpeechBegan { .. } => self.cue(Cue::SpeechBegan, tell),
+            Heard::SpeechBegan { .. } => self.cue(Cue::SpeechBegan(None), tell),
             Heard::SpeechEnded { .. } => self.cue(Cue::SpeechEnded, tell),
             Heard::ClipEnded { id, .. } => {
                 self.cue(Cue::SpeechEnded, tell);
@@ -444,7 +444,7 @@ impl Call<'_> {
         }
     }
 
-    fn cue(&mut self, cue: Cue, tell: &mut impl FnMut(Duration, &Notice)) {
+    fn cue(&mut self, cue: Cue<'_>, tell: &mut impl FnMut(Duration, &Notice)) {
         if let Some(keys) = self.script.handle(self.now(), cue) {
             self.tell(tell, &Notice::Keyed(keys.clone()));
             if let Err(error) = self.stream.send_digits(&keys, DigitTiming::default()) {

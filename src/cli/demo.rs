@@ -1,7 +1,7 @@
 //! `klikon demo`: the whole path on this machine, shown line by line.
 
 use super::ledger;
-use crate::call::{CallEvent, Notice, Observer, Phone, PhoneSettings, Report, Step};
+use crate::call::{CallEvent, KeyGroup, Notice, Observer, Phone, PhoneSettings, Report, Step};
 use crate::config::Settings;
 use crate::klikon::day_of;
 use crate::server::Server;
@@ -22,9 +22,9 @@ const CONTRACT: &str = "042250928";
 const LEADER: &str = "0691234567";
 const MEMBER: &str = "0672123456";
 /// What is keyed, prompt by prompt: the member's number, Super 1100 on the menu, yes, and no other.
-const KEYS: [&str; 4] = ["0672123456#", "2", "1", "2"];
-/// How much of what follows each group is heard before the next, ms: enough to hear the menu, and to end in 20 s.
-const BARGE_IN_AFTER_MS: u64 = 3500;
+const KEYS: [&str; 4] = ["0672123456#", "choose-package:2", "1", "2"];
+/// How much of what is said is heard before the keys barge in, ms: the whole ends in about 20 s.
+const BARGE_IN_AFTER_MS: u64 = 2500;
 
 /// Show the whole thing on this machine.
 ///
@@ -91,7 +91,7 @@ async fn show(arguments: &Arguments, settings: Settings, folder: &Path) -> anyho
         request_uri: format!("sip:130@{address}"),
         identity: Some(format!("tel:{}", leader.e164())),
         from: None,
-        keys: KEYS.map(str::to_owned).to_vec(),
+        keys: keys()?,
         manner: super::call::manner(arguments.listen, BARGE_IN_AFTER_MS),
         hang_up_on: vec!["goodbye".to_owned()],
         hang_up_after: None,
@@ -107,6 +107,10 @@ async fn show(arguments: &Arguments, settings: Settings, folder: &Path) -> anyho
     let wav = folder.join("heard.wav");
     report.recording.write_wav(&wav).with_context(|| format!("cannot write {}", wav.display()))?;
     account(&store, &contract, clock, &report, &wav).await
+}
+
+fn keys() -> anyhow::Result<Vec<KeyGroup>> {
+    KEYS.iter().map(|text| super::call::key_group(text).map_err(anyhow::Error::msg)).collect()
 }
 
 /// The same administration an operator does.
