@@ -5,17 +5,16 @@ use super::leg::{Leg, LegInput, Open, call_end};
 use super::observer::Step;
 use super::speak::speak;
 use crate::dialplan::{Effect, Event, Interpreter, PlayId, RequestId, Segment};
-use crate::media::{Element, MediaEvent, Stream};
+use crate::media::{CommandError, Element, MediaEvent, Stream};
+use crate::sip::EndCause;
 use crate::store::CallEnd;
 use crate::units::rtp::StreamParameters;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinSet};
 use tracing::Instrument;
 
-/// Between hanging up and giving up on the BYE's answer: 64·T1 with room, for any T1 up to a second.
-const BYE_PATIENCE: Duration = Duration::from_secs(70);
 /// The prompt that ends a call which the flow itself does not end.
 const FAREWELL: &str = "goodbye";
 /// Its play, beyond any that a flow numbers.
@@ -29,26 +28,22 @@ enum Phase {
     /// The flow runs.
     Flow,
     /// The last words of a call that ends from outside the flow, spoken until then at the latest.
-    Farewell(Instant),
-    /// BYE was sent; its end is awaited until then.
-    HungUp(Instant),
+    Farewell { until: Instant, end: CallEnd },
+    /// BYE was sent. Its answer is the endpoint's to wait for: the record does not depend on it.
+    Over(CallEnd),
 }
-
-/// A query or booking under way.
-type Pending = (RequestId, JoinHandle<Answer>);
 
 struct Conversation {
     leg: Leg,
     business: Arc<Business>,
     interpreter: Interpreter,
     stream: Stream,
-    pending: Option<Pending>,
+    /// Queries and bookings under way: more than one where the flow went on without an answer.
+    pending: JoinSet<(RequestId, Answer)>,
     phase: Phase,
     /// The play that is on.
     playing: Option<u64>,
     ends_at: Instant,
-    /// Why the service ended the call itself, when it did.
-    ended_by: Option<CallEnd>,
 }
 
 impl Leg {
@@ -77,21 +72,20 @@ impl Leg {
             business: Arc::new(Business::new(Arc::clone(&self.service), self.id, self.caller)),
             interpreter: Interpreter::new(Arc::clone(&self.flow)),
             stream,
-            pending: None,
+            pending: JoinSet::new(),
             phase: Phase::Flow,
             playing: None,
             ends_at: reading.instant + self.service.settings.max_duration(),
-            ended_by: None,
             leg: self,
         };
         let end = conversation.run(&mut inputs, &mut events).await;
         conversation.stream.close();
-        let mut leg = conversation.leg;
+        let (mut leg, mut pending) = (conversation.leg, conversation.pending);
         // A booking that was under way when the caller hung up goes on; the record waits for what became of it.
-        if let Some((_, booking)) = conversation.pending
-            && let Ok(answer) = booking.await
-        {
-            leg.note(&answer);
+        while let Some(answered) = pending.join_next().await {
+            if let Some((_, answer)) = unbroken(answered) {
+                leg.note(&answer);
+            }
         }
         leg.end(end).await;
     }
@@ -111,20 +105,28 @@ impl Conversation {
         let effects = self.interpreter.start(self.now());
         self.perform(effects).await;
         loop {
-            let wake = self.wake();
+            if let Phase::Over(end) = self.phase {
+                return end;
+            }
+            let (limit, due) = (self.limit(), self.interpreter.deadline().unwrap_or(self.ends_at));
             tokio::select! {
+                // What ends the call comes before the caller's keys, which may be many.
                 biased;
                 input = inputs.recv() => match input {
-                    Some(LegInput::Ended { cause }) => return self.ended_by.unwrap_or(call_end(cause)),
+                    Some(LegInput::Ended { cause }) => return self.ended(cause),
                     Some(LegInput::Stop) => self.farewell(CallEnd::Shutdown).await,
                     Some(LegInput::Confirmed { .. } | LegInput::Cancelled) => {}
                     None => return CallEnd::Shutdown,
                 },
-                answer = answered(&mut self.pending) => self.answered(answer).await,
-                Some(event) = events.recv() => self.media(event).await,
-                () = tokio::time::sleep_until(wake.into()) => if let Some(end) = self.woken().await {
-                    return end;
+                () = tokio::time::sleep_until(limit.into()) => self.at_limit().await,
+                Some(answered) = self.pending.join_next() => self.answered(answered).await,
+                event = events.recv() => match event {
+                    Some(event) => self.media(event).await,
+                    None => self.deaf().await,
                 },
+                () = tokio::time::sleep_until(due.into()), if self.phase == Phase::Flow => {
+                    self.step(Event::Timeout).await;
+                }
             }
         }
     }
@@ -133,28 +135,39 @@ impl Conversation {
         self.leg.service.clock.instant()
     }
 
-    /// When something is due: the flow's timer, the longest call's end, or the end of patience with a BYE.
-    fn wake(&self) -> Instant {
+    /// Until when the call may go on as it does.
+    fn limit(&self) -> Instant {
         match self.phase {
-            Phase::Flow => self.interpreter.deadline().map_or(self.ends_at, |due| due.min(self.ends_at)),
-            Phase::Farewell(until) | Phase::HungUp(until) => until,
+            Phase::Farewell { until, .. } => until,
+            Phase::Flow | Phase::Over(_) => self.ends_at,
         }
     }
 
-    /// Something is due. Gives the end when the call is over.
-    async fn woken(&mut self) -> Option<CallEnd> {
+    async fn at_limit(&mut self) {
         match self.phase {
-            Phase::Flow if self.now() >= self.ends_at => self.farewell(CallEnd::Goodbye).await,
-            Phase::Flow => self.step(Event::Timeout).await,
-            Phase::Farewell(_) => self.hang_up().await,
-            Phase::HungUp(_) => return Some(self.ended_by.unwrap_or(CallEnd::Goodbye)),
+            Phase::Flow => self.farewell(CallEnd::Goodbye).await,
+            Phase::Farewell { end, .. } => self.hang_up(end).await,
+            Phase::Over(_) => {}
         }
-        None
+    }
+
+    /// The session ended; during the farewell it is the farewell's reason that counts.
+    fn ended(&self, cause: EndCause) -> CallEnd {
+        match self.phase {
+            Phase::Farewell { end, .. } => end,
+            Phase::Flow | Phase::Over(_) => call_end(cause),
+        }
+    }
+
+    /// The media worker has let go of the stream: nothing can be said or heard any more.
+    async fn deaf(&mut self) {
+        tracing::error!("the media worker has dropped the stream; the call is ended");
+        self.hang_up(CallEnd::Failed).await;
     }
 
     async fn media(&mut self, event: MediaEvent) {
         match event {
-            MediaEvent::PlayDone { play_id: FAREWELL_PLAY, .. } => self.hang_up().await,
+            MediaEvent::PlayDone { play_id: FAREWELL_PLAY, .. } => self.at_limit().await,
             MediaEvent::PlayDone { play_id, interrupted } => {
                 // One that we stopped or replaced ourselves is not playing any more.
                 if self.playing == Some(play_id) {
@@ -173,15 +186,16 @@ impl Conversation {
             }
             MediaEvent::RtpTimeout => {
                 tracing::info!("no RTP from the caller; the call is ended");
-                self.ended_by = Some(CallEnd::RtpTimeout);
-                self.hang_up().await;
+                self.hang_up(CallEnd::RtpTimeout).await;
             }
             // The caller's side of a session.
             MediaEvent::DigitsSent | MediaEvent::DigitsRefused | MediaEvent::Heard(_) => {}
         }
     }
 
-    async fn answered(&mut self, (id, answer): (RequestId, Answer)) {
+    async fn answered(&mut self, answered: Result<(RequestId, Answer), JoinError>) {
+        // Of one that broke the flow's own patience decides what the caller hears.
+        let Some((id, answer)) = unbroken(answered) else { return };
         self.leg.note(&answer);
         let Answer { outcome, values, .. } = answer;
         self.step(Event::Result { id, outcome: outcome.to_owned(), values }).await;
@@ -198,14 +212,18 @@ impl Conversation {
     async fn perform(&mut self, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
-                Effect::Play { id, segments, bargein } => self.play(id, &segments, bargein),
+                Effect::Play { id, segments, bargein } => {
+                    if self.play(id, &segments, bargein).is_err() {
+                        self.hang_up(CallEnd::Failed).await;
+                    }
+                }
                 Effect::StopPlay(_) => self.stop_play(),
                 Effect::Query { id, name, arguments } | Effect::Book { id, name, arguments } => {
                     let business = Arc::clone(&self.business);
-                    let work = async move { business.perform(&name, arguments).await };
-                    self.pending = Some((id, tokio::spawn(work.in_current_span())));
+                    let work = async move { (id, business.perform(&name, arguments).await) };
+                    self.pending.spawn(work.in_current_span());
                 }
-                Effect::Hangup => self.hang_up().await,
+                Effect::Hangup => self.hang_up(CallEnd::Goodbye).await,
                 Effect::EnteredNode(node) => {
                     tracing::debug!(node, "entered");
                     self.leg.record.node(&node);
@@ -215,21 +233,25 @@ impl Conversation {
         }
     }
 
-    fn play(&mut self, id: PlayId, segments: &[Segment], bargein: bool) {
+    fn play(&mut self, id: PlayId, segments: &[Segment], bargein: bool) -> Result<(), CommandError> {
         let service = &self.leg.service;
         let spoken = speak(&service.prompts, service.media.library(), segments);
         self.leg.tell(Step::Say { text: spoken.text });
-        self.start_play(id.0.into(), spoken.elements, bargein);
+        self.start_play(id.0.into(), spoken.elements, bargein)
     }
 
-    /// Replaces whatever is playing. When the worker does not take the order the flow's own patience, or the
-    /// farewell's, goes on.
-    fn start_play(&mut self, play_id: u64, elements: Vec<Element>, bargein: bool) {
+    /// Replaces whatever is playing.
+    fn start_play(
+        &mut self,
+        play_id: u64,
+        elements: Vec<Element>,
+        bargein: bool,
+    ) -> Result<(), CommandError> {
         self.stop_play();
         self.playing = Some(play_id);
-        if let Err(error) = self.stream.play(play_id, elements, bargein) {
-            tracing::error!(%error, "a prompt could not be played");
-        }
+        self.stream
+            .play(play_id, elements, bargein)
+            .inspect_err(|error| tracing::error!(%error, "a prompt could not be played"))
     }
 
     fn stop_play(&mut self) {
@@ -245,36 +267,26 @@ impl Conversation {
         if self.phase != Phase::Flow {
             return;
         }
-        self.ended_by = Some(end);
-        match self.leg.service.media.library().lookup(FAREWELL) {
-            Some(clip) => {
-                self.start_play(FAREWELL_PLAY, vec![Element::Clip(clip)], false);
-                self.phase = Phase::Farewell(self.now() + LONGEST_FAREWELL);
-            }
-            None => self.hang_up().await,
+        let goodbye = self.leg.service.media.library().lookup(FAREWELL);
+        let playing = goodbye
+            .map(|clip| self.start_play(FAREWELL_PLAY, vec![Element::Clip(clip)], false))
+            .is_some_and(|played| played.is_ok());
+        if playing {
+            self.phase = Phase::Farewell { until: self.now() + LONGEST_FAREWELL, end };
+        } else {
+            self.hang_up(end).await;
         }
     }
 
-    async fn hang_up(&mut self) {
-        self.leg.hang_up().await;
-        self.phase = Phase::HungUp(self.now() + BYE_PATIENCE);
+    async fn hang_up(&mut self, end: CallEnd) {
+        if !matches!(self.phase, Phase::Over(_)) {
+            self.phase = Phase::Over(end);
+            self.leg.hang_up().await;
+        }
     }
 }
 
-/// Waits for the query or booking under way; for ever when there is none.
-async fn answered(pending: &mut Option<Pending>) -> (RequestId, Answer) {
-    let Some((id, work)) = pending else { return std::future::pending().await };
-    let id = *id;
-    match work.await {
-        Ok(answer) => {
-            *pending = None;
-            (id, answer)
-        }
-        // It panicked: the flow's own patience decides what the caller hears.
-        Err(error) => {
-            tracing::error!(%error, "a query or booking broke");
-            *pending = None;
-            std::future::pending().await
-        }
-    }
+/// The answer of a task that did not panic.
+fn unbroken(answered: Result<(RequestId, Answer), JoinError>) -> Option<(RequestId, Answer)> {
+    answered.inspect_err(|error| tracing::error!(%error, "a query or booking broke")).ok()
 }

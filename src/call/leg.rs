@@ -136,12 +136,17 @@ impl Leg {
         inputs: &mut mpsc::Receiver<LegInput>,
         negotiation: Negotiation,
     ) -> Result<StreamParameters, CallEnd> {
+        let mut stopped = false;
         loop {
             match inputs.recv().await {
                 Some(LegInput::Confirmed { body }) => return self.agree(negotiation, body).await,
                 Some(LegInput::Cancelled) => return Err(CallEnd::Cancelled),
+                Some(LegInput::Ended { .. }) if stopped => return Err(CallEnd::Shutdown),
                 Some(LegInput::Ended { cause }) => return Err(call_end(cause)),
-                Some(LegInput::Stop) => self.hang_up().await,
+                Some(LegInput::Stop) => {
+                    stopped = true;
+                    self.hang_up().await;
+                }
                 None => return Err(CallEnd::Shutdown),
             }
         }
