@@ -1,0 +1,112 @@
+//! A call's script: waits for the server's steps and tells SIPp, or plays the operator's part, when they come.
+
+use super::case::{Action, Call, Case, Cue, Moment};
+use super::journal::{Journal, SPOOL, Step};
+use super::server::House;
+use super::sipp::{self, Sipp};
+use super::spool;
+use anyhow::{Context, Result, bail, ensure};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::sync::Barrier;
+
+/// What the scripts of one case share.
+pub struct Stage {
+    /// The case's name: its folder's.
+    pub name: String,
+    /// The case.
+    pub case: Case,
+    /// What happens.
+    pub journal: Journal,
+    /// The server's settings, spool and admin commands.
+    pub house: House,
+    /// Where SIPp's files go, one folder a call.
+    pub folder: PathBuf,
+    /// Where calls that act together meet.
+    pub together: Barrier,
+}
+
+/// What SIPp left behind of a call.
+#[derive(Debug)]
+pub struct Witness {
+    /// Which call of the case.
+    pub index: usize,
+    /// The messages SIPp saw.
+    pub messages: Vec<String>,
+}
+
+/// Runs one call from begin to end.
+pub async fn run(stage: Arc<Stage>, index: usize, server: SocketAddr) -> Result<Witness> {
+    let Some(call) = stage.case.calls.get(index) else { bail!("no call {index}") };
+    let outcome = perform(&stage, call, server).await;
+    let messages = outcome.with_context(|| format!("call `{}`", call.name))?;
+    Ok(Witness { index, messages })
+}
+
+async fn perform(stage: &Stage, call: &Call, server: SocketAddr) -> Result<Vec<String>> {
+    if let Some(begins) = &call.begins {
+        let source = stage.source(call, begins.of.as_deref());
+        stage.journal.wait_for(&source, &begins.at, 0).await;
+    }
+    let call_id = stage.call_id(&call.name);
+    let mut sipp = Sipp::start(stage, call, server).await?;
+    follow(stage, call, &mut sipp).await?;
+    stage.journal.add(Step { source: call_id.clone(), label: "over".to_owned() });
+    if let Some(last) = call.steps.last() {
+        // The server's last step comes after the last message.
+        stage.journal.wait_for(&call_id, last, 0).await;
+    }
+    sipp::messages(&stage.folder, call)
+}
+
+async fn follow(stage: &Stage, call: &Call, sipp: &mut Sipp) -> Result<()> {
+    let mut places = BTreeMap::new();
+    for (number, cue) in (1..).zip(&call.cues) {
+        tokio::select! {
+            () = wait(stage, call, cue, &mut places) => {}
+            status = sipp.over() => bail!("SIPp ended with {} before cue {number}: {cue:?}", status?),
+        }
+        if cue.together {
+            stage.together.wait().await;
+        }
+        act(stage, cue, sipp).await.with_context(|| format!("cue {number}: {cue:?}"))?;
+    }
+    let status = sipp.over().await?;
+    ensure!(status.success(), "SIPp ended with {status}: the call did not go as the scenario says");
+    Ok(())
+}
+
+async fn wait(stage: &Stage, call: &Call, cue: &Cue, places: &mut BTreeMap<String, usize>) {
+    let Some(Moment { of, at }) = &cue.moment else { return };
+    let source = stage.source(call, of.as_deref());
+    let from = places.get(&source).copied().unwrap_or(0);
+    let place = stage.journal.wait_for(&source, at, from).await;
+    places.insert(source, place);
+}
+
+async fn act(stage: &Stage, cue: &Cue, sipp: &mut Sipp) -> Result<()> {
+    match &cue.action {
+        Action::Keys(keys) => sipp.command(&format!("Keys: {keys}")).await,
+        Action::Say(word) => sipp.command(&format!("Say: {word}")).await,
+        Action::Acknowledge(answer) => spool::acknowledge(&stage.house.spool(), *answer),
+        Action::Admin(arguments) => stage.house.admin(arguments).await,
+        Action::Look => Ok(()),
+    }
+}
+
+impl Stage {
+    /// The Call-ID header field's value of a call. SIPp numbers its calls; each SIPp makes one.
+    pub fn call_id(&self, call: &str) -> String {
+        format!("1.{call}.{}@sipp.example", self.name)
+    }
+
+    /// The journal's name for a moment's source.
+    fn source(&self, own: &Call, of: Option<&str>) -> String {
+        match of {
+            Some(SPOOL) => SPOOL.to_owned(),
+            name => self.call_id(name.unwrap_or(&own.name)),
+        }
+    }
+}
