@@ -1,1 +1,22 @@
-//! store
+//! The store: groups, catalogue, ledger, outbox and call records in a database. It gathers the facts, lets `klikon`
+//! judge them inside the transaction that books, and writes what `ledger` says (DOMAIN §2 to §4). The API is neutral:
+//! no type of a particular database shows in it, and `contract.rs` holds the tests that every backend must pass.
+//!
+//! Money moves only in one transaction that checks standing, offer, price and limit again; the database's own triggers
+//! refuse an overdraft, a second resolution, and any update or deletion of the ledger.
+
+#[cfg(test)]
+mod contract;
+mod error;
+mod settings;
+mod sqlite;
+mod types;
+
+pub use error::{AdminError, HoldError, OpenError, SettleError, StoreError};
+pub use settings::{DatabaseUrl, DatabaseUrlError, Settings, SettingsError};
+pub use sqlite::Store;
+pub use types::{
+    Activation, ActivationOrder, ActivationState, BookFilter, BookedTransfer, CallEnd, CallRecord,
+    GrantChannel, Group, Held, HoldOutcome, ImportError, ImportRow, Leadership, LedgerView, Member,
+    NewPackage, Offer, Order, OutboxContent, OutboxRow, Settled, Settlement, Sms,
+};

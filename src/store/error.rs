@@ -1,0 +1,209 @@
+//! What can go wrong, one enum for each kind of operation.
+
+use super::SettingsError;
+use crate::klikon::{NoticeError, PackageName};
+use crate::units::{ActivationId, FixedNumber, Msisdn};
+use jiff::civil::Date;
+use std::path::PathBuf;
+
+/// Why the database did not do what was asked, whatever that was.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Nothing was changed: it may be tried again.
+    #[error("the database is not available")]
+    Unavailable(#[source] sqlx::Error),
+    /// The commit failed: it may or may not have been made. Ask for the activation, or try again with the same id;
+    /// announce no failure.
+    #[error("the database did not say whether it committed")]
+    OutcomeUnknown(#[source] sqlx::Error),
+    /// A row that this program cannot have written.
+    #[error("the database holds a value that makes no sense: {0}")]
+    Corrupt(String),
+    /// No terms are in force yet.
+    #[error("no terms are in force; enter them with `klikon admin terms add`, or `klikon admin seed`")]
+    NoTerms,
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        match error {
+            sqlx::Error::ColumnDecode { .. } | sqlx::Error::ColumnNotFound(_) | sqlx::Error::Decode(_) => {
+                Self::Corrupt(error.to_string())
+            }
+            other => Self::Unavailable(other),
+        }
+    }
+}
+
+/// Why the store could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// A setting out of range.
+    #[error("database settings")]
+    Settings(#[from] SettingsError),
+    /// No database there.
+    #[error("the database file {path} cannot be opened: check that its folder exists and may be written to")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: sqlx::Error,
+    },
+    /// Its tables are not those of this program's version.
+    #[error(
+        "the database {path} cannot be brought to this version; restore its backup or use the newer program"
+    )]
+    Migration {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: sqlx::migrate::MigrateError,
+    },
+    /// Something else.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why an activation was neither held nor refused.
+#[derive(Debug, thiserror::Error)]
+pub enum HoldError {
+    /// The id belongs to another activation: a fault of the caller of this function.
+    #[error("activation {0} was made before with other content; make a new id for another activation")]
+    IdReused(ActivationId),
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why an activation was not settled.
+#[derive(Debug, thiserror::Error)]
+pub enum SettleError {
+    /// No such activation.
+    #[error("there is no activation {0}")]
+    Unknown(ActivationId),
+    /// It was settled the other way.
+    #[error("activation {id} is {settled} already and cannot become {asked}")]
+    Contradicts {
+        /// Which.
+        id: ActivationId,
+        /// What it is.
+        settled: &'static str,
+        /// What was asked.
+        asked: &'static str,
+    },
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why an administrative operation was refused: what is wrong, and the mend.
+#[derive(Debug, thiserror::Error)]
+pub enum AdminError {
+    /// The contract has no active group.
+    #[error("the contract {0} has no active group; create it with `klikon admin group create`")]
+    NoGroup(FixedNumber),
+    /// It has one already.
+    #[error("the contract {0} has an active group already; close it first, or use it")]
+    GroupExists(FixedNumber),
+    /// The number is a member of an active group.
+    #[error("{number} is a member of the group of {contract} already; remove it there first")]
+    AlreadyMember {
+        /// Whole: an administrator must see it.
+        number: String,
+        /// Of the group.
+        contract: FixedNumber,
+    },
+    /// It is not a member of this group.
+    #[error("{number} is not a member of the group of {contract}; add it with `klikon admin member add`")]
+    NotMember {
+        /// Whole: an administrator must see it.
+        number: String,
+        /// Of the group.
+        contract: FixedNumber,
+    },
+    /// No room.
+    #[error("the group of {contract} has its {members_max} members already; remove one first")]
+    GroupFull {
+        /// Of the group.
+        contract: FixedNumber,
+        /// By the terms in force.
+        members_max: u8,
+    },
+    /// The same right again.
+    #[error("{number} is the Lider Mobile of {contract} already; nothing to grant")]
+    LeaderAlready {
+        /// Whole: an administrator must see it.
+        number: String,
+        /// Of the group.
+        contract: FixedNumber,
+    },
+    /// Nothing to revoke.
+    #[error("the group of {0} has no Lider Mobile; nothing to revoke")]
+    NoLeader(FixedNumber),
+    /// A package by that name is on sale in those days.
+    #[error(
+        "{name} is sold then already (from {from}); retire that version first, to the day the new one begins"
+    )]
+    PackageOverlap {
+        /// Which.
+        name: PackageName,
+        /// Since when.
+        from: Date,
+    },
+    /// Sold until before it is sold.
+    #[error("{name} would be retired on {until}, before it is sold on {from}; choose a later day")]
+    EndsBeforeItBegins {
+        /// Which.
+        name: PackageName,
+        /// First day sold.
+        from: Date,
+        /// First day not sold.
+        until: Date,
+    },
+    /// Retiring into the past.
+    #[error("{day} is before today, {today}; past days stay as they were: choose today or later")]
+    InThePast {
+        /// The day asked for.
+        day: Date,
+        /// Today in Tirane.
+        today: Date,
+    },
+    /// No version of it that could be retired.
+    #[error("{0} is not on sale, or is retired already; see `klikon admin package list`")]
+    NoPackage(PackageName),
+    /// The days of a change.
+    #[error(transparent)]
+    Notice(#[from] NoticeError),
+    /// A row of the history lies after the moment of this change.
+    #[error("the group's history goes beyond the moment of this change; check the system clock")]
+    ClockBehind,
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<sqlx::Error> for HoldError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+impl From<sqlx::Error> for SettleError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+impl From<sqlx::Error> for AdminError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+impl AdminError {
+    pub(super) fn not_member(number: Msisdn, contract: &FixedNumber) -> Self {
+        Self::NotMember { number: number.national(), contract: contract.clone() }
+    }
+}

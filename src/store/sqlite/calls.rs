@@ -1,0 +1,76 @@
+//! Call records.
+
+use super::columns::{Columns, corrupt};
+use super::{Store, commit};
+use crate::store::{CallEnd, CallRecord, StoreError};
+use crate::units::CallId;
+use sqlx::sqlite::SqliteRow;
+
+impl Store {
+    /// Keeps the record of a call. The record of a call that has one already stays as it was first written.
+    pub async fn record_call(&self, record: &CallRecord) -> Result<(), StoreError> {
+        let nodes = serde_json::to_string(&record.nodes)
+            .map_err(|error| StoreError::Corrupt(format!("nodes: {error}")))?;
+        let mut write = self.write().await?;
+        let known = sqlx::query("SELECT 1 FROM calls WHERE id = ?")
+            .bind(record.id.to_string())
+            .fetch_optional(&mut *write)
+            .await?;
+        if known.is_some() {
+            return Ok(());
+        }
+        sqlx::query(
+            "INSERT INTO calls (id, sip_call_id, caller, called, received_at_ms, answered_at_ms, ended_at_ms,
+                                end_cause, outcome, nodes, free_of_charge) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        )
+        .bind(record.id.to_string())
+        .bind(&record.sip_call_id)
+        .bind(&record.caller)
+        .bind(&record.called)
+        .bind(record.received_at.as_millisecond())
+        .bind(record.answered_at.map(|at| at.as_millisecond()))
+        .bind(record.ended_at.as_millisecond().max(record.received_at.as_millisecond()))
+        .bind(record.end.label())
+        .bind(&record.outcome)
+        .bind(nodes)
+        .bind(record.free_of_charge)
+        .execute(&mut *write)
+        .await?;
+        commit(write).await
+    }
+
+    /// The record of a call.
+    pub async fn call(&self, id: CallId) -> Result<Option<CallRecord>, StoreError> {
+        let row = sqlx::query("SELECT * FROM calls WHERE id = ?")
+            .bind(id.to_string())
+            .fetch_optional(&self.readers)
+            .await?;
+        row.map(|row| call_of(&row)).transpose()
+    }
+
+    /// The latest call records, newest first, at most `rows_max`.
+    pub async fn calls(&self, rows_max: u32) -> Result<Vec<CallRecord>, StoreError> {
+        let rows = sqlx::query("SELECT * FROM calls ORDER BY received_at_ms DESC, id DESC LIMIT ?")
+            .bind(i64::from(rows_max))
+            .fetch_all(&self.readers)
+            .await?;
+        rows.iter().map(call_of).collect()
+    }
+}
+
+fn call_of(row: &SqliteRow) -> Result<CallRecord, StoreError> {
+    let (end, nodes) = (row.text("end_cause")?, row.text("nodes")?);
+    Ok(CallRecord {
+        id: row.parsed("id")?,
+        sip_call_id: row.text("sip_call_id")?,
+        caller: row.text_option("caller")?,
+        called: row.text("called")?,
+        received_at: row.instant("received_at_ms")?,
+        answered_at: row.instant_option("answered_at_ms")?,
+        ended_at: row.instant("ended_at_ms")?,
+        end: CallEnd::from_label(&end).ok_or_else(|| corrupt("end_cause", &end))?,
+        outcome: row.text("outcome")?,
+        nodes: serde_json::from_str(&nodes).map_err(|_| corrupt("nodes", &nodes))?,
+        free_of_charge: row.integer("free_of_charge")? == 1,
+    })
+}

@@ -1,0 +1,209 @@
+//! Terms and packages, in their dated versions (DOMAIN §2.1, §7).
+
+use super::columns::Columns;
+use super::{Store, Write, commit};
+use crate::klikon::{self, Package, PackageName, Terms, TermsVersion};
+use crate::store::{AdminError, NewPackage, StoreError};
+use crate::units::{Money, PackageId};
+use jiff::civil::{Date, date};
+use sqlx::SqliteConnection;
+use sqlx::sqlite::SqliteRow;
+
+/// The day of the source page that the first terms are dated with (DOMAIN, introduction).
+const FIRST_DAY: Date = date(2020, 5, 14);
+
+/// Super Pa Limit (DOMAIN §2.1): the price in Lek equals the name. Super 400 is sold, but not on 130.
+const FIRST_PACKAGES: [i32; 5] = [400, 700, 1100, 1300, 1900];
+
+impl Store {
+    /// All versions of the terms, oldest first.
+    pub async fn terms(&self) -> Result<Vec<TermsVersion>, StoreError> {
+        terms_versions(&mut *self.read().await?).await
+    }
+
+    /// Enters the next version of the terms. `today` is the day in Tirane.
+    pub async fn add_terms(&self, version: TermsVersion, today: Date) -> Result<(), AdminError> {
+        let mut write = self.write().await?;
+        add_terms(&mut write, version, today).await?;
+        Ok(commit(write).await?)
+    }
+
+    /// All versions of all packages, by name and then by day.
+    pub async fn packages(&self) -> Result<Vec<Package>, StoreError> {
+        package_versions(&mut *self.read().await?).await
+    }
+
+    /// Enters a package, or another price of one. `today` is the day in Tirane.
+    pub async fn add_package(&self, package: &NewPackage, today: Date) -> Result<PackageId, AdminError> {
+        let mut write = self.write().await?;
+        let id = add_package(&mut write, package, today).await?;
+        commit(write).await?;
+        Ok(id)
+    }
+
+    /// Sells a package until the day before `until`, and not from then on.
+    pub async fn retire_package(
+        &self,
+        name: PackageName,
+        until: Date,
+        today: Date,
+    ) -> Result<(), AdminError> {
+        if until < today {
+            return Err(AdminError::InThePast { day: until, today });
+        }
+        let mut write = self.write().await?;
+        let versions = package_versions(&mut write).await?;
+        let open = versions.iter().find(|v| v.name == name && v.valid_until.is_none());
+        let open = open.ok_or(AdminError::NoPackage(name))?;
+        if until < open.valid_from {
+            return Err(AdminError::EndsBeforeItBegins { name, from: open.valid_from, until });
+        }
+        sqlx::query("UPDATE packages SET valid_until = ? WHERE id = ?")
+            .bind(until.to_string())
+            .bind(open.id.0)
+            .execute(&mut *write)
+            .await?;
+        Ok(commit(write).await?)
+    }
+
+    /// Puts the first catalogue and terms (DOMAIN §2.1, §3.1, §3.2) into a database that has none. What is there stays.
+    /// Says whether anything was put in.
+    pub async fn seed_catalogue(&self, today: Date) -> Result<bool, AdminError> {
+        let mut write = self.write().await?;
+        let (terms, packages) =
+            (terms_versions(&mut write).await?.is_empty(), package_versions(&mut write).await?.is_empty());
+        if terms {
+            let terms = Terms {
+                discount: Money::from_lek(200),
+                limit: Money::from_lek(6_500),
+                lowest_package: Money::from_lek(700),
+                members_max: 4,
+            };
+            let version = TermsVersion { terms, announced_on: FIRST_DAY, effective_on: FIRST_DAY };
+            add_terms(&mut write, version, today).await?;
+        }
+        for price in packages.then_some(FIRST_PACKAGES).into_iter().flatten() {
+            let name = format!("Super {price}").parse().map_err(|e| StoreError::Corrupt(format!("{e}")))?;
+            let package = NewPackage {
+                name,
+                list: Money::from_lek(price),
+                announced_on: FIRST_DAY,
+                valid_from: FIRST_DAY,
+                valid_until: None,
+            };
+            add_package(&mut write, &package, today).await?;
+        }
+        commit(write).await?;
+        Ok(terms || packages)
+    }
+}
+
+async fn add_terms(db: &mut Write, version: TermsVersion, today: Date) -> Result<(), AdminError> {
+    let previous = terms_versions(db).await?.iter().map(|v| v.effective_on).max();
+    klikon::check_notice(previous, version.announced_on, version.effective_on, today)?;
+    sqlx::query(
+        "INSERT INTO terms (discount_qindarka, limit_qindarka, lowest_package_qindarka, members_max,
+                            announced_on, effective_on, recorded_on) VALUES (?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(version.terms.discount.qindarka())
+    .bind(version.terms.limit.qindarka())
+    .bind(version.terms.lowest_package.qindarka())
+    .bind(i64::from(version.terms.members_max))
+    .bind(version.announced_on.to_string())
+    .bind(version.effective_on.to_string())
+    .bind(today.to_string())
+    .execute(&mut **db)
+    .await?;
+    Ok(())
+}
+
+/// Enters one version; the rules on notice and overlap are said here in words, and held by the database's triggers.
+pub(super) async fn add_package(
+    db: &mut Write,
+    package: &NewPackage,
+    today: Date,
+) -> Result<PackageId, AdminError> {
+    let NewPackage { name, list, announced_on, valid_from, valid_until } = *package;
+    if let Some(until) = valid_until
+        && until <= valid_from
+    {
+        return Err(AdminError::EndsBeforeItBegins { name, from: valid_from, until });
+    }
+    let versions: Vec<Package> =
+        package_versions(db).await?.into_iter().filter(|version| version.name == name).collect();
+    let overlaps = |v: &&Package| {
+        v.valid_until.is_none_or(|until| until > valid_from)
+            && valid_until.is_none_or(|until| v.valid_from < until)
+    };
+    if let Some(version) = versions.iter().find(overlaps) {
+        return Err(AdminError::PackageOverlap { name, from: version.valid_from });
+    }
+    let previous = versions.iter().map(|version| version.valid_from).max();
+    klikon::check_notice(previous, announced_on, valid_from, today)?;
+    let row = sqlx::query(
+        "INSERT INTO packages (name, list_qindarka, announced_on, valid_from, valid_until, recorded_on)
+         VALUES (?, ?, ?, ?, ?, ?) RETURNING id",
+    )
+    .bind(name.to_string())
+    .bind(list.qindarka())
+    .bind(announced_on.to_string())
+    .bind(valid_from.to_string())
+    .bind(valid_until.map(|day| day.to_string()))
+    .bind(today.to_string())
+    .fetch_one(&mut **db)
+    .await?;
+    Ok(PackageId(row.integer("id")?))
+}
+
+pub(super) async fn terms_versions(db: &mut SqliteConnection) -> Result<Vec<TermsVersion>, StoreError> {
+    let rows = sqlx::query("SELECT * FROM terms ORDER BY effective_on").fetch_all(db).await?;
+    rows.iter().map(terms_of).collect()
+}
+
+/// The terms in force on a day, with the number of their row.
+pub(super) async fn terms_on(db: &mut SqliteConnection, day: Date) -> Result<(i64, Terms), StoreError> {
+    let row = sqlx::query("SELECT * FROM terms WHERE effective_on <= ? ORDER BY effective_on DESC LIMIT 1")
+        .bind(day.to_string())
+        .fetch_optional(db)
+        .await?;
+    let row = row.ok_or(StoreError::NoTerms)?;
+    Ok((row.integer("id")?, terms_of(&row)?.terms))
+}
+
+fn terms_of(row: &SqliteRow) -> Result<TermsVersion, StoreError> {
+    let members_max = row.integer("members_max")?;
+    Ok(TermsVersion {
+        terms: Terms {
+            discount: row.money("discount_qindarka")?,
+            limit: row.money("limit_qindarka")?,
+            lowest_package: row.money("lowest_package_qindarka")?,
+            members_max: u8::try_from(members_max)
+                .map_err(|_| super::columns::corrupt("members_max", &members_max.to_string()))?,
+        },
+        announced_on: row.day("announced_on")?,
+        effective_on: row.day("effective_on")?,
+    })
+}
+
+pub(super) async fn package_versions(db: &mut SqliteConnection) -> Result<Vec<Package>, StoreError> {
+    let rows = sqlx::query("SELECT * FROM packages").fetch_all(db).await?;
+    let mut packages: Vec<Package> = rows.iter().map(package_of).collect::<Result<_, _>>()?;
+    packages.sort_by_key(|package| (package.name, package.valid_from));
+    Ok(packages)
+}
+
+/// One version by its number.
+pub(super) async fn package(db: &mut SqliteConnection, id: PackageId) -> Result<Option<Package>, StoreError> {
+    let row = sqlx::query("SELECT * FROM packages WHERE id = ?").bind(id.0).fetch_optional(db).await?;
+    row.map(|row| package_of(&row)).transpose()
+}
+
+fn package_of(row: &SqliteRow) -> Result<Package, StoreError> {
+    Ok(Package {
+        id: PackageId(row.integer("id")?),
+        name: row.parsed("name")?,
+        list: row.money("list_qindarka")?,
+        valid_from: row.day("valid_from")?,
+        valid_until: row.parsed_option("valid_until")?,
+    })
+}

@@ -1,0 +1,90 @@
+//! The store on SQLite: WAL, `synchronous=FULL` (a commit survives a power cut), foreign keys on, one connection that
+//! writes with `BEGIN IMMEDIATE` and several that read. Other processes may use the same file.
+
+mod activations;
+mod book;
+mod booking;
+mod calls;
+mod catalogue;
+mod columns;
+mod groups;
+mod import;
+mod outbox;
+mod settlement;
+mod standing;
+
+#[cfg(test)]
+mod constraints;
+
+use super::{OpenError, Settings, StoreError};
+use sqlx::migrate::Migrator;
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{Sqlite, Transaction};
+use std::time::Duration;
+
+static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
+
+/// The database. Cheap to clone; all clones share its connections.
+///
+/// A future of a writing method that is dropped before it ends rolls back, or has committed: spawn what must end.
+#[derive(Debug, Clone)]
+pub struct Store {
+    readers: SqlitePool,
+    writer: SqlitePool,
+}
+
+type Write = Transaction<'static, Sqlite>;
+
+impl Store {
+    /// Opens the database, makes the file where it is missing, and brings its tables to this version.
+    pub async fn open(settings: &Settings) -> Result<Self, OpenError> {
+        settings.check()?;
+        let path = settings.url.path();
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(Duration::from_millis(settings.busy_timeout_ms.into()));
+        let acquire_timeout = Duration::from_millis(settings.acquire_timeout_ms.into());
+        let pool = |connections| {
+            SqlitePoolOptions::new().max_connections(connections).acquire_timeout(acquire_timeout)
+        };
+        let file_error = |source| OpenError::File { path: path.to_owned(), source };
+        let writer = pool(1).connect_with(options.clone()).await.map_err(file_error)?;
+        // Within one transaction, so that of two processes that open a new file one waits for the other.
+        let mut migration = writer.begin_with("BEGIN IMMEDIATE").await.map_err(file_error)?;
+        MIGRATIONS
+            .run(&mut *migration)
+            .await
+            .map_err(|source| OpenError::Migration { path: path.to_owned(), source })?;
+        migration.commit().await.map_err(file_error)?;
+        let readers = pool(settings.readers).connect_lazy_with(options);
+        Ok(Self { readers, writer })
+    }
+
+    /// Waits for what is running and closes the connections.
+    pub async fn close(&self) {
+        self.writer.close().await;
+        self.readers.close().await;
+    }
+
+    /// A transaction that writes. It holds the database's one write lock from the start, so that what it reads is
+    /// still true when it writes. Dropped without [`commit`], it rolls back.
+    async fn write(&self) -> Result<Write, StoreError> {
+        self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(StoreError::Unavailable)
+    }
+
+    /// A transaction that reads one state of the database.
+    async fn read(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
+        self.readers.begin().await.map_err(StoreError::Unavailable)
+    }
+}
+
+/// Commits. When this fails nobody knows what the disk holds, and that is what the error says.
+async fn commit(transaction: Write) -> Result<(), StoreError> {
+    transaction.commit().await.map_err(StoreError::OutcomeUnknown)
+}
