@@ -465,7 +465,7 @@ pub(super) async fn call_records(database: &dyn Database) {
     store.record_call(&record).await.unwrap();
     store.record_call(&CallRecord { outcome: "other".to_owned(), ..record.clone() }).await.unwrap();
     assert_eq!(store.call(record.id).await.unwrap(), Some(record.clone()));
-    assert_eq!(store.calls(10).await.unwrap(), [record.clone()]);
+    assert_eq!(store.calls(10).await.unwrap(), std::slice::from_ref(&record));
     let activations = store.activations_of_call(record.id).await.unwrap();
     assert_eq!(activations.iter().map(|v| v.id).collect::<Vec<_>>(), [activation_id(1)]);
     let anonymous =

@@ -239,8 +239,8 @@ async fn the_audit_names_the_first_row_that_is_wrong() {
     let tampered = [
         (
             "transfers_never_updated",
-            "UPDATE transfers SET amount_qindarka = 5 WHERE id = 2",
-            "transfers row 8: it differs",
+            "UPDATE transfers SET amount_qindarka = 5 WHERE id = 5",
+            "transfers row 11: it differs",
         ),
         ("transfers_never_deleted", "DELETE FROM transfers WHERE kind = 'void'", "0 are posted and 0 voided"),
         (

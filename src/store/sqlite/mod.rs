@@ -35,6 +35,10 @@ pub struct Store {
     writer: SqlitePool,
 }
 
+/// Tries to connect to a file that another process is just turning to WAL: a second in all.
+const CONNECT_TRIES: u32 = 50;
+const CONNECT_AGAIN_AFTER: Duration = Duration::from_millis(20);
+
 type Write = Transaction<'static, Sqlite>;
 
 impl Store {
@@ -54,7 +58,7 @@ impl Store {
             SqlitePoolOptions::new().max_connections(connections).acquire_timeout(acquire_timeout)
         };
         let file_error = |source| OpenError::File { path: path.to_owned(), source };
-        let writer = pool(1).connect_with(options.clone()).await.map_err(file_error)?;
+        let writer = connect(|| pool(1).connect_with(options.clone())).await.map_err(file_error)?;
         // Within one transaction, so that of two processes that open a new file one waits for the other.
         let mut migration = writer.begin_with("BEGIN IMMEDIATE").await.map_err(file_error)?;
         MIGRATIONS
@@ -82,6 +86,26 @@ impl Store {
     async fn read(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
         self.readers.begin().await.map_err(StoreError::Unavailable)
     }
+}
+
+/// Connects. SQLite does not wait where two processes turn a new file to WAL at the same time: one is told that it is
+/// locked, and tries again.
+async fn connect<F: Future<Output = Result<SqlitePool, sqlx::Error>>>(
+    try_once: impl Fn() -> F,
+) -> Result<SqlitePool, sqlx::Error> {
+    for _ in 1..CONNECT_TRIES {
+        match try_once().await {
+            Err(error) if is_locked(&error) => tokio::time::sleep(CONNECT_AGAIN_AFTER).await,
+            answer => return answer,
+        }
+    }
+    try_once().await
+}
+
+/// Whether another connection was in the way (`SQLITE_BUSY`, 5, in the primary part of the code).
+fn is_locked(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.and_then(|code| code.parse::<u32>().ok()).is_some_and(|code| code & 0xff == 5)
 }
 
 /// Commits. When this fails nobody knows what the disk holds, and that is what the error says.
