@@ -116,10 +116,7 @@ impl Refusal {
 ///
 /// # Errors
 /// [`Refusal::NotAcceptable`] when no line suits; the reason is that of the line that came closest.
-pub fn negotiate(
-    offer: &Offer,
-    capabilities: &Capabilities,
-) -> Result<(Vec<u8>, StreamParameters), Refusal> {
+pub fn negotiate(offer: &Offer, capabilities: &Capabilities) -> Result<(Vec<u8>, StreamParameters), Refusal> {
     let mut closest = Incompatibility::MediaType;
     for (index, line) in offer.media.iter().enumerate() {
         match suits(line, capabilities) {
@@ -147,10 +144,7 @@ pub fn accept_answer(capabilities: &Capabilities, answer: &[u8]) -> Result<Strea
 }
 
 /// What one media line comes to.
-fn suits(
-    line: &MediaDescription,
-    capabilities: &Capabilities,
-) -> Result<StreamParameters, Incompatibility> {
+fn suits(line: &MediaDescription, capabilities: &Capabilities) -> Result<StreamParameters, Incompatibility> {
     if !line.media.eq_ignore_ascii_case("audio") || line.port == 0 {
         return Err(Incompatibility::MediaType);
     }
@@ -182,10 +176,7 @@ fn encoding_of(format: &Format) -> Option<Encoding> {
     })
 }
 
-fn choose<'m>(
-    line: &'m MediaDescription,
-    capabilities: &Capabilities,
-) -> Option<(&'m Format, Encoding)> {
+fn choose<'m>(line: &'m MediaDescription, capabilities: &Capabilities) -> Option<(&'m Format, Encoding)> {
     let common = || {
         line.formats
             .iter()
@@ -205,7 +196,8 @@ fn choose<'m>(
 fn telephone_event(line: &MediaDescription, clock_rate_hz: u32) -> Option<TelephoneEvent> {
     let offered =
         || line.formats.iter().filter(|format| format.encoding_name.eq_ignore_ascii_case("telephone-event"));
-    let format = offered().find(|format| format.clock_rate_hz == clock_rate_hz).or_else(|| offered().next())?;
+    let format =
+        offered().find(|format| format.clock_rate_hz == clock_rate_hz).or_else(|| offered().next())?;
     Some(TelephoneEvent {
         payload_type: format.payload_type,
         receive_payload_type: format.payload_type,

@@ -72,7 +72,9 @@ fn audio(
     direction: Direction,
 ) {
     let mut list = String::new();
-    for payload_type in encodings.iter().map(|(payload_type, _)| payload_type).chain(event.iter().map(|(p, _)| p)) {
+    for payload_type in
+        encodings.iter().map(|(payload_type, _)| payload_type).chain(event.iter().map(|(p, _)| p))
+    {
         let _ = write!(list, " {payload_type}");
     }
     put(text, format_args!("m=audio {port} RTP/AVP{list}"));

@@ -115,6 +115,15 @@ pub struct Moment {
     pub of: Option<String>,
     /// The step's first words: `node confirm`, `booking activate accepted`, `ended`; or `over`, the end of SIPp.
     pub at: String,
+    /// What a `say` step must contain.
+    pub text: Option<String>,
+}
+
+impl Moment {
+    /// The call's own step of these words.
+    pub fn of_step(words: &str) -> Self {
+        Self { of: None, at: words.to_owned(), text: None }
+    }
 }
 
 /// `[[call.cue]]`: at a step of the server, do something.
@@ -132,7 +141,7 @@ pub struct Cue {
 /// What is done at a cue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// SIPp sends these telephone-events: 50 ms each, 50 ms apart, after 500 ms of other packets.
+    /// SIPp sends these telephone-events.
     Keys(String),
     /// SIPp goes on from its `recvCmd` with this word: `hang-up`, `await-bye`, or one of the scenario's own.
     Say(String),
@@ -142,6 +151,13 @@ pub enum Action {
     Admin(Vec<String>),
     /// Nothing: the step itself is what is asked for.
     Look,
+}
+
+impl Action {
+    /// Whether SIPp then comes to its end by itself; later cues of the call are for after that.
+    pub fn is_last_of_sipp(&self) -> bool {
+        matches!(self, Self::Say(word) if word == "hang-up" || word == "await-bye")
+    }
 }
 
 /// What the operator's batch says of an order.
@@ -159,6 +175,7 @@ pub enum Acknowledgement {
 struct CueText {
     of: Option<String>,
     at: Option<String>,
+    text: Option<String>,
     #[serde(default)]
     together: bool,
     keys: Option<String>,
@@ -180,9 +197,9 @@ impl TryFrom<CueText> for Cue {
             return Err("a cue does one thing: keys, say, acknowledge or admin".to_owned());
         }
         let moment = match (text.of, text.at) {
-            (of, Some(at)) => Some(Moment { of, at }),
-            (None, None) => None,
-            (Some(of), None) => return Err(format!("`of = {of:?}` without `at`")),
+            (of, Some(at)) => Some(Moment { of, at, text: text.text }),
+            (None, None) if text.text.is_none() => None,
+            _ => return Err("`of` or `text` without `at`".to_owned()),
         };
         Ok(Self { moment, together: text.together, action: actions.pop().unwrap_or(Action::Look) })
     }
@@ -193,7 +210,7 @@ impl TryFrom<CueText> for Cue {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Ledger {
     /// What the group may still spend this month, Lek.
-    pub left: i64,
+    pub left: i32,
     /// The activations of the calls, in the order they were booked: `Super 1100 for 355672123456: posted`.
     #[serde(default)]
     pub activations: Vec<String>,

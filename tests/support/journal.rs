@@ -1,6 +1,7 @@
 //! What has happened so far: the steps the server reports, and what the runner itself sees, in one list that can be
 //! waited on.
 
+use super::case::Moment;
 use serde::Deserialize;
 use std::fmt;
 use tokio::sync::watch;
@@ -17,6 +18,9 @@ pub struct Step {
 /// The source of the steps `order` and `sms`: files that the service wrote for the operator's batch.
 pub const SPOOL: &str = "spool";
 
+/// The step after SIPp's end.
+pub const OVER: &str = "over";
+
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.source, self.label)
@@ -31,6 +35,7 @@ struct EventLine {
     node: Option<String>,
     name: Option<String>,
     outcome: Option<String>,
+    text: Option<String>,
     status: Option<u16>,
     cause: Option<String>,
 }
@@ -40,19 +45,24 @@ impl Step {
     pub fn from_line(line: &str) -> Option<Self> {
         let event: EventLine = serde_json::from_str(line).ok()?;
         let status = event.status.map(|status| status.to_string());
-        let words = [Some(event.event), event.node, event.name, event.outcome, status, event.cause];
+        let words =
+            [Some(event.event), event.node, event.name, event.outcome, event.text, status, event.cause];
         let label = words.into_iter().flatten().collect::<Vec<_>>().join(" ");
         Some(Self { source: event.sip_call_id, label })
     }
 
-    /// Whether the step's first words are these.
-    pub fn begins_with(&self, words: &str) -> bool {
+    /// Whether this is the moment.
+    fn is_at(&self, moment: &Moment) -> bool {
+        self.begins_with(&moment.at) && moment.text.as_ref().is_none_or(|text| self.label.contains(text))
+    }
+
+    fn begins_with(&self, words: &str) -> bool {
         self.label.strip_prefix(words).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
     }
 
     /// Whether a case lists the step: prompts, digits and barge-ins depend on how fast the machine is.
     pub fn is_listed(&self) -> bool {
-        !["say", "digit", "barge-in", "over"].iter().any(|words| self.begins_with(words))
+        !["say", "digit", "barge-in", OVER].iter().any(|words| self.begins_with(words))
     }
 }
 
@@ -87,13 +97,13 @@ impl Journal {
     }
 
     /// Waits for a step of `source` at or after `from`; gives the place after it.
-    pub async fn wait_for(&self, source: &str, words: &str, from: usize) -> usize {
+    pub async fn wait_for(&self, source: &str, moment: &Moment, from: usize) -> usize {
         let find = |steps: &[Step]| {
             steps
                 .iter()
                 .enumerate()
                 .skip(from)
-                .find(|(_, step)| step.source == source && step.begins_with(words))
+                .find(|(_, step)| step.source == source && step.is_at(moment))
                 .map(|(place, _)| place + 1)
         };
         let mut receiver = self.0.subscribe();

@@ -1,7 +1,7 @@
 //! A call's script: waits for the server's steps and tells SIPp, or plays the operator's part, when they come.
 
 use super::case::{Action, Call, Case, Cue, Moment};
-use super::journal::{Journal, SPOOL, Step};
+use super::journal::{Journal, OVER, SPOOL, Step};
 use super::server::House;
 use super::sipp::{self, Sipp};
 use super::spool;
@@ -48,52 +48,62 @@ pub async fn run(stage: Arc<Stage>, index: usize, server: SocketAddr) -> Result<
 async fn perform(stage: &Stage, call: &Call, server: SocketAddr) -> Result<Vec<String>> {
     if let Some(begins) = &call.begins {
         let source = stage.source(call, begins.of.as_deref());
-        stage.journal.wait_for(&source, &begins.at, 0).await;
+        stage.journal.wait_for(&source, begins, 0).await;
     }
-    let call_id = stage.call_id(&call.name);
     let mut sipp = Sipp::start(stage, call, server).await?;
-    follow(stage, call, &mut sipp).await?;
-    stage.journal.add(Step { source: call_id.clone(), label: "over".to_owned() });
+    let mut places = BTreeMap::new();
+    let mut cues = (1..).zip(&call.cues);
+    for (number, cue) in cues.by_ref() {
+        tokio::select! {
+            biased;
+            () = wait(stage, call, cue, &mut places) => {}
+            status = sipp.over() => bail!("SIPp ended with {} before cue {number}: {cue:?}", status?),
+        }
+        act(stage, cue, &mut sipp).await.with_context(|| format!("cue {number}: {cue:?}"))?;
+        if cue.action.is_last_of_sipp() {
+            break;
+        }
+    }
+    let status = sipp.over().await?;
+    ensure!(status.success(), "SIPp ended with {status}: the call did not go as the scenario says");
+    let call_id = stage.call_id(&call.name);
+    stage.journal.add(Step { source: call_id.clone(), label: OVER.to_owned() });
+    for (number, cue) in cues {
+        wait(stage, call, cue, &mut places).await;
+        act(stage, cue, &mut sipp).await.with_context(|| format!("cue {number}: {cue:?}"))?;
+    }
     if let Some(last) = call.steps.last() {
         // The server's last step comes after the last message.
-        stage.journal.wait_for(&call_id, last, 0).await;
+        stage.journal.wait_for(&call_id, &Moment::of_step(last), 0).await;
     }
     sipp::messages(&stage.folder, call)
 }
 
-async fn follow(stage: &Stage, call: &Call, sipp: &mut Sipp) -> Result<()> {
-    let mut places = BTreeMap::new();
-    for (number, cue) in (1..).zip(&call.cues) {
-        tokio::select! {
-            () = wait(stage, call, cue, &mut places) => {}
-            status = sipp.over() => bail!("SIPp ended with {} before cue {number}: {cue:?}", status?),
-        }
-        if cue.together {
-            stage.together.wait().await;
-        }
-        act(stage, cue, sipp).await.with_context(|| format!("cue {number}: {cue:?}"))?;
-    }
-    let status = sipp.over().await?;
-    ensure!(status.success(), "SIPp ended with {status}: the call did not go as the scenario says");
-    Ok(())
-}
-
 async fn wait(stage: &Stage, call: &Call, cue: &Cue, places: &mut BTreeMap<String, usize>) {
-    let Some(Moment { of, at }) = &cue.moment else { return };
-    let source = stage.source(call, of.as_deref());
+    let Some(moment) = &cue.moment else { return };
+    let source = stage.source(call, moment.of.as_deref());
     let from = places.get(&source).copied().unwrap_or(0);
-    let place = stage.journal.wait_for(&source, at, from).await;
+    let place = stage.journal.wait_for(&source, moment, from).await;
     places.insert(source, place);
 }
 
 async fn act(stage: &Stage, cue: &Cue, sipp: &mut Sipp) -> Result<()> {
+    if cue.together {
+        stage.together.wait().await;
+    }
     match &cue.action {
-        Action::Keys(keys) => sipp.command(&format!("Keys: {keys}")).await,
+        Action::Keys(keys) => sipp.command(&format!("Keys: {keys},{}", tone_ms(keys))).await,
         Action::Say(word) => sipp.command(&format!("Say: {word}")).await,
         Action::Acknowledge(answer) => spool::acknowledge(&stage.house.spool(), *answer),
         Action::Admin(arguments) => stage.house.admin(arguments).await,
         Action::Look => Ok(()),
     }
+}
+
+/// SIPp's first digit begins after 400 ms of other packets and twice this. A single key is so pressed 600 ms after its
+/// cue at the least, beyond the half second in which the confirmation takes a key for type-ahead that came late.
+fn tone_ms(keys: &str) -> u32 {
+    if keys.len() == 1 { 100 } else { 50 }
 }
 
 impl Stage {

@@ -2,6 +2,7 @@
 
 use super::journal::{Journal, Step};
 use anyhow::{Context, Result, bail, ensure};
+use klikon::store;
 use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -41,6 +42,11 @@ impl House {
     /// Where the settings stand.
     pub fn settings(&self) -> PathBuf {
         self.folder.join("klikon.toml")
+    }
+
+    /// The ledger's database.
+    pub fn database(&self) -> store::Settings {
+        store::Settings::for_file(self.folder.join("klikon.db"))
     }
 
     /// Where the operator's batch finds orders and SMS.
@@ -136,7 +142,8 @@ impl Server {
 
 async fn listening(lines: &mut Lines<BufReader<ChildStdout>>) -> Result<SocketAddr> {
     let line = lines.next_line().await?.context("the server ended before it listened")?;
-    let address = line.strip_prefix("listening on udp ").with_context(|| format!("the server said: {line}"))?;
+    let address =
+        line.strip_prefix("listening on udp ").with_context(|| format!("the server said: {line}"))?;
     address.parse().with_context(|| format!("the server said: {line}"))
 }
 

@@ -54,7 +54,14 @@ impl Sipp {
         for (key, value) in [("from", &call.from), ("identity", &call.identity), ("formats", &call.formats)] {
             command.args(["-key", key, value]);
         }
-        command.args(["-trace_msg", "-message_file", MESSAGES, "-trace_shortmsg", "-shortmessage_file", TABLE]);
+        command.args([
+            "-trace_msg",
+            "-message_file",
+            MESSAGES,
+            "-trace_shortmsg",
+            "-shortmessage_file",
+            TABLE,
+        ]);
         command.args(["-trace_err", "-error_file", ERRORS]);
         let twin = match text.contains("<sendCmd") {
             true => Some(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?),
@@ -65,9 +72,10 @@ impl Sipp {
         }
         let screen = File::create(folder.join(SCREEN))?;
         command.current_dir(&folder).stdin(Stdio::null()).stderr(screen.try_clone()?).stdout(screen);
-        let child = command.kill_on_drop(true).spawn().context(
-            "cannot start `sipp`: `make tools` installs it (Debian's package is sip-tester)",
-        )?;
+        let child = command
+            .kill_on_drop(true)
+            .spawn()
+            .context("cannot start `sipp`: `make tools` installs it (Debian's package is sip-tester)")?;
         Ok(Self { child, call_id, twin, line: None })
     }
 
@@ -83,7 +91,8 @@ impl Sipp {
             });
         }
         let Some(line) = &mut self.line else { bail!("no line to SIPp") };
-        let request = read_command(line).await.with_context(|| format!("SIPp did not ask for `{command}`"))?;
+        let request =
+            read_command(line).await.with_context(|| format!("SIPp did not ask for `{command}`"))?;
         let call_id = format!("Call-ID: {}", self.call_id);
         ensure!(request.lines().any(|line| line == call_id), "SIPp asked for another call:\n{request}");
         let mut octets = format!("{call_id}\r\n{command}\r\n\r\n").into_bytes();
@@ -129,7 +138,9 @@ pub fn messages(folder: &Path, call: &Call) -> Result<Vec<String>> {
 /// What SIPp wrote of a call, for a report.
 pub fn trace(folder: &Path, call: &Call) -> String {
     [ERRORS, MESSAGES]
-        .map(|name| format!("---- SIPp, call `{}`, {name}\n{}", call.name, read(&folder.join(&call.name).join(name))))
+        .map(|name| {
+            format!("---- SIPp, call `{}`, {name}\n{}", call.name, read(&folder.join(&call.name).join(name)))
+        })
         .join("\n")
 }
 
@@ -153,7 +164,9 @@ fn listed(table: &str) -> Vec<String> {
 /// The messages received, from SIPp's message file: each after a line of dashes and a line that says how it came.
 fn received(file: &str) -> Vec<String> {
     file.split("-----------------------------------------------")
-        .filter_map(|entry| entry.split_once(" :\n\n").filter(|(head, _)| head.contains("UDP message received")))
+        .filter_map(|entry| {
+            entry.split_once(" :\n\n").filter(|(head, _)| head.contains("UDP message received"))
+        })
         .map(|(_, text)| text.trim_end().to_owned())
         .collect()
 }
