@@ -149,6 +149,8 @@ pub enum Action {
     Acknowledge(Acknowledgement),
     /// A `klikon admin` command while the call goes on.
     Admin(Vec<String>),
+    /// The server's process gets a signal.
+    Signal(Signal),
     /// Nothing: the step itself is what is asked for.
     Look,
 }
@@ -157,6 +159,26 @@ impl Action {
     /// Whether SIPp then comes to its end by itself; later cues of the call are for after that.
     pub fn is_last_of_sipp(&self) -> bool {
         matches!(self, Self::Say(word) if word == "hang-up" || word == "await-bye")
+    }
+}
+
+/// A signal for the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Signal {
+    /// Stands still: what comes waits in its sockets, as when the machine is busy.
+    Stop,
+    /// Goes on.
+    Cont,
+}
+
+impl Signal {
+    /// As `kill` takes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Stop => "STOP",
+            Self::Cont => "CONT",
+        }
     }
 }
 
@@ -182,6 +204,7 @@ struct CueText {
     say: Option<String>,
     acknowledge: Option<Acknowledgement>,
     admin: Option<Vec<String>>,
+    signal: Option<Signal>,
 }
 
 impl TryFrom<CueText> for Cue {
@@ -193,8 +216,9 @@ impl TryFrom<CueText> for Cue {
         actions.extend(text.say.map(Action::Say));
         actions.extend(text.acknowledge.map(Action::Acknowledge));
         actions.extend(text.admin.map(Action::Admin));
+        actions.extend(text.signal.map(Action::Signal));
         if actions.len() > 1 {
-            return Err("a cue does one thing: keys, say, acknowledge or admin".to_owned());
+            return Err("a cue does one thing: keys, say, acknowledge, admin or signal".to_owned());
         }
         let moment = match (text.of, text.at) {
             (of, Some(at)) => Some(Moment { of, at, text: text.text }),

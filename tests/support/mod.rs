@@ -13,7 +13,7 @@ use case::Case;
 use journal::{Journal, SPOOL};
 use script::{Stage, Witness};
 use server::{House, Server};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
@@ -39,6 +39,7 @@ async fn play(name: &str) -> Result<()> {
         folder: folder.path().to_owned(),
         journal: Journal::new(),
         together: Barrier::new(meeting.max(1)),
+        process: OnceLock::new(),
         house,
         case,
     });
@@ -53,6 +54,8 @@ async fn perform(stage: &Arc<Stage>) -> Result<()> {
     let house = &stage.house;
     ledger::seed(house, &stage.case.seed).await?;
     let mut server = Server::start(house, &stage.journal).await?;
+    let process = server.process()?;
+    stage.process.get_or_init(|| process);
     let _watch = spool::watch(house.spool(), stage.journal.clone());
     let mut calls = JoinSet::new();
     for (index, call) in stage.case.calls.iter().enumerate() {

@@ -2,14 +2,14 @@
 
 use super::case::{Action, Call, Case, Cue, Moment};
 use super::journal::{Journal, OVER, SPOOL, Step};
-use super::server::House;
+use super::server::{self, House};
 use super::sipp::{self, Sipp};
 use super::spool;
 use anyhow::{Context, Result, bail, ensure};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use tokio::sync::Barrier;
 
 /// What the scripts of one case share.
@@ -22,6 +22,8 @@ pub struct Stage {
     pub journal: Journal,
     /// The server's settings, spool and admin commands.
     pub house: House,
+    /// The server's process, once it has started.
+    pub process: OnceLock<u32>,
     /// Where SIPp's files go, one folder a call.
     pub folder: PathBuf,
     /// Where calls that act together meet.
@@ -38,19 +40,19 @@ pub struct Witness {
 }
 
 /// Runs one call from begin to end.
-pub async fn run(stage: Arc<Stage>, index: usize, server: SocketAddr) -> Result<Witness> {
+pub async fn run(stage: Arc<Stage>, index: usize, address: SocketAddr) -> Result<Witness> {
     let Some(call) = stage.case.calls.get(index) else { bail!("no call {index}") };
-    let outcome = perform(&stage, call, server).await;
+    let outcome = perform(&stage, call, address).await;
     let messages = outcome.with_context(|| format!("call `{}`", call.name))?;
     Ok(Witness { index, messages })
 }
 
-async fn perform(stage: &Stage, call: &Call, server: SocketAddr) -> Result<Vec<String>> {
+async fn perform(stage: &Stage, call: &Call, address: SocketAddr) -> Result<Vec<String>> {
     if let Some(begins) = &call.begins {
         let source = stage.source(call, begins.of.as_deref());
         stage.journal.wait_for(&source, begins, 0).await;
     }
-    let mut sipp = Sipp::start(stage, call, server).await?;
+    let mut sipp = Sipp::start(stage, call, address).await?;
     let mut places = BTreeMap::new();
     let mut cues = (1..).zip(&call.cues);
     for (number, cue) in cues.by_ref() {
@@ -73,8 +75,9 @@ async fn perform(stage: &Stage, call: &Call, server: SocketAddr) -> Result<Vec<S
         act(stage, cue, &mut sipp).await.with_context(|| format!("cue {number}: {cue:?}"))?;
     }
     if let Some(last) = call.steps.last() {
-        // The server's last step comes after the last message.
-        stage.journal.wait_for(&call_id, &Moment::of_step(last), 0).await;
+        // The server's last step comes after the last message: `ended`, or `refused`.
+        let kind = last.split(' ').next().unwrap_or_default();
+        stage.journal.wait_for(&call_id, &Moment::of_step(kind), 0).await;
     }
     sipp::messages(&stage.folder, call)
 }
@@ -96,6 +99,10 @@ async fn act(stage: &Stage, cue: &Cue, sipp: &mut Sipp) -> Result<()> {
         Action::Say(word) => sipp.command(&format!("Say: {word}")).await,
         Action::Acknowledge(answer) => spool::acknowledge(&stage.house.spool(), *answer),
         Action::Admin(arguments) => stage.house.admin(arguments).await,
+        Action::Signal(name) => {
+            let process = stage.process.get().context("the server has not started")?;
+            server::signal(*process, name.name()).await
+        }
         Action::Look => Ok(()),
     }
 }

@@ -1,7 +1,7 @@
 //! `klikon serve` as a process: its settings, its event lines, its stop.
 
 use super::journal::{Journal, Step};
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use klikon::store;
 use std::fs::File;
 use std::net::SocketAddr;
@@ -123,6 +123,11 @@ impl Server {
         address.copied().context("the server does not listen on that family")
     }
 
+    /// The number of its process.
+    pub fn process(&self) -> Result<u32> {
+        self.child.id().context("the server had ended by itself")
+    }
+
     /// Waits for the server's end, which no case wants.
     pub async fn over(&mut self) -> Result<ExitStatus> {
         Ok(self.child.wait().await?)
@@ -130,14 +135,19 @@ impl Server {
 
     /// Tells it to stop, as an operator does, and waits until it has: with exit code 0 and all steps told.
     pub async fn stop(mut self) -> Result<()> {
-        let Some(process) = self.child.id() else { bail!("the server had ended by itself") };
-        let told = Command::new("sh").arg("-c").arg(format!("kill -TERM {process}")).status().await?;
-        ensure!(told.success(), "cannot signal the server");
+        signal(self.process()?, "TERM").await?;
         let status = self.child.wait().await?;
         ensure!(status.success(), "the server stopped with {status}");
         self.reader.await?;
         Ok(())
     }
+}
+
+/// Sends a signal to a server's process.
+pub async fn signal(process: u32, name: &str) -> Result<()> {
+    let told = Command::new("sh").arg("-c").arg(format!("kill -{name} {process}")).status().await?;
+    ensure!(told.success(), "cannot send SIG{name} to the server");
+    Ok(())
 }
 
 async fn listening(lines: &mut Lines<BufReader<ChildStdout>>) -> Result<SocketAddr> {
