@@ -30,6 +30,7 @@ cases! {
     beyond_limit
     body_cut_short
     booked_recently
+    cancel
     cancel_after_answer
     cancel_of_nothing
     change_at_confirmation
