@@ -3,6 +3,7 @@
 
 pub mod call;
 pub mod cli;
+pub mod config;
 pub mod delivery;
 pub mod dialplan;
 pub mod klikon;
@@ -10,6 +11,7 @@ pub mod ledger;
 pub mod media;
 pub mod net;
 pub mod sdp;
+pub mod server;
 pub mod sip;
 pub mod speech;
 pub mod store;

@@ -1,4 +1,10 @@
 //! The `klikon` command.
 #![forbid(unsafe_code)]
 
-fn main() {}
+use clap::Parser;
+use klikon::cli::Command;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    Command::parse().run()
+}

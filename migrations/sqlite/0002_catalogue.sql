@@ -38,7 +38,7 @@ BEGIN
     SELECT RAISE(ABORT, 'new terms take effect 30 days after their notice at the earliest')
         WHERE julianday(NEW.effective_on) - julianday(NEW.announced_on) < 30;
     SELECT RAISE(ABORT, 'terms cannot be announced in the future') WHERE NEW.announced_on > NEW.recorded_on;
-    SELECT RAISE(ABORT, 'past days keep the terms they had') WHERE NEW.effective_on < NEW.recorded_on;
+    SELECT RAISE(ABORT, 'days that have begun keep the terms they had') WHERE NEW.effective_on <= NEW.recorded_on;
     SELECT RAISE(ABORT, 'new terms take effect after the version before')
         WHERE NEW.effective_on <= (SELECT MAX(effective_on) FROM terms);
 END;
@@ -65,6 +65,6 @@ BEGIN
           AND julianday(NEW.valid_from) - julianday(NEW.announced_on) < 30;
     SELECT RAISE(ABORT, 'a price cannot be announced in the future')
         WHERE EXISTS (SELECT 1 FROM packages WHERE name = NEW.name) AND NEW.announced_on > NEW.recorded_on;
-    SELECT RAISE(ABORT, 'past days keep the prices they had')
-        WHERE EXISTS (SELECT 1 FROM packages WHERE name = NEW.name) AND NEW.valid_from < NEW.recorded_on;
+    SELECT RAISE(ABORT, 'days that have begun keep the prices they had')
+        WHERE EXISTS (SELECT 1 FROM packages WHERE name = NEW.name) AND NEW.valid_from <= NEW.recorded_on;
 END;

@@ -1,1 +1,114 @@
-//! cli
+//! The command line: one file a subcommand.
+
+pub mod admin;
+mod call;
+mod demo;
+pub mod flow;
+pub mod ledger;
+pub mod prompts;
+mod serve;
+
+use crate::config::Settings;
+use crate::store;
+use crate::units::clock::Clock;
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use jiff::Timestamp;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use tracing_subscriber::EnvFilter;
+
+/// The service behind short code 130: answers calls over SIP, plays prompts, collects keys, and books discounted
+/// package activations into a billing ledger.
+#[derive(Debug, Parser)]
+#[command(name = "klikon", version, max_term_width = 110)]
+pub struct Command {
+    /// Settings file; without it `klikon.toml` of this folder, and without that the defaults.
+    #[arg(long, short, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Run the service for softphones, SIPp, a PBX or a core network.
+    Serve(serve::Arguments),
+    /// Show the whole thing on this machine: a service, a caller, a booked activation, a WAV of what was heard.
+    Demo(demo::Arguments),
+    /// Phone a SIP address, key digits, and say what was heard and when.
+    Call(call::Arguments),
+    /// Groups, members, leaders, packages and terms.
+    Admin(admin::AdminArguments),
+    /// Print, audit and bill the ledger.
+    Ledger(ledger::LedgerArguments),
+    /// Make and check the recorded prompts.
+    Prompts(prompts::PromptsArguments),
+    /// Check call flows, and walk through them without a telephone.
+    Flow(flow::FlowArguments),
+}
+
+impl Command {
+    /// Runs the subcommand; an error is printed with its causes.
+    pub fn run(self) -> ExitCode {
+        let outcome =
+            match self.what {
+                What::Serve(arguments) => self::settings(self.config.as_deref())
+                    .and_then(|settings| serve::run(arguments, settings)),
+                What::Demo(arguments) => demo::run(arguments),
+                What::Call(arguments) => self::settings(self.config.as_deref())
+                    .and_then(|settings| call::run(arguments, &settings)),
+                What::Admin(arguments) => on_database(self.config.as_deref(), async |database, now, out| {
+                    admin::run(arguments, database, now, out).await
+                }),
+                What::Ledger(arguments) => on_database(self.config.as_deref(), async |database, now, out| {
+                    ledger::run(arguments, database, now, out).await
+                }),
+                What::Prompts(arguments) => prompts::run(arguments),
+                What::Flow(arguments) => flow::run(arguments),
+            };
+        match outcome {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("klikon: {error:#}");
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+/// The settings of `--config`, else of `klikon.toml` here, else the defaults.
+fn settings(given: Option<&Path>) -> anyhow::Result<Settings> {
+    let here = Path::new("klikon.toml");
+    match given {
+        Some(path) => Ok(Settings::load(path)?),
+        None if here.exists() => Ok(Settings::load(here)?),
+        None => Ok(Settings::default()),
+    }
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")
+}
+
+/// Runs a command on the settings' database; what it prints goes to standard output.
+fn on_database(
+    config: Option<&Path>,
+    work: impl AsyncFnOnce(&store::Settings, Timestamp, &mut (dyn Write + Send)) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let settings = settings(config)?;
+    runtime()?.block_on(work(&settings.database, Clock::system().wall(), &mut std::io::stdout()))
+}
+
+/// Log lines go to standard error; standard output belongs to what the command says.
+fn start_logging(log: &crate::config::Log) {
+    let filter = EnvFilter::try_new(&log.level).unwrap_or_else(|_| EnvFilter::new("info"));
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A second call in one process, as tests make, changes nothing.
+    let _ = match log.format {
+        crate::config::LogFormat::Text => lines.try_init(),
+        crate::config::LogFormat::Json => lines.json().try_init(),
+    };
+}

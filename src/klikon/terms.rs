@@ -55,9 +55,9 @@ pub enum NoticeError {
         /// The day asked for.
         effective_on: Date,
     },
-    /// It would change days that are already billed.
-    #[error("{effective_on} is before today, {today}; past days keep the terms they had")]
-    InThePast {
+    /// It would change what was booked already: today has begun.
+    #[error("{effective_on} is not after today, {today}; days that have begun keep what they had")]
+    NotInTheFuture {
         /// The day asked for.
         effective_on: Date,
         /// Today in Tirane.
@@ -104,8 +104,8 @@ pub fn check_notice(
     if effective_on < earliest {
         return Err(NoticeError::TooShort { announced_on, effective_on, earliest });
     }
-    if effective_on < today {
-        return Err(NoticeError::InThePast { effective_on, today });
+    if effective_on <= today {
+        return Err(NoticeError::NotInTheFuture { effective_on, today });
     }
     Ok(())
 }
@@ -140,11 +140,12 @@ mod tests {
             })
         );
         assert_eq!(check_notice(None, today, today, today), Ok(()));
-        let past = date(2026, 11, 1);
-        assert_eq!(
-            check_notice(previous, date(2026, 9, 1), past, today),
-            Err(NoticeError::InThePast { effective_on: past, today })
-        );
+        for begun in [date(2026, 11, 1), today] {
+            assert_eq!(
+                check_notice(previous, date(2026, 9, 1), begun, today),
+                Err(NoticeError::NotInTheFuture { effective_on: begun, today })
+            );
+        }
         assert!(matches!(
             check_notice(Some(date(2027, 6, 1)), today, date(2027, 6, 1), today),
             Err(NoticeError::NotAfterPrevious { .. })

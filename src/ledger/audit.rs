@@ -357,3 +357,6 @@ fn check_totals(book: &Book, accounts: &HashMap<AccountId, AccountKind>) -> Resu
     }
     Ok(Money::from_qindarka(debits))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,43 @@
-//! media
+//! The media engine: RTP sessions that play prompts and read keys, and the threads that move their octets.
+//!
+//! Implements RTP (RFC 3550 §5.1, A.1; RFC 3551 §4), named telephone events (RFC 4733 §2) and G.711. A [`Session`] is
+//! one call's stream as a pure state machine: packets and `now` go in, packets, events and a deadline come out. The
+//! [`Engine`] owns the threads, sockets and ports, and only moves octets between them and the sessions.
+//!
+//! Prompts are encoded once, at load ([`PromptLibrary`]); a session copies ready octets behind a header and allocates
+//! nothing for a packet. Every session sends one continuous stream: one SSRC, one run of sequence numbers and
+//! timestamps, silence between prompts, each packet at an absolute deadline that a late wake-up never shifts.
+
+mod decimator;
+mod engine;
+mod event;
+mod g711;
+mod listener;
+mod playout;
+mod ports;
+mod prompt;
+mod rtp;
+mod session;
+mod settings;
+pub mod telephone_event;
+mod wheel;
+mod worker;
+
+pub use crate::units::rtp::{Direction, Encoding, StreamParameters, TelephoneEvent};
+pub use engine::{
+    CommandError, Engine, EngineCounters, EngineError, EngineSettings, OpenError, Stream, StreamId, Summary,
+};
+pub use event::{MediaEvent, Statistics};
+pub use listener::{FrameIndex, Heard, Listener, Recorder, Recording};
+pub use playout::{Element, MAX_QUEUED_PLAYS};
+pub use ports::PortRange;
+pub use prompt::{Clip, ClipIndex, FRAME_MS, FRAME_OCTETS, LibraryError, PromptLibrary, SOURCE_RATE_HZ};
+pub use rtp::{MAX_PACKET_OCTETS, Packet, ReadError};
+pub use session::{MAX_TRANSMIT_OCTETS, Session, Transmit};
+pub use settings::{DigitTiming, Identity, SessionSettings};
+pub use telephone_event::KeyStatistics;
+
+#[cfg(test)]
+mod engine_tests;
+#[cfg(test)]
+mod session_tests;

@@ -1,1 +1,6 @@
-//! net
+//! Sockets: the drivers that carry bytes between the network and the sans-IO SIP endpoint.
+//! UDP today (RFC 3261 §18); the streams join beside it.
+
+mod udp;
+
+pub use udp::{BindError, Driver, Handler, UdpTransport};

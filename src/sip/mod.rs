@@ -1,3 +1,20 @@
 //! SIP as a pure core: bytes and instants in, bytes and events out; no socket, clock or task in here.
 
+pub mod counters;
+pub mod dialog;
+pub mod endpoint;
+pub mod identifier;
 pub mod message;
+pub mod session;
+pub mod timer;
+pub mod transaction;
+pub mod transport;
+
+pub use counters::{Counter, Counters};
+pub use endpoint::{
+    EndCause, Endpoint, EndpointConfig, Event, HostPort, IncomingInvite, InviteParams, Limits, Party,
+    Rejection, ServiceState, SessionError,
+};
+pub use session::SessionId;
+pub use timer::Timers;
+pub use transport::{Flow, Transmit, Transport};

@@ -5,7 +5,7 @@ use super::*;
 use crate::klikon::{
     self, Audience, NotOffered, PackageName, Refusal, SmsAlphabet, Standing, Terms, TermsVersion,
 };
-use crate::ledger::{Audit, TransferKind, audit};
+use crate::ledger::{Audit, TransferKind};
 use crate::units::{ActivationId, CallId, FixedNumber, GroupId, Money, Month, Msisdn, PackageId};
 use jiff::civil::date;
 use jiff::{SignedDuration, Timestamp};
@@ -129,7 +129,7 @@ async fn void(store: &Store, n: u16) -> Result<Settled, SettleError> {
 }
 
 async fn audited(store: &Store) -> Audit {
-    audit(&store.book().await.unwrap()).unwrap()
+    store.audit().await.unwrap()
 }
 
 pub(super) async fn the_first_catalogue(database: &dyn Database) {

@@ -2,6 +2,7 @@
 
 use super::SettingsError;
 use crate::klikon::{NoticeError, PackageName};
+use crate::ledger::Fault;
 use crate::units::{ActivationId, FixedNumber, Msisdn};
 use jiff::civil::Date;
 use std::path::PathBuf;
@@ -93,6 +94,17 @@ pub enum SettleError {
         /// What was asked.
         asked: &'static str,
     },
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why the ledger was not found right.
+#[derive(Debug, thiserror::Error)]
+pub enum AuditError {
+    /// The first row that is wrong.
+    #[error("the ledger is wrong: {0}")]
+    Wrong(#[from] Fault),
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -88,6 +88,12 @@ impl DatabaseUrl {
     pub fn path(&self) -> &Path {
         &self.path
     }
+
+    /// The same file, a relative path taken from `folder`.
+    #[must_use]
+    pub fn below(&self, folder: &Path) -> Self {
+        Self { path: folder.join(&self.path) }
+    }
 }
 
 impl TryFrom<String> for DatabaseUrl {

@@ -1,7 +1,7 @@
 //! `name-addr` and `addr-spec` with header field parameters: From, To, Contact, Route, Record-Route,
 //! P-Asserted-Identity (RFC 3261 §20, §25.1).
 
-use super::lex;
+use super::lex::{self, class};
 use super::parameters::Parameters;
 use super::uri::Uri;
 use std::borrow::Cow;
@@ -39,7 +39,7 @@ impl<'a> NameAddr<'a> {
                 (display, lex::trim_start(rest))
             }
             // Tokens up to the bracket; where something else comes first, there is no display name.
-            _ => match lex::split_where(raw, |octet| !is_display_octet(*octet)) {
+            _ => match lex::split_where(raw, |octet| !lex::is(*octet, class::DISPLAY)) {
                 (display, rest @ [b'<', ..]) => (lex::trim_end(display), rest),
                 _ => return Self::parse_bare(raw),
             },
@@ -90,10 +90,4 @@ fn unquote(quoted: &[u8]) -> Cow<'_, [u8]> {
         }
     }
     Cow::Owned(octets)
-}
-
-/// Tokens, the white space between them, and octets from 0x80 on: bare Latin-1 and UTF-8 names are common and
-/// harmless.
-fn is_display_octet(octet: u8) -> bool {
-    lex::is_token(octet) || lex::is_lws(octet) || octet >= 0x80
 }

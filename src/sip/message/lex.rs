@@ -2,6 +2,67 @@
 //! wire: folding is still in it, so a CR or LF inside a value is white space (the scanner has already recorded
 //! a bare one as a defect).
 
+/// Sets of characters, each a bit, so that one table answers for all of them.
+pub(super) mod class {
+    /// `token`.
+    pub const TOKEN: u8 = 1;
+    /// `unreserved`: may stand in a URI without an escape.
+    pub const UNRESERVED: u8 = 1 << 1;
+    /// `paramchar` of a URI but for the escapes.
+    pub const URI_PARAMETER: u8 = 1 << 2;
+    /// User part and password. `#` must be escaped by the grammar, yet telephones send it bare in dialled
+    /// strings; octets from 0x80 on are let through because nothing is gained by refusing the call.
+    pub const USER: u8 = 1 << 3;
+    /// `hnv-unreserved` and what joins headers in a URI.
+    pub const URI_HEADER: u8 = 1 << 4;
+    /// What may stand unquoted after the `=` of a parameter: a token, a host, or what URIs allow there. Octets
+    /// from 0x80 on are let through, since some stacks put bare UTF-8 or Latin-1 here and nothing of it is
+    /// interpreted.
+    pub const VALUE: u8 = 1 << 5;
+    /// A display name without quotes: tokens, the white space between them, and octets from 0x80 on, since bare
+    /// Latin-1 and UTF-8 names are common and harmless.
+    pub const DISPLAY: u8 = 1 << 6;
+    /// A domain name. `_` is not in RFC 3261's grammar but in the names of real hosts.
+    pub const HOST: u8 = 1 << 7;
+}
+
+/// Whether `octet` is in one of the sets of `class`.
+pub(super) const fn is(octet: u8, class: u8) -> bool {
+    CLASSES[octet as usize] & class != 0
+}
+
+static CLASSES: [u8; 256] = classes();
+
+const fn classes() -> [u8; 256] {
+    let mut table = [0; 256];
+    let mut at = 0;
+    while at < 256 {
+        table[at] = classes_of(at as u8);
+        at += 1;
+    }
+    table
+}
+
+const fn classes_of(octet: u8) -> u8 {
+    use class::{DISPLAY, HOST, TOKEN, UNRESERVED, URI_HEADER, URI_PARAMETER, USER, VALUE};
+    match octet {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => 0xff,
+        b'-' | b'.' | b'_' => 0xff,
+        b'!' | b'~' | b'*' | b'\'' => !HOST,
+        b'(' | b')' => UNRESERVED | URI_PARAMETER | USER | URI_HEADER | VALUE,
+        b'%' | b'`' => TOKEN | VALUE | DISPLAY,
+        b'+' => TOKEN | URI_PARAMETER | USER | URI_HEADER | VALUE | DISPLAY,
+        b'[' | b']' | b':' => URI_PARAMETER | URI_HEADER | VALUE,
+        b'/' | b'$' => URI_PARAMETER | USER | URI_HEADER | VALUE,
+        b'&' => URI_PARAMETER | USER | URI_HEADER | VALUE,
+        b'=' | b'?' => USER | URI_HEADER,
+        b',' | b';' | b'#' => USER,
+        b' ' | b'\t' | b'\r' | b'\n' => DISPLAY,
+        0x80.. => USER | VALUE | DISPLAY,
+        _ => 0,
+    }
+}
+
 /// Linear white space, folding included (`LWS`).
 pub(super) const fn is_lws(octet: u8) -> bool {
     matches!(octet, b' ' | b'\t' | b'\r' | b'\n')
@@ -9,26 +70,7 @@ pub(super) const fn is_lws(octet: u8) -> bool {
 
 /// `token` characters.
 pub(super) const fn is_token(octet: u8) -> bool {
-    TOKEN[octet as usize]
-}
-
-/// `unreserved`: may stand in a URI without an escape.
-pub(super) const fn is_unreserved(octet: u8) -> bool {
-    octet.is_ascii_alphanumeric()
-        || matches!(octet, b'-' | b'_' | b'.' | b'!' | b'~' | b'*' | b'\'' | b'(' | b')')
-}
-
-static TOKEN: [bool; 256] = token_table();
-
-const fn token_table() -> [bool; 256] {
-    let mut table = [false; 256];
-    let mut octet = 0u8;
-    while octet < 128 {
-        table[octet as usize] = octet.is_ascii_alphanumeric()
-            || matches!(octet, b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~');
-        octet += 1;
-    }
-    table
+    is(octet, class::TOKEN)
 }
 
 /// Whether `text` is one non-empty token.
@@ -118,21 +160,37 @@ impl<'a> Iterator for Elements<'a> {
 
     fn next(&mut self) -> Option<&'a [u8]> {
         let rest = self.rest.take()?;
-        let (mut quoted, mut bracketed, mut escaped) = (false, false, false);
-        for (at, octet) in rest.iter().enumerate() {
-            match octet {
-                _ if escaped => escaped = false,
-                b'\\' if quoted => escaped = true,
-                b'"' if !bracketed => quoted = !quoted,
-                b'<' if !quoted => bracketed = true,
-                b'>' if !quoted => bracketed = false,
-                b',' if !quoted && !bracketed => {
-                    self.rest = rest.get(at + 1..);
+        let mut at = 0;
+        // Jumps from one telling character to the next.
+        while let Some(tail) = rest.get(at..)
+            && let Some(found) = tail.iter().position(|octet| matches!(octet, b',' | b'"' | b'<'))
+        {
+            let (before, tail) = tail.split_at_checked(found)?;
+            at += before.len();
+            let taken = match tail {
+                [b'"', ..] => split_quoted(tail).map(|(quoted, _)| quoted.len()),
+                [b'<', ..] => tail.iter().position(|octet| *octet == b'>'),
+                _ => {
+                    self.rest = tail.get(1..);
                     return Some(trim(rest.get(..at)?));
                 }
-                _ => {}
+            };
+            match taken {
+                Some(octets) => at += octets,
+                None => break,
             }
         }
         Some(trim(rest))
     }
+}
+
+/// Where the first CR or LF stands; the length where there is none. Looks at blocks first, which the compiler
+/// turns into a few instructions each.
+pub(super) fn find_line_end(text: &[u8]) -> usize {
+    const BLOCK: usize = 32;
+    let ends_line = |octet: &u8| matches!(octet, b'\r' | b'\n');
+    let plain = |block: &&[u8]| !block.iter().fold(false, |found, octet| found | ends_line(octet));
+    let skipped = text.chunks_exact(BLOCK).take_while(plain).count() * BLOCK;
+    let rest = text.get(skipped..).unwrap_or_default();
+    skipped + rest.iter().position(ends_line).unwrap_or(rest.len())
 }

@@ -24,8 +24,12 @@ mod name;
 mod parameters;
 mod scan;
 mod uri;
+mod uri_comparison;
 mod via;
 mod writer;
+
+#[cfg(test)]
+mod tests;
 
 pub use address::{Contact, NameAddr};
 pub use defect::{Defect, Malformed};

@@ -86,18 +86,91 @@ header_names! {
     WwwAuthenticate = "WWW-Authenticate", "RFC 3261 §20.44";
 }
 
+/// Slots of [`TABLE`]: a power of two, over twice as many as there are names.
+const SLOTS: usize = 256;
+
+/// An open-addressing table over [`NAMES`], made when compiling: 1 + the index of a name, or 0. A message names a
+/// dozen fields, so this look-up is where a good part of reading it goes.
+static TABLE: [u8; SLOTS] = table();
+
+const fn table() -> [u8; SLOTS] {
+    let mut table = [0; SLOTS];
+    let mut index = 0;
+    while index < NAMES.len() {
+        let mut slot = hash(NAMES[index].1.as_bytes());
+        while table[slot] != 0 {
+            slot = (slot + 1) % SLOTS;
+        }
+        table[slot] = index as u8 + 1;
+        index += 1;
+    }
+    table
+}
+
+/// From the length and three letters, in any case.
+const fn hash(name: &[u8]) -> usize {
+    let (Some(first), Some(last)) = (name.first(), name.last()) else { return 0 };
+    let middle = name[name.len() / 2];
+    (name.len() * 51 + lower(*first) * 11 + lower(*last) * 24 + lower(middle) * 32) % SLOTS
+}
+
+/// A letter without its case.
+const fn lower(octet: u8) -> usize {
+    (octet | 0x20) as usize
+}
+
 impl HeaderName {
     /// The field that `name` spells, in full or compact form and in any case.
     pub fn from_octets(name: &[u8]) -> Self {
-        NAMES
-            .iter()
-            .find(|(_, text)| text.len() == name.len() && text.as_bytes().eq_ignore_ascii_case(name))
-            .map_or(Self::Other, |(found, _)| *found)
+        let mut slot = hash(name);
+        // The table has free slots, so the probing ends.
+        while let Some(index) = TABLE.get(slot).and_then(|index| usize::from(*index).checked_sub(1)) {
+            match NAMES.get(index) {
+                Some((found, text)) if text.as_bytes().eq_ignore_ascii_case(name) => return *found,
+                _ => slot = (slot + 1) % SLOTS,
+            }
+        }
+        Self::Other
     }
 }
 
 impl fmt::Display for HeaderName {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_is_found_in_any_case() {
+        for (name, text) in NAMES {
+            assert_eq!(HeaderName::from_octets(text.as_bytes()), *name);
+            assert_eq!(HeaderName::from_octets(text.to_ascii_uppercase().as_bytes()), *name);
+            assert_eq!(HeaderName::from_octets(text.to_ascii_lowercase().as_bytes()), *name);
+        }
+    }
+
+    #[test]
+    fn compact_forms_are_those_registered() {
+        let registered = "aAccept-Contact bReferred-By cContent-Type dRequest-Disposition eContent-Encoding fFrom \
+            iCall-ID jReject-Contact kSupported lContent-Length mContact nIdentity-Info oEvent rRefer-To sSubject \
+            tTo uAllow-Events vVia xSession-Expires yIdentity";
+        for pair in registered.split_whitespace() {
+            let (compact, full) = pair.split_at(1);
+            assert_eq!(HeaderName::from_octets(compact.as_bytes()).as_str(), full);
+        }
+        for letter in "ghpqwz".bytes() {
+            assert_eq!(HeaderName::from_octets(&[letter]), HeaderName::Other);
+        }
+    }
+
+    #[test]
+    fn near_misses_are_other_fields() {
+        for name in ["", "Vi", "Viaa", "C%6Fntact", "Content_Length", "Call\rID"] {
+            assert_eq!(HeaderName::from_octets(name.as_bytes()), HeaderName::Other, "{name:?}");
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! `;name=value` lists: header field parameters and URI parameters.
 
-use super::lex;
+use super::lex::{self, class};
 
 /// Parameters that were found well formed. A name stands alone or has a value; a quoted value keeps its quotes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +40,7 @@ impl<'a> Parameters<'a> {
                 Some((name, value)) => (name, Some(value)),
                 None => (parameter, None),
             };
-            let sound = |text: &[u8]| !text.is_empty() && escapes_are_whole(text, is_parameter_octet);
+            let sound = |text: &[u8]| !text.is_empty() && escapes_are_whole(text, class::URI_PARAMETER);
             if !sound(name) || !value.is_none_or(sound) {
                 return None;
             }
@@ -80,28 +80,17 @@ impl<'a> Parameters<'a> {
     }
 }
 
-/// Whether every octet is `allowed` or part of a whole `%HH`.
-pub(super) fn escapes_are_whole(text: &[u8], allowed: impl Fn(u8) -> bool) -> bool {
+/// Whether every octet is of `class` or part of a whole `%HH`.
+pub(super) fn escapes_are_whole(text: &[u8], class: u8) -> bool {
     let mut rest = text;
     loop {
         rest = match rest {
             [] => return true,
             [b'%', high, low, after @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => after,
-            [octet, after @ ..] if allowed(*octet) => after,
+            [octet, after @ ..] if lex::is(*octet, class) => after,
             _ => return false,
         };
     }
-}
-
-/// `paramchar` but for the escapes.
-fn is_parameter_octet(octet: u8) -> bool {
-    lex::is_unreserved(octet) || matches!(octet, b'[' | b']' | b'/' | b':' | b'&' | b'+' | b'$')
-}
-
-/// What may stand unquoted after `=`: a token or a host. Octets from 0x80 on are let through, since some
-/// stacks put bare UTF-8 or Latin-1 here and nothing of it is interpreted.
-fn is_value_octet(octet: u8) -> bool {
-    lex::is_token(octet) || matches!(octet, b'[' | b']' | b':') || octet >= 0x80
 }
 
 /// One parameter off the front of `rest`, which starts at its `;`.
@@ -109,7 +98,7 @@ fn step(rest: &[u8]) -> Option<(Parameter<'_>, &[u8])> {
     let [b';', after @ ..] = rest else { return None };
     // URI parameters may hold `/`, `&`, `$` … too; they were checked by their own, tighter rule.
     let (name, after) = lex::split_where(lex::trim_start(after), |octet| {
-        !lex::is_token(*octet) && !is_parameter_octet(*octet)
+        !lex::is(*octet, class::TOKEN | class::URI_PARAMETER)
     });
     if name.is_empty() {
         return None;
@@ -121,7 +110,7 @@ fn step(rest: &[u8]) -> Option<(Parameter<'_>, &[u8])> {
     let after = lex::trim_start(after);
     let (value, after) = match after {
         [b'"', ..] => lex::split_quoted(after)?,
-        _ => lex::split_where(after, |octet| !is_value_octet(*octet) && !is_parameter_octet(*octet)),
+        _ => lex::split_where(after, |octet| !lex::is(*octet, class::VALUE)),
     };
     if value.is_empty() {
         return None;

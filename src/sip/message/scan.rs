@@ -29,6 +29,8 @@ pub(super) struct Head<'a> {
     octets: &'a [u8],
     pub(super) start: StartLine<'a>,
     slots: ArrayVec<Slot, MAX_HEADER_FIELDS>,
+    /// One bit for each [`HeaderName`] there is: most readers ask for a field that is not there.
+    present: u64,
     /// Where the body begins.
     pub(super) end: usize,
     /// The first thing wrong with the header's shape.
@@ -45,7 +47,8 @@ impl<'a> Head<'a> {
     }
 
     pub(super) fn values(&self, name: HeaderName) -> impl Iterator<Item = &'a [u8]> + '_ {
-        self.slots
+        let slots = if self.present & bit(name) == 0 { &[] } else { &self.slots[..] };
+        slots
             .iter()
             .filter(move |slot| slot.name == name)
             .map(|slot| self.text(slot.value_start, slot.value_end))
@@ -83,10 +86,17 @@ impl<'a> Head<'a> {
             value_start: offset(value_start),
             value_end: offset(value_end),
         };
-        if self.slots.try_push(slot).is_err() {
-            self.note(Defect::HeaderTooLarge);
+        match self.slots.try_push(slot) {
+            Ok(()) => self.present |= bit(slot.name),
+            Err(_) => self.note(Defect::HeaderTooLarge),
         }
     }
+}
+
+/// The bit of `name` in [`Head::present`].
+const fn bit(name: HeaderName) -> u64 {
+    const { assert!((HeaderName::Other as u8) < 64, "more header names than bits") };
+    1 << name as u8
 }
 
 /// Reads the header at the start of `octets`.
@@ -101,7 +111,7 @@ pub(super) fn head(octets: &[u8]) -> Result<Head<'_>, Malformed> {
         octets.iter().position(|octet| !matches!(octet, b'\r' | b'\n' | 0)).ok_or(Malformed::KeepAlive)?;
     let first = line(octets, begin);
     let (start, defect) = start_line(octets.get(begin..first.end).unwrap_or_default())?;
-    let mut head = Head { octets, start, slots: ArrayVec::new(), end: octets.len(), defect };
+    let mut head = Head { octets, start, slots: ArrayVec::new(), present: 0, end: octets.len(), defect };
     if first.bare {
         head.note(Defect::LineEnd);
     }
@@ -141,16 +151,16 @@ struct Line {
 fn line(octets: &[u8], from: usize) -> Line {
     let mut bare = false;
     let mut at = from;
-    while let Some(octet) = octets.get(at) {
-        match octet {
-            b'\n' => return Line { end: at, next: at + 1, bare: true },
-            b'\r' if octets.get(at + 1) == Some(&b'\n') => return Line { end: at, next: at + 2, bare },
-            b'\r' => bare = true,
-            _ => {}
+    loop {
+        let rest = octets.get(at..).unwrap_or_default();
+        at += lex::find_line_end(rest);
+        match octets.get(at..) {
+            Some([b'\r', b'\n', ..]) => return Line { end: at, next: at + 2, bare },
+            Some([b'\n', ..]) => return Line { end: at, next: at + 1, bare: true },
+            Some([_, ..]) => (bare, at) = (true, at + 1),
+            _ => return Line { end: at, next: at, bare },
         }
-        at += 1;
     }
-    Line { end: at, next: at, bare }
 }
 
 /// Tells a request from a response. A request line that is recognisable but not as it should be is reported,

@@ -1,6 +1,6 @@
 //! URIs: `sip:`, `sips:` (RFC 3261 §19.1), `tel:` (RFC 3966) and, kept raw, any other scheme.
 
-use super::lex;
+use super::lex::{self, class};
 use super::parameters::{Parameters, escapes_are_whole};
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -117,8 +117,8 @@ impl<'a> SipUri<'a> {
             Some((_, Some((user, password)))) => (Some(user), Some(password)),
             Some((info, None)) => (Some(info), None),
         };
-        let user_is_sound = user.is_none_or(|u| !u.is_empty() && escapes_are_whole(u, is_user_octet));
-        if !user_is_sound || !password.is_none_or(|p| escapes_are_whole(p, is_user_octet)) {
+        let user_is_sound = user.is_none_or(|u| !u.is_empty() && escapes_are_whole(u, class::USER));
+        if !user_is_sound || !password.is_none_or(|p| escapes_are_whole(p, class::USER)) {
             return None;
         }
         let (hostport, rest) = lex::split_where(rest, |octet| matches!(octet, b';' | b'?'));
@@ -128,7 +128,7 @@ impl<'a> SipUri<'a> {
             [_, headers @ ..] => Some(headers),
             [] => None,
         };
-        if !headers.is_none_or(|h| !h.is_empty() && escapes_are_whole(h, is_header_octet)) {
+        if !headers.is_none_or(|h| !h.is_empty() && escapes_are_whole(h, class::URI_HEADER)) {
             return None;
         }
         let parameters = Parameters::parse_in_uri(parameters)?;
@@ -197,33 +197,20 @@ pub(super) fn host_and_port(text: &[u8]) -> Option<(Host<'_>, Option<u16>)> {
     }
 }
 
-/// A domain name or an IPv4 address. `_` is not in RFC 3261's grammar but in the names of real hosts.
+/// A domain name or an IPv4 address.
 fn named_host(name: &[u8]) -> Option<Host<'_>> {
     let numeric = name.iter().all(|octet| octet.is_ascii_digit() || *octet == b'.');
     if numeric {
         let address = std::str::from_utf8(name).ok()?.parse::<Ipv4Addr>().ok()?;
         return Some(Host::Address(address.into()));
     }
-    let sound = name.iter().all(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'.' | b'_'));
+    let sound = name.iter().all(|octet| lex::is(*octet, class::HOST));
     sound.then_some(Host::Name(name))
 }
 
 fn is_scheme(scheme: &[u8]) -> bool {
     scheme.first().is_some_and(u8::is_ascii_alphabetic)
         && scheme.iter().all(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'+' | b'-' | b'.'))
-}
-
-/// User part and password. `#` must be escaped by the grammar, yet telephones send it bare in dialled
-/// strings; octets from 0x80 on are let through because nothing is gained by refusing the call.
-fn is_user_octet(octet: u8) -> bool {
-    lex::is_unreserved(octet)
-        || matches!(octet, b'&' | b'=' | b'+' | b'$' | b',' | b';' | b'?' | b'/' | b'#')
-        || octet >= 0x80
-}
-
-/// `hnv-unreserved` and what joins headers.
-fn is_header_octet(octet: u8) -> bool {
-    lex::is_unreserved(octet) || matches!(octet, b'[' | b']' | b'/' | b'?' | b':' | b'+' | b'$' | b'=' | b'&')
 }
 
 /// What may stand in a URI of an unknown scheme: printable ASCII but for delimiters of the header field.

@@ -1,7 +1,7 @@
 //! Writes requests and responses into one buffer. The one place where values become octets on the wire, so the
 //! one place that keeps line ends out of them (header injection).
 
-use super::{HeaderName, Host, Message, Method, Uri, Via, lex};
+use super::{HeaderName, Host, Message, Method, NameAddr, Uri, Via, lex};
 use std::net::SocketAddr;
 
 /// Why something was not written.
@@ -49,8 +49,8 @@ impl Writer {
     }
 
     /// Begins the response to `request`, which came from `source`: Via, From, To, Call-ID and CSeq are copied
-    /// byte for byte (RFC 3261 §8.2.6.2), as many of them as there are, so that a malformed request can be
-    /// answered too. `to_tag` is added to a To that has none; give `None` for 100. The topmost Via gets
+    /// byte for byte (RFC 3261 §8.2.6.2), as far as they are there, so that a malformed request can be answered
+    /// too; of fields that may be there once, the first. `to_tag` is added to a To that has none; give `None` for 100. The topmost Via gets
     /// `received` and `rport` (RFC 3261 §18.2.1, RFC 3581 §4).
     ///
     /// # Errors
@@ -76,10 +76,10 @@ impl Writer {
         octets.extend_from_slice(b"\r\n");
         let mut writer = Self { octets };
         writer.copy_vias(request, source)?;
-        writer.copy(request, HeaderName::From);
+        writer.copy_first(request, HeaderName::From);
         writer.copy_to(request, to_tag);
-        writer.copy(request, HeaderName::CallId);
-        writer.copy(request, HeaderName::CSeq);
+        writer.copy_first(request, HeaderName::CallId);
+        writer.copy_first(request, HeaderName::CSeq);
         Ok(writer)
     }
 
@@ -185,29 +185,33 @@ impl Writer {
         Ok(())
     }
 
+    fn copy_first(&mut self, request: &Message<'_>, name: HeaderName) {
+        if let Some(value) = request.values(name).find(|value| is_copyable(value)) {
+            self.push_field(name.as_str().as_bytes(), value);
+        }
+    }
+
     fn copy_to(&mut self, request: &Message<'_>, to_tag: Option<&[u8]>) {
-        let mut values = request.values(HeaderName::To).filter(|value| is_copyable(value));
-        let Some(value) = values.next() else { return };
-        self.push_field(b"To", value);
-        if let (Ok(to), Some(tag)) = (request.to(), to_tag)
+        let Some(value) = request.values(HeaderName::To).find(|value| is_copyable(value)) else { return };
+        self.octets.extend_from_slice(b"To: ");
+        self.octets.extend_from_slice(value);
+        if let (Some(to), Some(tag)) = (NameAddr::parse(value), to_tag)
             && to.tag().is_none()
         {
-            self.octets.truncate(self.octets.len() - 2);
             self.octets.extend_from_slice(b";tag=");
             self.octets.extend_from_slice(tag);
-            self.octets.extend_from_slice(b"\r\n");
         }
-        for value in values {
-            self.push_field(b"To", value);
-        }
+        self.octets.extend_from_slice(b"\r\n");
     }
 }
 
 /// The topmost Via with `received` and `rport` filled in; everything else as it was.
 fn stamp(via: &Via<'_>, source: SocketAddr) -> Vec<u8> {
+    // A socket for both families shows IPv4 peers as mapped addresses; the peer knows only its own.
+    let (address, port) = (source.ip().to_canonical(), source.port());
     let asks_port = via.parameters.has("rport");
     let given = via.parameters.get("received");
-    let elsewhere = via.host != Host::Address(source.ip());
+    let elsewhere = via.host != Host::Address(address);
     let needs_received = elsewhere || asks_port || given.is_some();
     let mut value = Vec::with_capacity(via.raw.len() + 64);
     let mut from = 0;
@@ -221,15 +225,13 @@ fn stamp(via: &Via<'_>, source: SocketAddr) -> Vec<u8> {
         let end = parameter.value.map_or(name_end, |value| offset_in(via.raw, value) + value.len());
         value.extend_from_slice(via.raw.get(from..name_end).unwrap_or_default());
         value.push(b'=');
-        value.extend_from_slice(
-            if received { source.ip().to_string() } else { source.port().to_string() }.as_bytes(),
-        );
+        value.extend_from_slice(if received { address.to_string() } else { port.to_string() }.as_bytes());
         from = end;
     }
     value.extend_from_slice(via.raw.get(from..).unwrap_or_default());
     if needs_received && given.is_none() {
         value.extend_from_slice(b";received=");
-        value.extend_from_slice(source.ip().to_string().as_bytes());
+        value.extend_from_slice(address.to_string().as_bytes());
     }
     value
 }

@@ -5,17 +5,22 @@ use super::columns::{Columns, corrupt};
 use super::outbox::audience_of;
 use super::standing::month_limit;
 use crate::ledger::{
-    Account, AccountId, AccountKind, ActivationFacts, Balance, BillItem, BillLine, Book, OutboxFacts,
-    OutboxKind, Resolution, SettlementFacts, Transfer, TransferId, TransferKind, bill_line,
+    self, Account, AccountId, AccountKind, ActivationFacts, Audit, Balance, BillItem, BillLine, Book,
+    OutboxFacts, OutboxKind, Resolution, SettlementFacts, Transfer, TransferId, TransferKind, bill_line,
 };
-use crate::store::{ActivationState, BookFilter, BookedTransfer, LedgerView, StoreError};
+use crate::store::{ActivationState, AuditError, BookFilter, BookedTransfer, LedgerView, StoreError};
 use crate::units::{ActivationId, FixedNumber, GroupId, Month};
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 use std::collections::{BTreeSet, HashMap};
 
 impl Store {
-    /// All rows of the ledger in one consistent state, for [`crate::ledger::audit`].
+    /// Recomputes the whole ledger and names the first row that is wrong. Reads all of it into memory.
+    pub async fn audit(&self) -> Result<Audit, AuditError> {
+        Ok(ledger::audit(&self.book().await?)?)
+    }
+
+    /// All rows of the ledger in one consistent state, for [`ledger::audit()`].
     pub async fn book(&self) -> Result<Book, StoreError> {
         let mut read = self.read().await?;
         let accounts = accounts(&mut read).await?;

@@ -2,9 +2,8 @@
 
 use super::Store;
 use crate::klikon::{self, SmsAlphabet};
-use crate::ledger::audit;
 use crate::store::contract::{Database, contract_tests};
-use crate::store::{ActivationOrder, GrantChannel, HoldOutcome, Settings, Settlement};
+use crate::store::{ActivationOrder, GrantChannel, HoldOutcome, Settings, Settlement, StoreError};
 use crate::units::{ActivationId, CallId, FixedNumber, Money, Msisdn};
 use jiff::Timestamp;
 use tempfile::TempDir;
@@ -110,7 +109,7 @@ async fn nothing_in_the_ledger_is_updated_deleted_or_replaced() {
             "{statement}: {said}"
         );
     }
-    assert_eq!(audit(&store.book().await.unwrap()).unwrap().activations, 3);
+    assert_eq!(store.audit().await.unwrap().activations, 3);
 }
 
 #[tokio::test]
@@ -226,7 +225,7 @@ async fn leaders_terms_and_members_hold_by_themselves() {
     };
     assert_refused(&store, &terms("2026-11-22", "2026-12-21"), "30 days after their notice").await;
     assert_refused(&store, &terms("2026-11-23", "2026-12-29"), "in the future").await;
-    assert_refused(&store, &terms("2026-09-01", "2026-11-21"), "past days").await;
+    assert_refused(&store, &terms("2026-09-01", "2026-11-22"), "days that have begun").await;
     assert_refused(&store, &terms("2026-11-22", "2026-12-32"), "CHECK").await;
     assert!(refusal(&store, &terms("2026-11-22", "2026-12-22")).await.starts_with("done"));
     assert_refused(&store, "UPDATE terms SET limit_qindarka = 9900000", "never changed").await;
@@ -259,9 +258,24 @@ async fn the_audit_names_the_first_row_that_is_wrong() {
             sql = sql.replace(&format!(":{n}"), &format!("'{}'", id(n)));
         }
         sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&store.writer).await.unwrap();
-        let fault = audit(&store.book().await.unwrap()).unwrap_err().to_string();
+        let fault = store.audit().await.unwrap_err().to_string();
         assert!(fault.contains(expected), "{statement}: {fault}");
     }
+}
+
+/// A failed commit says that nobody knows, and the connection is good for the next transaction.
+#[tokio::test]
+async fn a_commit_that_fails_is_an_unknown_outcome() {
+    let file = file();
+    let store = booked(&file).await;
+    let mut write = store.write().await.unwrap();
+    let orphan =
+        "PRAGMA defer_foreign_keys = ON; INSERT INTO accounts (kind, group_id) VALUES ('receivable', 99)";
+    sqlx::raw_sql(orphan).execute(&mut *write).await.unwrap();
+    let error = super::commit(write).await.unwrap_err();
+    assert!(matches!(error, StoreError::OutcomeUnknown(_)), "{error}");
+    store.seed_catalogue(klikon::day_of(now())).await.unwrap();
+    assert_eq!(store.audit().await.unwrap().activations, 3);
 }
 
 #[tokio::test]

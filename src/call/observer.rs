@@ -1,0 +1,99 @@
+//! What can be watched of a call while it runs: one event a step, without whole numbers and without digits.
+
+use crate::units::CallId;
+use jiff::Timestamp;
+use serde::Serialize;
+use std::sync::Arc;
+
+/// One step of one call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Step {
+    /// The call was answered and its ACK arrived.
+    Answered {
+        /// The number called.
+        called: String,
+        /// Flow that runs.
+        flow: String,
+        /// Masked number, or why there is none.
+        caller: String,
+    },
+    /// The flow entered a node; digits from here on are the node's.
+    Node {
+        /// Its name in the flow.
+        node: String,
+    },
+    /// A prompt began.
+    Say {
+        /// As a reader would read it.
+        text: String,
+    },
+    /// A prompt was cut short by a digit.
+    BargeIn,
+    /// A digit was counted.
+    Digit,
+    /// A query was answered.
+    Query {
+        /// Name in the flow.
+        name: String,
+        /// Outcome in the flow.
+        outcome: String,
+    },
+    /// A booking was decided.
+    Booking {
+        /// Name in the flow.
+        name: String,
+        /// Outcome in the flow.
+        outcome: String,
+        /// The activation's id, when one was tried.
+        activation: Option<String>,
+    },
+    /// A call was refused before it was answered.
+    Refused {
+        /// SIP status.
+        status: u16,
+    },
+    /// The call is over; its record is written.
+    Ended {
+        /// Who or what ended it.
+        cause: String,
+    },
+}
+
+/// A step with its call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CallEvent {
+    /// When, UTC.
+    pub at: Timestamp,
+    /// Our id of the call.
+    pub call: CallId,
+    /// The Call-ID header field's value.
+    pub sip_call_id: String,
+    /// What happened.
+    #[serde(flatten)]
+    pub step: Step,
+}
+
+/// Receives every step of every call. Must not block.
+#[derive(Clone, Default)]
+pub struct Observer(Option<Arc<dyn Fn(CallEvent) + Send + Sync>>);
+
+impl Observer {
+    /// An observer that calls `watch`.
+    pub fn new(watch: impl Fn(CallEvent) + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(watch)))
+    }
+
+    /// Tells the observer, if there is one.
+    pub fn tell(&self, event: impl FnOnce() -> CallEvent) {
+        if let Some(watch) = &self.0 {
+            watch(event());
+        }
+    }
+}
+
+impl std::fmt::Debug for Observer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0.is_some() { "Observer(watching)" } else { "Observer(nobody)" })
+    }
+}

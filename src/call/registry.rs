@@ -1,0 +1,173 @@
+//! The live calls: admission, the leg of each session, drain. Runs inside the SIP driver's task, so it never waits.
+
+use super::leg::{Leg, LegInput};
+use super::observer::{CallEvent, Step};
+use super::service::Service;
+use crate::net::Handler;
+use crate::sip::{Endpoint, Event, IncomingInvite, Rejection, ServiceState, SessionError, SessionId};
+use crate::units::CallId;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::sync::{mpsc, oneshot};
+
+/// Inputs that may wait for a leg: a session reports at most a handful in its life.
+const INPUTS_A_LEG: usize = 16;
+
+/// What legs and the server ask of the SIP side.
+#[derive(Debug)]
+pub enum Command {
+    /// Answer the INVITE with 200 and this SDP.
+    Accept {
+        /// Which call.
+        session: SessionId,
+        /// Answer, or offer when the INVITE had none.
+        sdp: Vec<u8>,
+    },
+    /// Refuse the INVITE.
+    Reject {
+        /// Which call.
+        session: SessionId,
+        /// How.
+        rejection: Rejection,
+    },
+    /// End the call.
+    Bye {
+        /// Which call.
+        session: SessionId,
+    },
+    /// The leg has nothing left to do; its session may be forgotten here.
+    Gone {
+        /// Which call.
+        session: SessionId,
+    },
+    /// Take no new calls; end when the last one has ended. Answers with the number of calls under way.
+    Drain(oneshot::Sender<usize>),
+    /// End all calls with goodbye.
+    EndAll,
+    /// Give an account.
+    Account(oneshot::Sender<Account>),
+}
+
+/// What the SIP side holds and has counted.
+#[derive(Debug, Clone)]
+pub struct Account {
+    /// Calls under way.
+    pub calls: usize,
+    /// The endpoint's counters, by name.
+    pub counters: Vec<(&'static str, u64)>,
+}
+
+/// The live calls.
+#[derive(Debug)]
+pub struct Registry {
+    service: Arc<Service>,
+    commands: mpsc::Sender<Command>,
+    legs: HashMap<SessionId, mpsc::Sender<LegInput>>,
+    draining: bool,
+}
+
+impl Registry {
+    /// No calls yet. `commands` is the way back into the driver.
+    pub fn new(service: Arc<Service>, commands: mpsc::Sender<Command>) -> Self {
+        Self { service, commands, legs: HashMap::new(), draining: false }
+    }
+
+    /// Admission before work: the number, then room; everything else is the leg's.
+    fn admit(&mut self, now: Instant, endpoint: &mut Endpoint, invite: IncomingInvite) {
+        let Some(flow) = invite.called.as_deref().and_then(|called| self.service.flow_for(called)) else {
+            return self.refuse(now, endpoint, &invite, Rejection::new(404));
+        };
+        if self.legs.len() >= self.service.settings.max {
+            return self.refuse(now, endpoint, &invite, self.service.full());
+        }
+        let (sender, inputs) = mpsc::channel(INPUTS_A_LEG);
+        self.legs.insert(invite.session, sender);
+        let leg = Leg::new(Arc::clone(&self.service), flow, invite, self.commands.clone());
+        tokio::spawn(leg.run(inputs));
+    }
+
+    fn refuse(&self, now: Instant, endpoint: &mut Endpoint, invite: &IncomingInvite, rejection: Rejection) {
+        let status = rejection.status;
+        let reading = self.service.clock.read();
+        let call: CallId = self.service.ids.call(reading.wall);
+        tracing::info!(%call, status, remote = %invite.flow.remote, "call refused");
+        self.service.observer.tell(|| CallEvent {
+            at: reading.wall,
+            call,
+            sip_call_id: invite.call_id.clone(),
+            step: Step::Refused { status },
+        });
+        carried_out(endpoint.reject(now, invite.session, &rejection));
+    }
+
+    fn tell(&mut self, session: SessionId, input: LegInput) {
+        if let Some(leg) = self.legs.get(&session)
+            && leg.try_send(input).is_err()
+        {
+            tracing::warn!(?session, "a leg is gone or deaf; input dropped");
+        }
+    }
+}
+
+impl Handler for Registry {
+    type Command = Command;
+
+    fn event(&mut self, now: Instant, endpoint: &mut Endpoint, event: Event) {
+        match event {
+            Event::Invite(invite) => self.admit(now, endpoint, *invite),
+            Event::Confirmed { session, body } => self.tell(session, LegInput::Confirmed { body }),
+            Event::Cancelled { session } => self.tell(session, LegInput::Cancelled),
+            Event::Ended { session, cause } => self.tell(session, LegInput::Ended { cause }),
+            // Outcomes of requests of our own; the service makes none.
+            other => tracing::debug!(?other, "nothing to do for this event"),
+        }
+    }
+
+    fn command(&mut self, now: Instant, endpoint: &mut Endpoint, command: Command) {
+        match command {
+            Command::Accept { session, sdp } => carried_out(endpoint.accept(now, session, sdp)),
+            Command::Reject { session, rejection } => carried_out(endpoint.reject(now, session, &rejection)),
+            Command::Bye { session } => carried_out(endpoint.bye(now, session, None)),
+            Command::Gone { session } => {
+                self.legs.remove(&session);
+            }
+            Command::Drain(calls) => {
+                self.draining = true;
+                endpoint
+                    .set_service_state(ServiceState::Refusing { retry_after_s: self.service.retry_after_s });
+                // The one who asked may have gone; the drain stands.
+                let _ = calls.send(self.legs.len());
+            }
+            Command::EndAll => {
+                for leg in self.legs.values() {
+                    // A full inbox belongs to a leg that is ending anyway.
+                    let _ = leg.try_send(LegInput::Stop);
+                }
+            }
+            Command::Account(answer) => {
+                let account = Account {
+                    calls: self.legs.len(),
+                    counters: endpoint
+                        .counters()
+                        .iter()
+                        .map(|(counter, count)| (counter.name(), count))
+                        .collect(),
+                };
+                let _ = answer.send(account);
+            }
+        }
+    }
+
+    /// A drained server waits for its last legs, and for the BYEs they sent to be answered.
+    fn finished(&self, endpoint: &Endpoint) -> bool {
+        self.draining && self.legs.is_empty() && endpoint.session_count() == 0
+    }
+}
+
+/// An order for a session that ended while the order was on its way: its leg is told so by the event.
+fn carried_out(outcome: Result<(), SessionError>) {
+    if let Err(error) = outcome {
+        tracing::debug!(%error, "an order for a session came too late");
+    }
+}

@@ -1,0 +1,196 @@
+//! When the built-in caller keys what: it listens, as a person does, and never counts seconds alone. Pure: time is
+//! handed in.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// After keys were sent and nothing new was heard for this long, the next keys go out all the same: a deployment
+/// that transcodes may hide where one prompt ends and the next begins.
+const PATIENCE: Duration = Duration::from_secs(8);
+
+/// When keys are pressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Manner {
+    /// So long after a prompt began: interrupts it.
+    BargeIn {
+        /// How much of it is heard first.
+        after: Duration,
+    },
+    /// When the prompt has ended and it has been quiet for so long.
+    Listen {
+        /// The quiet.
+        silence: Duration,
+    },
+}
+
+/// What the caller notices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cue {
+    /// Speech began after silence, or another prompt followed.
+    SpeechBegan,
+    /// It is quiet.
+    SpeechEnded,
+    /// The last key of the group was released.
+    KeysSent,
+    /// The time given by [`Script::deadline`] has come.
+    Timeout,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Waits for something new to be said; keys anyway at the time.
+    Listening { until: Instant },
+    /// Something new is being said, or was: keys at the time, if there is one yet.
+    Hearing { key_at: Option<Instant> },
+    /// Keys are on their way.
+    Keying,
+    /// Nothing left to key.
+    Done,
+}
+
+/// The groups of keys left, and where the caller stands.
+#[derive(Debug)]
+pub struct Script {
+    groups: VecDeque<String>,
+    manner: Manner,
+    state: State,
+}
+
+impl Script {
+    /// A caller who is about to hear the first prompt.
+    pub fn new(groups: impl IntoIterator<Item = String>, manner: Manner, now: Instant) -> Self {
+        let groups: VecDeque<String> = groups.into_iter().filter(|group| !group.is_empty()).collect();
+        let state = if groups.is_empty() { State::Done } else { State::Listening { until: now + PATIENCE } };
+        Self { groups, manner, state }
+    }
+
+    /// When [`Cue::Timeout`] is due.
+    pub fn deadline(&self) -> Option<Instant> {
+        match self.state {
+            State::Listening { until } => Some(until),
+            State::Hearing { key_at } => key_at,
+            State::Keying | State::Done => None,
+        }
+    }
+
+    /// Whether everything was keyed.
+    pub fn is_done(&self) -> bool {
+        self.state == State::Done
+    }
+
+    /// Takes a cue; gives the keys to press now, if it is time.
+    pub fn handle(&mut self, now: Instant, cue: Cue) -> Option<String> {
+        match (self.state, cue) {
+            (State::Listening { .. }, Cue::SpeechBegan) => self.hear(now),
+            (State::Hearing { .. }, Cue::SpeechBegan) if self.listens() => self.hear(now),
+            (State::Hearing { .. }, Cue::SpeechEnded) => self.quiet(now),
+            (State::Listening { until: due } | State::Hearing { key_at: Some(due) }, Cue::Timeout)
+                if now >= due =>
+            {
+                return self.key();
+            }
+            (State::Keying, Cue::KeysSent) => self.sent(now),
+            _ => {}
+        }
+        None
+    }
+
+    fn listens(&self) -> bool {
+        matches!(self.manner, Manner::Listen { .. })
+    }
+
+    fn hear(&mut self, now: Instant) {
+        let key_at = match self.manner {
+            Manner::BargeIn { after } => Some(now + after),
+            Manner::Listen { .. } => None,
+        };
+        self.state = State::Hearing { key_at };
+    }
+
+    fn quiet(&mut self, now: Instant) {
+        if let Manner::Listen { silence } = self.manner {
+            self.state = State::Hearing { key_at: Some(now + silence) };
+        }
+    }
+
+    fn key(&mut self) -> Option<String> {
+        let keys = self.groups.pop_front();
+        self.state = if keys.is_some() { State::Keying } else { State::Done };
+        keys
+    }
+
+    fn sent(&mut self, now: Instant) {
+        self.state =
+            if self.groups.is_empty() { State::Done } else { State::Listening { until: now + PATIENCE } };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::clock::Clock;
+
+    fn ms(milliseconds: u64) -> Duration {
+        Duration::from_millis(milliseconds)
+    }
+
+    fn groups() -> Vec<String> {
+        vec!["0672123456#".to_owned(), "2".to_owned()]
+    }
+
+    #[test]
+    fn barges_in_so_long_after_each_new_prompt() {
+        let start = Clock::system().instant();
+        let mut script = Script::new(groups(), Manner::BargeIn { after: ms(800) }, start);
+        assert_eq!(script.handle(start + ms(300), Cue::SpeechBegan), None);
+        assert_eq!(
+            script.handle(start + ms(900), Cue::SpeechBegan),
+            None,
+            "the first of a prompt's clips counts"
+        );
+        assert_eq!(script.deadline(), Some(start + ms(1100)));
+        assert_eq!(script.handle(start + ms(1000), Cue::Timeout), None);
+        assert_eq!(script.handle(start + ms(1100), Cue::Timeout).as_deref(), Some("0672123456#"));
+        assert_eq!(
+            script.handle(start + ms(1200), Cue::SpeechBegan),
+            None,
+            "what is said while keying is not the answer"
+        );
+        assert_eq!(script.handle(start + ms(3000), Cue::KeysSent), None);
+        assert!(!script.is_done());
+        assert_eq!(script.handle(start + ms(3040), Cue::SpeechBegan), None);
+        assert_eq!(script.handle(start + ms(3840), Cue::Timeout).as_deref(), Some("2"));
+        script.handle(start + ms(4000), Cue::KeysSent);
+        assert!(script.is_done());
+        assert_eq!(script.deadline(), None);
+    }
+
+    #[test]
+    fn listens_until_it_has_been_quiet() {
+        let start = Clock::system().instant();
+        let mut script = Script::new(groups(), Manner::Listen { silence: ms(700) }, start);
+        script.handle(start + ms(300), Cue::SpeechBegan);
+        script.handle(start + ms(2000), Cue::SpeechEnded);
+        script.handle(start + ms(2300), Cue::SpeechBegan);
+        assert_eq!(
+            script.handle(start + ms(2700), Cue::Timeout),
+            None,
+            "it was only a pause between sentences"
+        );
+        script.handle(start + ms(4000), Cue::SpeechEnded);
+        assert_eq!(script.handle(start + ms(4700), Cue::Timeout).as_deref(), Some("0672123456#"));
+    }
+
+    #[test]
+    fn keys_anyway_when_nothing_new_is_ever_heard() {
+        let start = Clock::system().instant();
+        let mut script = Script::new(groups(), Manner::BargeIn { after: ms(800) }, start);
+        assert_eq!(script.handle(start + PATIENCE, Cue::Timeout).as_deref(), Some("0672123456#"));
+    }
+
+    #[test]
+    fn nothing_to_key_is_done_at_once() {
+        let script = Script::new([], Manner::BargeIn { after: ms(1) }, Clock::system().instant());
+        assert!(script.is_done());
+    }
+}

@@ -1,0 +1,92 @@
+//! What all calls share: flows, prompts, media engine, store, settings.
+
+use super::observer::Observer;
+use super::settings::Settings;
+use super::trust::Peer;
+use crate::dialplan::Flow;
+use crate::media::Engine;
+use crate::sip::Rejection;
+use crate::speech::Prompts;
+use crate::store::{Activation, Store};
+use crate::units::clock::Clock;
+use crate::units::{ActivationId, CallId};
+use jiff::Timestamp;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::broadcast;
+
+/// What all calls share.
+#[derive(Debug)]
+pub struct Service {
+    /// Limits and waits.
+    pub settings: Settings,
+    /// Retry-After of a 503, s.
+    pub retry_after_s: u32,
+    /// Whose caller identity is believed.
+    pub peers: Vec<Peer>,
+    /// Called number → flow.
+    pub numbers: BTreeMap<String, Arc<Flow>>,
+    /// The texts of the clips.
+    pub prompts: Prompts,
+    /// The media workers, with the clips ready to be sent.
+    pub media: Engine,
+    /// Address for RTP that SDP says, when it is not the one the INVITE arrived at.
+    pub media_advertised: Option<IpAddr>,
+    /// The billing ledger.
+    pub store: Store,
+    /// News of settled activations.
+    pub settlements: broadcast::Sender<Activation>,
+    /// Time.
+    pub clock: Clock,
+    /// Ids.
+    pub ids: Ids,
+    /// Who watches calls.
+    pub observer: Observer,
+}
+
+impl Service {
+    /// The flow that answers a called number.
+    pub fn flow_for(&self, called: &str) -> Option<Arc<Flow>> {
+        self.numbers.get(called).map(Arc::clone)
+    }
+
+    /// 503 with Retry-After: no room for another call.
+    pub fn full(&self) -> Rejection {
+        let retry_after = ("Retry-After".to_owned(), self.retry_after_s.to_string());
+        Rejection { headers: vec![retry_after], ..Rejection::new(503) }
+    }
+}
+
+/// Makes ids from a seeded generator.
+#[derive(Debug)]
+pub struct Ids(Mutex<StdRng>);
+
+impl Ids {
+    /// From 32 random octets.
+    pub fn new(seed: [u8; 32]) -> Self {
+        Self(Mutex::new(StdRng::from_seed(seed)))
+    }
+
+    /// A call's id.
+    pub fn call(&self, now: Timestamp) -> CallId {
+        CallId::new(now, self.octets())
+    }
+
+    /// An activation's id, made before the first try.
+    pub fn activation(&self, now: Timestamp) -> ActivationId {
+        ActivationId::new(now, self.octets())
+    }
+
+    /// The id in the `o=` line of a session description.
+    pub fn sdp_session(&self) -> u64 {
+        // 63 bits: some peers read it as a signed number.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).random::<u64>() >> 1
+    }
+
+    fn octets(&self) -> [u8; 10] {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).random()
+    }
+}

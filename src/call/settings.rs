@@ -1,0 +1,44 @@
+//! What the operator may vary about calls.
+
+use serde::Deserialize;
+use std::time::Duration;
+
+/// `[calls]` of the settings.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Calls at once; one more is answered 503 with Retry-After.
+    pub max: usize,
+    /// Longest call, s; then the caller hears goodbye.
+    pub max_duration_s: u64,
+    /// How long a confirmed caller waits on the line for the network's acknowledgement before he hears that an
+    /// SMS will follow, ms.
+    pub activation_wait_ms: u64,
+    /// How long a query or booking may take before the caller hears that the service is not available, ms.
+    pub store_timeout_ms: u64,
+    /// How long calls may go on after a stop was asked for, s.
+    pub drain_s: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { max: 500, max_duration_s: 600, activation_wait_ms: 3000, store_timeout_ms: 5000, drain_s: 120 }
+    }
+}
+
+impl Settings {
+    /// Longest call.
+    pub fn max_duration(&self) -> Duration {
+        Duration::from_secs(self.max_duration_s)
+    }
+
+    /// The wait on the line for the network's acknowledgement.
+    pub fn activation_wait(&self) -> Duration {
+        Duration::from_millis(self.activation_wait_ms)
+    }
+
+    /// The patience with the store.
+    pub fn store_timeout(&self) -> Duration {
+        Duration::from_millis(self.store_timeout_ms)
+    }
+}

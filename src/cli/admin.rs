@@ -1,0 +1,265 @@
+//! `klikon admin`: groups, members, leaders, packages and terms.
+
+mod arguments;
+mod import;
+pub(super) mod parse;
+pub(super) mod table;
+
+pub use arguments::AdminArguments;
+
+use crate::klikon::{self, Terms, TermsVersion};
+use crate::store::{self, AdminError, GrantChannel, NewPackage, Store};
+use crate::units::{FixedNumber, Month};
+use arguments::{AdminCommand, GroupCommand, LeaderCommand, MemberCommand, PackageCommand, TermsCommand};
+use jiff::Timestamp;
+use serde_json::json;
+use std::io::Write;
+use table::{Table, local_time, local_time_option};
+
+/// The output of one command: text for people, or JSON.
+struct Answer {
+    text: String,
+    json: serde_json::Value,
+}
+
+impl Answer {
+    fn done(text: impl Into<String>) -> Self {
+        let text = text.into();
+        Self { json: json!({ "done": text }), text: text + "\n" }
+    }
+
+    fn table(table: &Table, json: impl serde::Serialize) -> anyhow::Result<Self> {
+        Ok(Self { text: table.to_string(), json: serde_json::to_value(json)? })
+    }
+}
+
+/// Runs `klikon admin …` on the database at `now` and prints to `out`.
+pub async fn run(
+    arguments: AdminArguments,
+    database: &store::Settings,
+    now: Timestamp,
+    out: &mut (dyn Write + Send),
+) -> anyhow::Result<()> {
+    let store = Store::open(database).await?;
+    let answer = match arguments.command {
+        AdminCommand::Group(command) => group(command, &store, now).await?,
+        AdminCommand::Member(command) => member(command, &store, now).await?,
+        AdminCommand::Leader(command) => leader(command, &store, now).await?,
+        AdminCommand::Package(command) => package(command, &store, now).await?,
+        AdminCommand::Terms(command) => terms(command, &store, now).await?,
+        AdminCommand::Seed => match store.seed_catalogue(klikon::day_of(now)).await? {
+            true => Answer::done("the first catalogue and terms are entered"),
+            false => Answer::done("nothing to do: there are packages and terms already"),
+        },
+        AdminCommand::Import { file, dry_run } => import::run(&file, dry_run, &store, now, out).await?,
+        AdminCommand::List => list(&store, now).await?,
+    };
+    if arguments.json {
+        writeln!(out, "{:#}", answer.json)?;
+    } else {
+        write!(out, "{}", answer.text)?;
+    }
+    Ok(())
+}
+
+async fn group(command: GroupCommand, store: &Store, now: Timestamp) -> anyhow::Result<Answer> {
+    match command {
+        GroupCommand::Create { contract } => {
+            let group = store.create_group(&contract, now).await?;
+            Ok(Answer::done(format!("group {} of {contract} is open", group.id)))
+        }
+        GroupCommand::Close { contract } => {
+            let group = store.close_group(&contract, now).await?;
+            Ok(Answer::done(format!("group {} of {contract} is closed", group.id)))
+        }
+        GroupCommand::List => {
+            let groups = store.groups().await?;
+            let mut table = Table::new(&["group", "contract", "opened", "closed"], &[0]);
+            for group in &groups {
+                let (opened, closed) = (local_time(group.opened_at), local_time_option(group.closed_at));
+                table.row([group.id.to_string(), group.contract.to_string(), opened, closed]);
+            }
+            Answer::table(&table, groups)
+        }
+    }
+}
+
+async fn member(command: MemberCommand, store: &Store, now: Timestamp) -> anyhow::Result<Answer> {
+    match command {
+        MemberCommand::Add { contract, number } => {
+            store.add_member(&contract, number, now).await?;
+            Ok(Answer::done(format!("{} is a member of the group of {contract}", number.national())))
+        }
+        MemberCommand::Remove { contract, number } => {
+            store.remove_member(&contract, number, now).await?;
+            Ok(Answer::done(format!("{} has left the group of {contract}", number.national())))
+        }
+        MemberCommand::List { contract } => {
+            let members = store.members(group_of(store, &contract).await?.id).await?;
+            let mut table = Table::new(&["member", "joined", "left"], &[]);
+            for member in &members {
+                let (joined, left) = (local_time(member.joined_at), local_time_option(member.left_at));
+                table.row([member.msisdn.national(), joined, left]);
+            }
+            Answer::table(&table, members)
+        }
+    }
+}
+
+async fn leader(command: LeaderCommand, store: &Store, now: Timestamp) -> anyhow::Result<Answer> {
+    match command {
+        LeaderCommand::Grant { contract, number, granted_by, declaration, online: _ } => {
+            let granted_by = granted_by.trim();
+            anyhow::ensure!(!granted_by.is_empty(), "--by is empty; write who grants the right");
+            let channel = match declaration.as_deref().map(str::trim) {
+                Some("") => anyhow::bail!("--declaration is empty; write its number, or --online"),
+                Some(declaration) => GrantChannel::Shop { declaration: declaration.to_owned() },
+                None => GrantChannel::Online,
+            };
+            store.grant_leader(&contract, number, granted_by, &channel, now).await?;
+            Ok(Answer::done(format!("{} is the Lider Mobile of {contract}", number.national())))
+        }
+        LeaderCommand::Revoke { contract } => {
+            store.revoke_leader(&contract, now).await?;
+            Ok(Answer::done(format!("{contract} has no Lider Mobile any more")))
+        }
+        LeaderCommand::History { contract } => {
+            let history = store.leaders(group_of(store, &contract).await?.id).await?;
+            let mut table = Table::new(&["leader", "since", "until", "granted by", "channel"], &[]);
+            for entry in &history {
+                let channel = match &entry.channel {
+                    GrantChannel::Shop { declaration } => format!("shop, declaration {declaration}"),
+                    GrantChannel::Online => "online".to_owned(),
+                };
+                let (since, until) = (local_time(entry.since), local_time_option(entry.until));
+                table.row([entry.msisdn.national(), since, until, entry.granted_by.clone(), channel]);
+            }
+            Answer::table(&table, history)
+        }
+    }
+}
+
+async fn package(command: PackageCommand, store: &Store, now: Timestamp) -> anyhow::Result<Answer> {
+    let today = klikon::day_of(now);
+    match command {
+        PackageCommand::Add { name, price, from, until, announced } => {
+            let package = NewPackage {
+                name,
+                list: price,
+                announced_on: announced.unwrap_or(today),
+                valid_from: from.unwrap_or(today),
+                valid_until: until,
+            };
+            store.add_package(&package, today).await?;
+            Ok(Answer::done(format!("{name} costs {price} from {}", package.valid_from)))
+        }
+        PackageCommand::Retire { name, from } => {
+            let from = from.unwrap_or(today);
+            store.retire_package(name, from, today).await?;
+            Ok(Answer::done(format!("{name} is not sold any more from {from}")))
+        }
+        PackageCommand::List => {
+            let (packages, versions) = (store.packages().await?, store.terms().await?);
+            let terms = klikon::in_force(&versions, today).map(|version| version.terms);
+            let mut table =
+                Table::new(&["package", "list price", "on 130 today", "sold from", "until"], &[1, 2]);
+            for package in &packages {
+                let offered = terms.map(|terms| klikon::offered(package, &terms, today));
+                let on_130 = match offered {
+                    Some(Ok(net)) => net.to_string(),
+                    Some(Err(why)) => format!("no: {why}"),
+                    None => "no: there are no terms".to_owned(),
+                };
+                let until = package.valid_until.map_or_else(|| "-".to_owned(), |day| day.to_string());
+                let (name, list) = (package.name.to_string(), package.list.to_string());
+                table.row([name, list, on_130, package.valid_from.to_string(), until]);
+            }
+            Answer::table(&table, packages)
+        }
+    }
+}
+
+async fn terms(command: TermsCommand, store: &Store, now: Timestamp) -> anyhow::Result<Answer> {
+    let today = klikon::day_of(now);
+    let versions = store.terms().await?;
+    match command {
+        TermsCommand::Add { effective, announced, discount, limit, lowest_package, members_max } => {
+            let latest = versions.last().map(|version| version.terms);
+            let left_out = |key| anyhow::anyhow!("--{key} is missing: the first terms need every value");
+            let terms = Terms {
+                discount: discount.or(latest.map(|t| t.discount)).ok_or_else(|| left_out("discount"))?,
+                limit: limit.or(latest.map(|t| t.limit)).ok_or_else(|| left_out("limit"))?,
+                lowest_package: lowest_package
+                    .or(latest.map(|t| t.lowest_package))
+                    .ok_or_else(|| left_out("lowest-package"))?,
+                members_max: members_max
+                    .or(latest.map(|t| t.members_max))
+                    .ok_or_else(|| left_out("members-max"))?,
+            };
+            let announced_on = announced.unwrap_or(today);
+            store.add_terms(TermsVersion { terms, announced_on, effective_on: effective }, today).await?;
+            Ok(Answer::done(format!("the new terms hold from {effective}")))
+        }
+        TermsCommand::List => {
+            let mut table = Table::new(
+                &["from", "announced", "discount", "limit a month", "lowest package", "members"],
+                &[2, 3, 4, 5],
+            );
+            for TermsVersion { terms, announced_on, effective_on } in &versions {
+                table.row([
+                    effective_on.to_string(),
+                    announced_on.to_string(),
+                    terms.discount.to_string(),
+                    terms.limit.to_string(),
+                    terms.lowest_package.to_string(),
+                    terms.members_max.to_string(),
+                ]);
+            }
+            Answer::table(&table, versions)
+        }
+    }
+}
+
+async fn list(store: &Store, now: Timestamp) -> anyhow::Result<Answer> {
+    let month = Month::of(now);
+    let mut table =
+        Table::new(&["group", "contract", "state", "leader", "members", "left this month"], &[0, 5]);
+    let mut rows = Vec::new();
+    for group in store.groups().await? {
+        let leaders = store.leaders(group.id).await?;
+        let leader = leaders.iter().find(|entry| entry.until.is_none()).map(|entry| entry.msisdn.national());
+        let members: Vec<String> = store
+            .members(group.id)
+            .await?
+            .iter()
+            .filter(|member| member.left_at.is_none())
+            .map(|member| member.msisdn.national())
+            .collect();
+        let left = store.remaining(group.id, month).await?;
+        let state = if group.closed_at.is_none() { "active" } else { "closed" };
+        table.row([
+            group.id.to_string(),
+            group.contract.to_string(),
+            state.to_owned(),
+            leader.clone().unwrap_or_else(|| "-".to_owned()),
+            members.join(" "),
+            left.to_string(),
+        ]);
+        rows.push(json!({
+            "group": group, "state": state, "leader": leader, "members": members, "month": month, "left": left,
+        }));
+    }
+    Answer::table(&table, rows)
+}
+
+/// The active group of a contract, else its latest one.
+async fn group_of(store: &Store, contract: &FixedNumber) -> anyhow::Result<store::Group> {
+    let groups = store.groups().await?;
+    let of_contract = groups.into_iter().filter(|group| group.contract == *contract);
+    of_contract
+        .max_by_key(|group| (group.closed_at.is_none(), group.id))
+        .ok_or_else(|| AdminError::NoGroup(contract.clone()).into())
+}
+
+#[cfg(test)]
+mod tests;

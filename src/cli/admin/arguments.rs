@@ -1,0 +1,197 @@
+//! The command line of `klikon admin`.
+
+use super::parse;
+use crate::klikon::PackageName;
+use crate::units::{FixedNumber, Money, Msisdn};
+use clap::{Args, Subcommand};
+use jiff::civil::Date;
+use std::path::PathBuf;
+
+/// Groups, members, leaders, packages and terms in the database of the settings.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  klikon admin seed
+  klikon admin group create 042250928
+  klikon admin member add 042250928 0672123456
+  klikon admin leader grant 042250928 0672123456 --by \"Lider Fiks\" --declaration D-2026/17
+  klikon admin package add \"Super 1500\" --price 1500 --from 2026-12-01
+  klikon admin import members.csv --dry-run")]
+pub struct AdminArguments {
+    #[command(subcommand)]
+    pub(super) command: AdminCommand,
+    /// Print JSON instead of tables.
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum AdminCommand {
+    /// SuperFamilja groups: one fixed-line contract each.
+    #[command(subcommand)]
+    Group(GroupCommand),
+    /// The mobile numbers of a group.
+    #[command(subcommand)]
+    Member(MemberCommand),
+    /// The one member of a group who may use 130.
+    #[command(subcommand)]
+    Leader(LeaderCommand),
+    /// The dated catalogue.
+    #[command(subcommand)]
+    Package(PackageCommand),
+    /// The dated terms: discount, limit, lowest package, members.
+    #[command(subcommand)]
+    Terms(TermsCommand),
+    /// Put the first catalogue and terms into an empty database.
+    Seed,
+    /// Import members or packages from a CSV file, whole or not at all.
+    ///
+    /// The header says which: `contract,msisdn,role,granted_by,channel,declaration` or
+    /// `package,list_price,valid_from,valid_until,announced_on`.
+    Import {
+        /// The file.
+        file: PathBuf,
+        /// Only say, line by line, what would be done.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// All groups with their leader, members and what this month has left.
+    List,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum GroupCommand {
+    /// Open the group of a contract.
+    Create {
+        /// The fixed line, such as 042250928.
+        #[arg(value_parser = parse::contract)]
+        contract: FixedNumber,
+    },
+    /// Close the group of a contract: nobody activates for it any more; what is booked stays.
+    Close {
+        /// The fixed line, such as 042250928.
+        #[arg(value_parser = parse::contract)]
+        contract: FixedNumber,
+    },
+    /// All groups, the closed ones too.
+    List,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum MemberCommand {
+    /// Add a number to a group.
+    Add {
+        /// The fixed line of the group.
+        #[arg(value_parser = parse::contract)]
+        contract: FixedNumber,
+        /// The mobile number, such as 0672123456.
+        #[arg(value_parser = parse::msisdn)]
+        number: Msisdn,
+    },
+    /// End a membership, and the right of the Lider Mobile with it.
+    Remove {
+        /// The fixed line of the group.
+        #[arg(value_parser = parse::contract)]
+        contract: FixedNumber,
+        /// The mobile number.
+        #[arg(value_parser = parse::msisdn)]
+        number: Msisdn,
+    },
+    /// The memberships of a group, past ones too.
+    List {
+        /// The fixed line of the group.
+        #[arg(value_parser = parse::contract)]
+        contract: FixedNumber,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum LeaderCommand {
+    /// Grant a member the right to use 130; who had it loses it.
+    Grant {
+        /// The fixed line of the group.
+        #[arg(value_parser = parse::contract)]
+        contract: FixedNumber,
+        /// The member's number.
+        #[arg(value_parser = parse::msisdn)]
+        number: Msisdn,
+        /// Who grants it: the Lider Fiks.
+        #[arg(long = "by")]
+        granted_by: String,
+        /// The number of the declaration signed in a shop.
+        #[arg(long, required_unless_present = "online", conflicts_with = "online")]
+        declaration: Option<String>,
+        /// Granted online, without a declaration.
+        #[arg(long)]
+        online: bool,
+    },
+    /// Take the right back; nobody may use 130 for the group then.
+    Revoke {
+        /// The fixed line of the group.
+        #[arg(value_parser = parse::contract)]
+        contract: FixedNumber,
+    },
+    /// Who had the right, since when, until when, granted by whom and how.
+    History {
+        /// The fixed line of the group.
+        #[arg(value_parser = parse::contract)]
+        contract: FixedNumber,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum PackageCommand {
+    /// Add a package, or another price of one that is retired by then (30 days' notice).
+    Add {
+        /// Its name, such as "Super 1500".
+        name: PackageName,
+        /// List price in Lek, VAT included.
+        #[arg(long, value_parser = parse::price)]
+        price: Money,
+        /// First day sold; today when left out.
+        #[arg(long, value_parser = parse::day)]
+        from: Option<Date>,
+        /// First day not sold any more.
+        #[arg(long, value_parser = parse::day)]
+        until: Option<Date>,
+        /// The day a changed price was announced; today when left out.
+        #[arg(long, value_parser = parse::day)]
+        announced: Option<Date>,
+    },
+    /// Stop selling a package.
+    Retire {
+        /// Its name.
+        name: PackageName,
+        /// First day not sold any more; today when left out.
+        #[arg(long, value_parser = parse::day)]
+        from: Option<Date>,
+    },
+    /// All versions of all packages, with their price on 130 today.
+    List,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum TermsCommand {
+    /// Enter the next version; what is left out stays as in the latest.
+    Add {
+        /// First day they hold, 30 days after the notice at the earliest.
+        #[arg(long, value_parser = parse::day)]
+        effective: Date,
+        /// The day every subscriber was told; today when left out.
+        #[arg(long, value_parser = parse::day)]
+        announced: Option<Date>,
+        /// Lek taken off every package on 130.
+        #[arg(long, value_parser = parse::amount)]
+        discount: Option<Money>,
+        /// Lek a group may spend in a month, net.
+        #[arg(long, value_parser = parse::price)]
+        limit: Option<Money>,
+        /// Lek of the lowest list price offered on 130.
+        #[arg(long, value_parser = parse::price)]
+        lowest_package: Option<Money>,
+        /// Mobile members a group may have, 1 to 255.
+        #[arg(long, value_parser = clap::value_parser!(u8).range(1..))]
+        members_max: Option<u8>,
+    },
+    /// All versions.
+    List,
+}

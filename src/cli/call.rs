@@ -1,0 +1,177 @@
+//! `klikon call`: phones a SIP address, keys digits, says what was heard and when.
+
+use crate::call::{Manner, Notice, Phone, PhoneSettings};
+use crate::config::Settings;
+use crate::units::clock::Clock;
+use anyhow::{Context, bail};
+use clap::Args;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The port of SIP over UDP (RFC 3261 §19.1.2).
+const SIP_PORT: u16 = 5060;
+
+/// Phone a SIP address: a smoke test of a live deployment.
+///
+/// It listens as a person does: each group of keys goes out when something new is being said. Exits with 0 when the
+/// call was answered, everything was keyed, everything expected was heard, and the call ended in good order.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  klikon call sip:130@192.0.2.10 --identity +355691234567 --keys '0672123456#' --keys 2 --keys 1 --wav heard.wav
+  klikon call sip:130@127.0.0.1:5060 --identity tel:+355691234567 --keys 9 --expect goodbye
+  klikon call sip:131@192.0.2.10 --hang-up-after-s 10
+
+Keys: 0-9 * # A-D. Prompts are recognised by their sound, octet for octet, where nothing between transcodes; else
+only that something was said is known.")]
+pub struct Arguments {
+    /// Where to: `sip:130@host` or `sip:130@host:port`.
+    #[arg(value_name = "SIP-URI")]
+    uri: String,
+
+    /// A group of keys, sent when something new is being said; repeat it for each prompt to be answered.
+    #[arg(long, value_name = "KEYS", value_parser = keys)]
+    keys: Vec<String>,
+
+    /// Who calls, in P-Asserted-Identity: a number or a `sip:` or `tel:` URI.
+    #[arg(long, value_name = "NUMBER|URI")]
+    identity: Option<String>,
+
+    /// The From URI; without it an anonymous one, or the identity.
+    #[arg(long, value_name = "SIP-URI")]
+    from: Option<String>,
+
+    /// Let each prompt run out before keying, instead of barging in.
+    #[arg(long)]
+    listen: bool,
+
+    /// How much of a prompt is heard before the keys barge in, ms.
+    #[arg(long, value_name = "MS", default_value_t = 1200, value_parser = clap::value_parser!(u64).range(0..=60_000))]
+    barge_in_after_ms: u64,
+
+    /// Fail unless this prompt was heard; repeatable.
+    #[arg(long, value_name = "PROMPT")]
+    expect: Vec<String>,
+
+    /// Hang up so long after the answer, s; without it, when the far end says goodbye or hangs up.
+    #[arg(long, value_name = "S")]
+    hang_up_after_s: Option<u64>,
+
+    /// Give up after so long, s.
+    #[arg(long, value_name = "S", default_value_t = 120)]
+    timeout_s: u64,
+
+    /// Write what was heard.
+    #[arg(long, value_name = "FILE")]
+    wav: Option<PathBuf>,
+}
+
+/// Reads a group of keys.
+fn keys(text: &str) -> Result<String, String> {
+    let keys: String = text.chars().filter(|c| !matches!(c, ' ' | '-' | ',')).collect();
+    match keys.chars().find(|c| !matches!(c, '0'..='9' | '*' | '#' | 'A'..='D')) {
+        Some(other) => Err(format!("`{other}` is no key; use 0-9 * # A-D")),
+        None if keys.is_empty() => Err("no key in it; use 0-9 * # A-D".to_owned()),
+        None => Ok(keys),
+    }
+}
+
+/// Phones, and judges.
+pub fn run(arguments: Arguments, settings: &Settings) -> anyhow::Result<()> {
+    super::start_logging(&crate::config::Log { level: "warn".to_owned(), ..settings.log.clone() });
+    let remote = resolve(&arguments.uri)?;
+    let phone = PhoneSettings {
+        remote,
+        request_uri: arguments.uri.clone(),
+        identity: arguments.identity.as_deref().map(identity),
+        from: arguments.from.clone(),
+        keys: arguments.keys.clone(),
+        manner: manner(arguments.listen, arguments.barge_in_after_ms),
+        hang_up_on: vec!["goodbye".to_owned()],
+        hang_up_after: arguments.hang_up_after_s.map(Duration::from_secs),
+        timeout: Duration::from_secs(arguments.timeout_s),
+    };
+    let report = super::runtime()?.block_on(async {
+        // Without prompts at hand the call still works; only their names are not known.
+        let prompts = crate::server::encode_prompts(&settings.files).ok();
+        Phone::new(phone, prompts.unwrap_or_default(), Clock::system()).call(print).await
+    })?;
+    println!("{report}");
+    if let Some(path) = &arguments.wav {
+        report.recording.write_wav(path).with_context(|| format!("cannot write {}", path.display()))?;
+        println!("what was heard: {}", path.display());
+    }
+    if let Some(missing) = arguments.expect.iter().find(|id| !report.heard_clip(id)) {
+        bail!("`{missing}` was not heard");
+    }
+    if !report.keyed_everything {
+        bail!("the call ended before everything was keyed");
+    }
+    if !report.heard_speech() {
+        bail!("nothing was heard: no RTP, or only silence");
+    }
+    Ok(())
+}
+
+/// How the caller keys.
+pub(super) fn manner(listen: bool, barge_in_after_ms: u64) -> Manner {
+    if listen {
+        Manner::Listen { silence: Duration::from_millis(900) }
+    } else {
+        Manner::BargeIn { after: Duration::from_millis(barge_in_after_ms) }
+    }
+}
+
+fn print(at: Duration, notice: &Notice) {
+    println!("{:7.2} s  {notice}", at.as_secs_f64());
+}
+
+/// A number becomes a `tel:` URI.
+fn identity(text: &str) -> String {
+    if text.contains(':') { text.to_owned() } else { format!("tel:{text}") }
+}
+
+/// The address to send to: of the host after the `@`.
+fn resolve(uri: &str) -> anyhow::Result<SocketAddr> {
+    let mend = "write it like sip:130@192.0.2.10:5060";
+    let rest = uri.strip_prefix("sip:").with_context(|| format!("`{uri}` is no SIP URI; {mend}"))?;
+    let (_, host_port) = rest.rsplit_once('@').with_context(|| format!("`{uri}` has no number; {mend}"))?;
+    let host_port = host_port.split([';', '?']).next().unwrap_or_default();
+    let has_port = host_port
+        .rsplit_once(':')
+        .is_some_and(|(host, _)| !host.is_empty() && !host.starts_with('[') || host.ends_with(']'));
+    let with_port = if has_port { host_port.to_owned() } else { format!("{host_port}:{SIP_PORT}") };
+    with_port
+        .to_socket_addrs()
+        .with_context(|| format!("cannot find the host of `{uri}`"))?
+        .next()
+        .with_context(|| format!("the host of `{uri}` has no address"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_with_and_without_port() {
+        assert_eq!(resolve("sip:130@127.0.0.1").unwrap(), "127.0.0.1:5060".parse().unwrap());
+        assert_eq!(
+            resolve("sip:130@127.0.0.1:5080;transport=udp").unwrap(),
+            "127.0.0.1:5080".parse().unwrap()
+        );
+        assert_eq!(resolve("sip:130@[::1]").unwrap(), "[::1]:5060".parse().unwrap());
+        assert_eq!(resolve("sip:130@[::1]:5080").unwrap(), "[::1]:5080".parse().unwrap());
+        for bad in ["130@127.0.0.1", "sip:127.0.0.1", "sip:130@", "tel:130"] {
+            assert!(resolve(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn keys_are_keys() {
+        assert_eq!(keys("067 212 3456#").as_deref(), Ok("0672123456#"));
+        assert_eq!(keys("06x"), Err("`x` is no key; use 0-9 * # A-D".to_owned()));
+        assert!(keys("").is_err());
+        assert_eq!(identity("+355691234567"), "tel:+355691234567");
+        assert_eq!(identity("sip:a@b"), "sip:a@b");
+    }
+}

@@ -1,0 +1,488 @@
+//! The settings: `klikon.toml`, every key with a default, checked when read.
+//!
+//! A file that cannot be used is refused with the file, the key, the value and the mend; nothing is guessed.
+
+use crate::call::{self, Peer};
+use crate::{delivery, store};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+/// All settings. One section of the file is one field.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Where calls arrive.
+    pub sip: Sip,
+    /// Called number → name of the flow that answers it.
+    pub numbers: BTreeMap<String, String>,
+    /// Whose caller identity is believed, first match wins. Nobody else's is.
+    pub peers: Vec<Peer>,
+    /// Limits and waits of calls.
+    pub calls: call::Settings,
+    /// RTP.
+    pub media: Media,
+    /// Where flows and prompts are.
+    pub files: Files,
+    /// The billing ledger.
+    pub database: store::Settings,
+    /// Orders to the network and SMS.
+    pub delivery: delivery::Settings,
+    /// Logging.
+    pub log: Log,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            sip: Sip::default(),
+            numbers: BTreeMap::from([("130".to_owned(), "klik-on".to_owned())]),
+            peers: vec![Peer::loopback()],
+            calls: call::Settings::default(),
+            media: Media::default(),
+            files: Files::default(),
+            database: store::Settings::default(),
+            delivery: delivery::Settings::default(),
+            log: Log::default(),
+        }
+    }
+}
+
+/// `[sip]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Sip {
+    /// UDP addresses to listen on; port 0 lets the system choose.
+    pub listen: Vec<SocketAddr>,
+    /// Host that peers reach us by, when it is not the address we listen on (NAT).
+    pub advertise: Option<String>,
+    /// What the Server header says.
+    pub server_name: String,
+    /// T1, the round-trip estimate (RFC 3261 §17.1.1.1), ms.
+    pub t1_ms: u64,
+    /// T2, the longest retransmission interval, ms.
+    pub t2_ms: u64,
+    /// T4, how long a message stays in the network, ms.
+    pub t4_ms: u64,
+    /// Server transactions held at once.
+    pub max_transactions: usize,
+    /// Largest message body read, octets.
+    pub max_body_octets: usize,
+    /// Retry-After of a 503, s.
+    pub retry_after_s: u32,
+}
+
+impl Default for Sip {
+    fn default() -> Self {
+        Self {
+            listen: vec![SocketAddr::from(([0, 0, 0, 0], 5060))],
+            advertise: None,
+            server_name: "klikon".to_owned(),
+            t1_ms: 500,
+            t2_ms: 4000,
+            t4_ms: 5000,
+            max_transactions: 20_000,
+            max_body_octets: 16_384,
+            retry_after_s: 10,
+        }
+    }
+}
+
+/// `[media]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Media {
+    /// First and last UDP port for RTP; `[0, 0]` lets the system choose.
+    pub rtp_ports: [u16; 2],
+    /// How long a port rests before the next call gets it, ms.
+    pub port_quarantine_ms: u64,
+    /// Worker threads.
+    pub workers: usize,
+    /// Silence before the first prompt, ms, so that its beginning is not clipped.
+    pub initial_silence_ms: u16,
+    /// A call without any RTP from the caller for this long is ended, s; 0 never ends it.
+    pub rtp_timeout_s: u64,
+    /// Callers behind NAT: follow the first valid packet's address once.
+    pub nat: bool,
+    /// Address that callers send RTP to, when it is not the one the INVITE arrived at (NAT).
+    pub advertise: Option<IpAddr>,
+}
+
+impl Default for Media {
+    fn default() -> Self {
+        Self {
+            rtp_ports: [0, 0],
+            port_quarantine_ms: 5000,
+            workers: 1,
+            initial_silence_ms: 300,
+            rtp_timeout_s: 0,
+            nat: false,
+            advertise: None,
+        }
+    }
+}
+
+/// `[files]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Files {
+    /// Folder of the flows.
+    pub dialplans: PathBuf,
+    /// Folder of the prompts, one folder a language below it.
+    pub prompts: PathBuf,
+    /// Language of the prompts.
+    pub language: String,
+}
+
+impl Default for Files {
+    fn default() -> Self {
+        Self { dialplans: "dialplans".into(), prompts: "prompts".into(), language: "sq".to_owned() }
+    }
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `[log]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// `error`, `warn`, `info`, `debug`, `trace`, or directives such as `klikon::sip=debug`.
+    pub level: String,
+    /// `text` or `json`.
+    pub format: LogFormat,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { level: "info".to_owned(), format: LogFormat::Text }
+    }
+}
+
+/// Why settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// The file is not there or cannot be read.
+    #[error("{}: cannot be read; give another file with --config, or none to use the defaults", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Not TOML, an unknown key or a value of the wrong type. The text names line, column and key.
+    #[error("{origin}: {message}")]
+    Syntax {
+        /// File name.
+        origin: String,
+        /// What and where.
+        message: String,
+    },
+    /// Keys whose values cannot be used, all of them.
+    #[error("{origin}: {}", list(problems))]
+    Unusable {
+        /// File name.
+        origin: String,
+        /// Each with key, value and mend.
+        problems: Vec<Problem>,
+    },
+}
+
+fn list(problems: &[Problem]) -> String {
+    problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("\n")
+}
+
+/// One key that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Like `media.rtp_ports`.
+    pub key: String,
+    /// What is wrong, with the value.
+    pub wrong: String,
+    /// What to write instead.
+    pub mend: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}`: {}; {}", self.key, self.wrong, self.mend)
+    }
+}
+
+impl Problem {
+    fn in_section(section: &str, error: &store::SettingsError) -> Self {
+        Self {
+            key: format!("{section}.{}", error.key),
+            wrong: format!("{} is out of range", error.value),
+            mend: format!("write {} to {}", error.least, error.most),
+        }
+    }
+}
+
+impl Settings {
+    /// Reads a file; relative paths in it are relative to its folder.
+    pub fn load(path: &Path) -> Result<Self, SettingsError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| SettingsError::Unreadable { path: path.to_owned(), source })?;
+        let mut settings = Self::parse(&text, &path.display().to_string())?;
+        if let Some(folder) = path.parent() {
+            settings.resolve_below(folder);
+        }
+        Ok(settings)
+    }
+
+    /// Reads a text; `origin` stands in errors.
+    pub fn parse(text: &str, origin: &str) -> Result<Self, SettingsError> {
+        let settings: Self = toml::from_str(text).map_err(|error| SettingsError::Syntax {
+            origin: origin.to_owned(),
+            message: error.to_string().trim_end().to_owned(),
+        })?;
+        let problems = settings.problems();
+        if problems.is_empty() {
+            Ok(settings)
+        } else {
+            Err(SettingsError::Unusable { origin: origin.to_owned(), problems })
+        }
+    }
+
+    fn resolve_below(&mut self, folder: &Path) {
+        self.files.dialplans = folder.join(&self.files.dialplans);
+        self.files.prompts = folder.join(&self.files.prompts);
+        self.delivery.spool = folder.join(&self.delivery.spool);
+        self.database.url = self.database.url.below(folder);
+    }
+
+    /// Every key whose value cannot be used.
+    pub fn problems(&self) -> Vec<Problem> {
+        let mut found = Vec::new();
+        self.sip.check(&mut found);
+        self.check_numbers(&mut found);
+        self.check_peers(&mut found);
+        check_calls(&self.calls, &mut found);
+        self.media.check(&mut found);
+        self.log.check(&mut found);
+        found.extend(self.database.check().err().map(|error| Problem::in_section("database", &error)));
+        found.extend(self.delivery.check().err().map(|error| Problem::in_section("delivery", &error)));
+        found
+    }
+
+    fn check_numbers(&self, found: &mut Vec<Problem>) {
+        for (number, flow) in &self.numbers {
+            if number.is_empty() || !number.bytes().all(|b| b.is_ascii_digit() || b"+*#".contains(&b)) {
+                problem(
+                    found,
+                    &format!("numbers.\"{number}\""),
+                    "not a dialled number",
+                    "write digits, like \"130\" = \"klik-on\"",
+                );
+            }
+            if flow.is_empty() || flow.contains(['/', '\\', '.']) {
+                problem(
+                    found,
+                    &format!("numbers.\"{number}\""),
+                    &format!("`{flow}` is not the name of a flow"),
+                    "write the name of a file in files.dialplans without `.toml`, like \"klik-on\"",
+                );
+            }
+        }
+    }
+
+    fn check_peers(&self, found: &mut Vec<Problem>) {
+        for (index, peer) in self.peers.iter().enumerate() {
+            if peer.name.trim().is_empty() {
+                problem(
+                    found,
+                    &format!("peers[{index}].name"),
+                    "it is empty",
+                    "name the peer, like \"pbx-1\"",
+                );
+            }
+            if peer.addresses.is_empty() {
+                problem(
+                    found,
+                    &format!("peers[{index}].addresses"),
+                    "no address range, so the peer would never match",
+                    "write ranges like [\"192.0.2.10/32\"]",
+                );
+            }
+            for range in peer.addresses.iter().filter(|range| range.prefix_len() == 0) {
+                problem(
+                    found,
+                    &format!("peers[{index}].addresses"),
+                    &format!("`{range}` trusts the whole internet to say who is calling"),
+                    "name the peer's own addresses",
+                );
+            }
+        }
+    }
+}
+
+fn problem(found: &mut Vec<Problem>, key: &str, wrong: &str, mend: &str) {
+    found.push(Problem { key: key.to_owned(), wrong: wrong.to_owned(), mend: mend.to_owned() });
+}
+
+fn within<T: PartialOrd + fmt::Display>(found: &mut Vec<Problem>, key: &str, value: T, least: T, most: T) {
+    if value < least || value > most {
+        problem(found, key, &format!("{value} is out of range"), &format!("write {least} to {most}"));
+    }
+}
+
+impl Sip {
+    fn check(&self, found: &mut Vec<Problem>) {
+        if self.listen.is_empty() {
+            problem(found, "sip.listen", "no address to listen on", "write [\"0.0.0.0:5060\"]");
+        }
+        within(found, "sip.t1_ms", self.t1_ms, 1, 10_000);
+        within(found, "sip.t2_ms", self.t2_ms, self.t1_ms, 60_000);
+        within(found, "sip.t4_ms", self.t4_ms, 1, 60_000);
+        within(found, "sip.max_transactions", self.max_transactions, 1, 10_000_000);
+        within(found, "sip.max_body_octets", self.max_body_octets, 512, 65_535);
+        within(found, "sip.retry_after_s", self.retry_after_s, 1, 3600);
+        let header_safe = |text: &str| !text.is_empty() && text.bytes().all(|b| (0x20..0x7f).contains(&b));
+        if !header_safe(&self.server_name) {
+            problem(
+                found,
+                "sip.server_name",
+                "empty, or with characters a header cannot hold",
+                "write printable ASCII",
+            );
+        }
+        if let Some(host) = &self.advertise
+            && (!header_safe(host) || host.contains([' ', '@', ';', '<', '>', '/']))
+        {
+            problem(
+                found,
+                "sip.advertise",
+                &format!("`{host}` is not a host"),
+                "write a name or address, like \"192.0.2.1\"",
+            );
+        }
+    }
+}
+
+fn check_calls(calls: &call::Settings, found: &mut Vec<Problem>) {
+    within(found, "calls.max", calls.max, 1, 1_000_000);
+    within(found, "calls.max_duration_s", calls.max_duration_s, 10, 86_400);
+    within(found, "calls.activation_wait_ms", calls.activation_wait_ms, 0, 60_000);
+    within(found, "calls.store_timeout_ms", calls.store_timeout_ms, 100, 60_000);
+    within(found, "calls.drain_s", calls.drain_s, 0, 86_400);
+}
+
+impl Media {
+    fn check(&self, found: &mut Vec<Problem>) {
+        let [first, last] = self.rtp_ports;
+        let shown = format!("[{first}, {last}]");
+        match (first, last) {
+            (0, 0) => {}
+            (0, _) | (_, 0) => {
+                problem(
+                    found,
+                    "media.rtp_ports",
+                    &format!("{shown} has one port 0"),
+                    "write two ports, or [0, 0] to let the system choose",
+                );
+            }
+            _ if first > last => {
+                problem(
+                    found,
+                    "media.rtp_ports",
+                    &format!("{shown} ends before it begins"),
+                    &format!("write [{last}, {first}]"),
+                );
+            }
+            _ if first < 1024 => {
+                problem(
+                    found,
+                    "media.rtp_ports",
+                    &format!("{shown} begins among the privileged ports"),
+                    "begin at 1024 or above",
+                );
+            }
+            _ => {}
+        }
+        within(found, "media.workers", self.workers, 1, 256);
+        within(found, "media.initial_silence_ms", self.initial_silence_ms, 0, 5000);
+        within(found, "media.port_quarantine_ms", self.port_quarantine_ms, 0, 600_000);
+        within(found, "media.rtp_timeout_s", self.rtp_timeout_s, 0, 86_400);
+    }
+}
+
+impl Log {
+    fn check(&self, found: &mut Vec<Problem>) {
+        if let Err(error) = tracing_subscriber::EnvFilter::builder().parse(&self.level) {
+            problem(
+                found,
+                "log.level",
+                &format!("`{}` is not understood ({error})", self.level),
+                "write error, warn, info, debug or trace, or directives like \"info,klikon::sip=debug\"",
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SAMPLE: &str = include_str!("../klikon.toml");
+
+    /// The sample with its commented-out keys switched on.
+    fn sample_with_every_key() -> String {
+        SAMPLE.lines().map(|line| line.strip_prefix("#= ").unwrap_or(line)).collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn the_sample_says_the_defaults() {
+        let sample = Settings::parse(SAMPLE, "klikon.toml").unwrap();
+        assert_eq!(format!("{sample:#?}"), format!("{:#?}", Settings::default()));
+        Settings::parse(&sample_with_every_key(), "klikon.toml").unwrap();
+    }
+
+    #[test]
+    fn an_empty_file_is_the_defaults_and_trusts_loopback_only() {
+        let settings = Settings::parse("", "empty").unwrap();
+        assert_eq!(settings.numbers["130"], "klik-on");
+        let trusted = |address: &str| settings.peers.iter().any(|peer| peer.holds(address.parse().unwrap()));
+        assert!(trusted("127.0.0.1") && trusted("::1") && trusted("::ffff:127.1.2.3"));
+        assert!(!trusted("10.0.0.1") && !trusted("::2"));
+    }
+
+    #[test]
+    fn every_unusable_key_is_named_with_its_mend() {
+        let text = r#"
+            numbers = { "13o" = "klik-on", "131" = "../etc/passwd" }
+            peers = [{ name = "all", addresses = ["0.0.0.0/0"] }]
+            sip = { t1_ms = 0, advertise = "a b" }
+            media = { rtp_ports = [30000, 20000] }
+            log = { level = "x=y=z" }
+        "#;
+        let error = Settings::parse(text, "bad.toml").unwrap_err().to_string();
+        for line in [
+            "bad.toml: `sip.t1_ms`: 0 is out of range; write 1 to 10000",
+            "`sip.advertise`: `a b` is not a host; write a name or address, like \"192.0.2.1\"",
+            "`numbers.\"131\"`: `../etc/passwd` is not the name of a flow; write the name of a file in files.dialplans without `.toml`, like \"klik-on\"",
+            "`numbers.\"13o\"`: not a dialled number; write digits, like \"130\" = \"klik-on\"",
+            "`peers[0].addresses`: `0.0.0.0/0` trusts the whole internet to say who is calling; name the peer's own addresses",
+            "`media.rtp_ports`: [30000, 20000] ends before it begins; write [20000, 30000]",
+            "`log.level`: `x=y=z` is not understood",
+        ] {
+            assert!(error.contains(line), "{line}\n not in\n{error}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_its_line() {
+        let error = Settings::parse("[sip]\nlissten = []\n", "k.toml").unwrap_err().to_string();
+        assert!(error.contains("k.toml") && error.contains("line 2") && error.contains("lissten"), "{error}");
+    }
+}

@@ -1,0 +1,108 @@
+//! What a session reports and counts.
+
+use super::listener::Heard;
+use super::playout::Done;
+use super::telephone_event::{Key, KeyStatistics};
+use std::collections::VecDeque;
+use std::time::Instant;
+
+/// Events that wait to be fetched; further ones are counted and lost.
+const MAX_EVENTS: usize = 64;
+
+/// What a session tells its call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MediaEvent {
+    /// A play is over: its last packet was sent, or it was stopped.
+    PlayDone {
+        /// As given to `play`.
+        play_id: u64,
+        /// True when a key or a command stopped it, or the queue had no room for it.
+        interrupted: bool,
+    },
+    /// A key went down: its first packet came. If the play that is on allows it, it was stopped before this event.
+    DigitBegan {
+        /// `0`–`9`, `*`, `#`, `A`–`D`.
+        digit: char,
+        /// When.
+        at: Instant,
+    },
+    /// The key's press is over; this is the one report that counts it.
+    Digit {
+        /// `0`–`9`, `*`, `#`, `A`–`D`.
+        digit: char,
+        /// When.
+        at: Instant,
+    },
+    /// Nothing came for as long as the setting says.
+    RtpTimeout,
+    /// All keys that were given to `send_digits` are out.
+    DigitsSent,
+    /// Keys could not be sent: telephone-event was not negotiated, one is no key, or too many wait.
+    DigitsRefused,
+    /// Caller only: what is heard.
+    Heard(Heard),
+}
+
+/// What a session counted. Packets unless said otherwise.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Statistics {
+    /// Datagrams that came.
+    pub received: u64,
+    /// Of them, taken.
+    pub accepted: u64,
+    /// Dropped: not RTP version 2.
+    pub dropped_version: u64,
+    /// Dropped: too short, too long, or not as long as the header says.
+    pub dropped_size: u64,
+    /// Dropped: RTCP on the RTP port.
+    pub dropped_rtcp: u64,
+    /// Dropped: from another place than the peer's.
+    pub dropped_source: u64,
+    /// Dropped: a payload type that was not agreed.
+    pub dropped_payload_type: u64,
+    /// Dropped: our own source, or another than the peer's that did not go on.
+    pub dropped_ssrc: u64,
+    /// Dropped: before the stream was agreed.
+    pub dropped_early: u64,
+    /// Missing in the peer's sequence numbers.
+    pub lost: u64,
+    /// Sent.
+    pub transmitted: u64,
+    /// Left out since the thread woke up too late.
+    pub skipped: u64,
+    /// Events that were lost since nobody fetched them.
+    pub events_lost: u64,
+    /// The keys.
+    pub keys: KeyStatistics,
+}
+
+/// The bounded queue of events.
+pub struct Outbox<'s> {
+    events: &'s mut VecDeque<MediaEvent>,
+    statistics: &'s mut Statistics,
+}
+
+impl<'s> Outbox<'s> {
+    pub fn new(events: &'s mut VecDeque<MediaEvent>, statistics: &'s mut Statistics) -> Self {
+        Self { events, statistics }
+    }
+
+    pub fn push(&mut self, event: MediaEvent) {
+        if self.events.len() < MAX_EVENTS {
+            self.events.push_back(event);
+        } else {
+            self.statistics.events_lost += 1;
+        }
+    }
+
+    pub fn done(&mut self, done: Done) {
+        self.push(MediaEvent::PlayDone { play_id: done.play_id, interrupted: done.interrupted });
+    }
+
+    pub fn key(&mut self, at: Instant, key: Key) {
+        self.push(match key {
+            Key::Began(digit) => MediaEvent::DigitBegan { digit, at },
+            Key::Ended(digit) => MediaEvent::Digit { digit, at },
+        });
+    }
+}

@@ -1,0 +1,215 @@
+//! The play queue: what goes out next, in octets.
+
+use super::g711::{self, OCTETS_PER_MS};
+use super::prompt::{ClipIndex, FRAME_OCTETS, PromptLibrary};
+use crate::units::rtp::Encoding;
+use std::collections::VecDeque;
+
+/// Most plays that wait in one call's queue; further ones are refused.
+pub const MAX_QUEUED_PLAYS: usize = 16;
+
+/// A piece of a play.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Element {
+    /// A prompt.
+    Clip(ClipIndex),
+    /// A pause, rounded up to whole frames of 20 ms.
+    Silence {
+        /// ms.
+        ms: u16,
+    },
+}
+
+/// A play that is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Done {
+    /// Its id.
+    pub play_id: u64,
+    /// Stopped before its end.
+    pub interrupted: bool,
+}
+
+#[derive(Debug)]
+struct Play {
+    id: u64,
+    elements: Vec<Element>,
+    /// The element that is on, and how many of its octets are out.
+    element: usize,
+    offset: usize,
+    bargein: bool,
+}
+
+/// The queue of one call.
+#[derive(Debug, Default)]
+pub struct Playout {
+    plays: VecDeque<Play>,
+}
+
+impl Playout {
+    /// Adds a play; false when the queue is full.
+    pub fn push(&mut self, id: u64, elements: Vec<Element>, bargein: bool) -> bool {
+        if self.plays.len() >= MAX_QUEUED_PLAYS {
+            return false;
+        }
+        self.plays.push_back(Play { id, elements, element: 0, offset: 0, bargein });
+        true
+    }
+
+    /// Fills a packet's payload: from the queue, then with silence. Plays whose last octet went in are reported.
+    pub fn fill(
+        &mut self,
+        library: &PromptLibrary,
+        encoding: Encoding,
+        mut payload: &mut [u8],
+        mut done: impl FnMut(Done),
+    ) {
+        while let Some(play) = self.plays.front_mut() {
+            let filled = play.fill(library, encoding, payload);
+            payload = payload.get_mut(filled..).unwrap_or_default();
+            if !play.is_over() {
+                break;
+            }
+            done(Done { play_id: play.id, interrupted: false });
+            self.plays.pop_front();
+            if payload.is_empty() {
+                break;
+            }
+        }
+        payload.fill(g711::silence(encoding));
+    }
+
+    /// A key was pressed: stops the play that is on, and those behind it, as far as they allow it.
+    pub fn barge_in(&mut self, mut done: impl FnMut(Done)) {
+        while let Some(play) = self.plays.pop_front_if(|play| play.bargein) {
+            done(Done { play_id: play.id, interrupted: true });
+        }
+    }
+
+    /// Stops everything.
+    pub fn stop(&mut self, mut done: impl FnMut(Done)) {
+        for play in self.plays.drain(..) {
+            done(Done { play_id: play.id, interrupted: true });
+        }
+    }
+}
+
+impl Play {
+    /// Octets written; fewer than asked for only at the play's end.
+    fn fill(&mut self, library: &PromptLibrary, encoding: Encoding, payload: &mut [u8]) -> usize {
+        let mut filled = 0;
+        while let Some(rest) = payload.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+            let Some(element) = self.elements.get(self.element) else { break };
+            let (copied, length) = match *element {
+                Element::Clip(index) => {
+                    let octets = library.clip(index).map_or(&[][..], |clip| clip.octets(encoding));
+                    let source = octets.get(self.offset..).unwrap_or_default();
+                    let copied = source.len().min(rest.len());
+                    if let (Some(slots), Some(source)) = (rest.get_mut(..copied), source.get(..copied)) {
+                        slots.copy_from_slice(source);
+                    }
+                    (copied, octets.len())
+                }
+                Element::Silence { ms } => {
+                    let length = (usize::from(ms) * OCTETS_PER_MS).next_multiple_of(FRAME_OCTETS);
+                    let copied = (length - self.offset).min(rest.len());
+                    rest.iter_mut().take(copied).for_each(|slot| *slot = g711::silence(encoding));
+                    (copied, length)
+                }
+            };
+            filled += copied;
+            self.offset += copied;
+            if self.offset >= length {
+                self.element += 1;
+                self.offset = 0;
+            }
+        }
+        filled
+    }
+
+    fn is_over(&self) -> bool {
+        self.element >= self.elements.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn library() -> PromptLibrary {
+        let clip = |level: i16, frames: usize| vec![level; frames * 320];
+        PromptLibrary::encode([("one".to_owned(), clip(4_000, 1)), ("two".to_owned(), clip(8_000, 2))])
+            .expect("good clips")
+    }
+
+    fn play(playout: &mut Playout, library: &PromptLibrary, octets: usize) -> (Vec<u8>, Vec<Done>) {
+        let mut payload = vec![0; octets];
+        let mut done = Vec::new();
+        playout.fill(library, Encoding::Pcma, &mut payload, |one| done.push(one));
+        (payload, done)
+    }
+
+    fn clip(library: &PromptLibrary, id: &str) -> (Element, Vec<u8>) {
+        let index = library.lookup(id).expect("is there");
+        (Element::Clip(index), library.clip(index).expect("is there").octets(Encoding::Pcma).to_vec())
+    }
+
+    #[test]
+    fn elements_follow_each_other_to_the_octet() {
+        let library = library();
+        let ((one, first), (two, second)) = (clip(&library, "one"), clip(&library, "two"));
+        let whole = [first, vec![0xd5; 320], second, vec![0xd5; 160]].concat();
+        for octets in [80, 160, 240, 320, 400, 480] {
+            let mut playout = Playout::default();
+            assert!(playout.push(7, vec![one, Element::Silence { ms: 25 }, two], true));
+            let mut heard = Vec::new();
+            let mut finished = Vec::new();
+            while heard.len() < 800 {
+                let (payload, done) = play(&mut playout, &library, octets);
+                heard.extend(payload);
+                finished.extend(done);
+            }
+            let compared = heard.len().min(whole.len());
+            assert_eq!(heard[..compared], whole[..compared], "{octets} octets a packet");
+            assert_eq!(finished, [Done { play_id: 7, interrupted: false }]);
+            assert!(playout.plays.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_play_is_done_with_its_last_packet_and_an_empty_one_at_once() {
+        let library = library();
+        let (one, octets) = clip(&library, "one");
+        let mut playout = Playout::default();
+        playout.push(1, vec![], true);
+        playout.push(2, vec![one], true);
+        let (payload, done) = play(&mut playout, &library, 160);
+        assert_eq!(payload, octets);
+        assert_eq!(done.iter().map(|done| done.play_id).collect::<Vec<_>>(), [1, 2]);
+    }
+
+    #[test]
+    fn a_key_stops_what_allows_it_up_to_what_does_not() {
+        let library = library();
+        let (two, _) = clip(&library, "two");
+        let mut playout = Playout::default();
+        for (id, bargein) in [(1, true), (2, true), (3, false), (4, true)] {
+            playout.push(id, vec![two], bargein);
+        }
+        let mut done = Vec::new();
+        playout.barge_in(|one| done.push(one));
+        assert_eq!(done, [1, 2].map(|play_id| Done { play_id, interrupted: true }));
+        playout.barge_in(|one| done.push(one));
+        assert_eq!(done.len(), 2, "3 goes on, and 4 waits behind it");
+        playout.stop(|one| done.push(one));
+        assert_eq!(done.len(), 4);
+    }
+
+    #[test]
+    fn the_queue_is_bounded() {
+        let mut playout = Playout::default();
+        for id in 0..MAX_QUEUED_PLAYS as u64 {
+            assert!(playout.push(id, vec![], true));
+        }
+        assert!(!playout.push(99, vec![], true));
+    }
+}

@@ -1,0 +1,335 @@
+//! One call's RTP session as a pure state machine: packets and `now` in; packets, events and a deadline out.
+
+use super::event::{MediaEvent, Outbox, Statistics};
+use super::g711::OCTETS_PER_MS;
+use super::listener::{FrameIndex, Listener, Recording};
+use super::playout::{Element, Playout};
+use super::prompt::PromptLibrary;
+use super::rtp::{Admission, HEADER_OCTETS, Packet, ReadError, Receiver};
+use super::settings::{DigitTiming, Identity, SessionSettings};
+use super::telephone_event::{DigitSender, EVENT_OCTETS, EventReader, Key, event_of};
+use crate::units::rtp::StreamParameters;
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Longest packet that a session sends: 60 ms of G.711.
+pub const MAX_TRANSMIT_OCTETS: usize = HEADER_OCTETS + 60 * OCTETS_PER_MS;
+
+/// A wake-up later than this does not catch up packet by packet: what is overdue is left out, as a gap in the timestamps.
+const MAX_CATCH_UP: Duration = Duration::from_millis(200);
+/// The static payload type of comfort noise (RFC 3389): shows that the peer lives, is not played.
+const COMFORT_NOISE: u8 = 13;
+
+/// A packet to send, written into the caller's buffer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Transmit {
+    /// Where to.
+    pub remote: SocketAddr,
+    /// How many octets of the buffer.
+    pub octets: usize,
+}
+
+/// One call's stream.
+#[derive(Debug)]
+pub struct Session {
+    settings: SessionSettings,
+    library: Arc<PromptLibrary>,
+    listener: Option<Box<Listener>>,
+    parameters: Option<StreamParameters>,
+    /// Where the first valid packet came from.
+    latched: Option<SocketAddr>,
+    receiver: Receiver,
+    keys: EventReader,
+    digits: DigitSender,
+    digits_pending: bool,
+    playout: Playout,
+    identity: Identity,
+    /// Of the next packet.
+    next: Option<Instant>,
+    /// Audio and silence sent so far, ms.
+    sent_ms: u64,
+    /// The next packet is the first after a pause in sending.
+    talkspurt: bool,
+    last_received: Option<Instant>,
+    events: VecDeque<MediaEvent>,
+    statistics: Statistics,
+}
+
+impl Session {
+    /// A session that waits for its stream to be agreed. With an index it also listens: it records, and recognises
+    /// the clips of the index.
+    pub fn new(
+        settings: SessionSettings,
+        library: Arc<PromptLibrary>,
+        identity: Identity,
+        listen: Option<Arc<FrameIndex>>,
+    ) -> Self {
+        Self {
+            settings,
+            library,
+            listener: listen.map(|index| Box::new(Listener::new(index))),
+            parameters: None,
+            latched: None,
+            receiver: Receiver::default(),
+            keys: EventReader::default(),
+            digits: DigitSender::default(),
+            digits_pending: false,
+            playout: Playout::default(),
+            identity,
+            next: None,
+            sent_ms: 0,
+            talkspurt: true,
+            last_received: None,
+            events: VecDeque::with_capacity(4),
+            statistics: Statistics::default(),
+        }
+    }
+
+    /// Starts the stream, or changes it after another offer and answer. The first packet goes out at `first`, and every
+    /// later one a whole number of packet lengths after it; when the stream runs already, it keeps its pace, source,
+    /// sequence and timestamps.
+    pub fn start(&mut self, first: Instant, parameters: StreamParameters) {
+        if self.parameters.is_some_and(|before| before.remote != parameters.remote) {
+            self.latched = None;
+        }
+        self.parameters = Some(parameters);
+        self.next.get_or_insert(first);
+    }
+
+    /// Adds a play to the queue. A play that the queue has no room for is over at once, interrupted.
+    pub fn play(&mut self, play_id: u64, elements: Vec<Element>, bargein: bool) {
+        if !self.playout.push(play_id, elements, bargein) {
+            self.report(MediaEvent::PlayDone { play_id, interrupted: true });
+        }
+    }
+
+    /// Stops what plays and what waits.
+    pub fn stop(&mut self) {
+        let (playout, mut out) = (&mut self.playout, Outbox::new(&mut self.events, &mut self.statistics));
+        playout.stop(|done| out.done(done));
+    }
+
+    /// Sends keys, in place of audio, one after the other.
+    pub fn send_digits(&mut self, digits: &str, timing: DigitTiming) {
+        let agreed = self.parameters.is_some_and(|parameters| parameters.telephone_event.is_some());
+        let taken = agreed
+            && digits.chars().all(|digit| {
+                event_of(digit).is_some_and(|event| self.digits.push(event, timing.on_ms, timing.off_ms))
+            });
+        if taken {
+            self.digits_pending = true;
+        } else {
+            self.report(MediaEvent::DigitsRefused);
+        }
+    }
+
+    /// Takes a datagram.
+    pub fn handle_packet(&mut self, now: Instant, source: SocketAddr, octets: &[u8]) {
+        self.statistics.received += 1;
+        let Some(parameters) = self.parameters else {
+            self.statistics.dropped_early += 1;
+            return;
+        };
+        if !self.is_peer(&parameters, source) {
+            self.statistics.dropped_source += 1;
+            return;
+        }
+        let packet = match Packet::read(octets) {
+            Ok(packet) => packet,
+            Err(error) => {
+                *match error {
+                    ReadError::Version => &mut self.statistics.dropped_version,
+                    ReadError::Size => &mut self.statistics.dropped_size,
+                    ReadError::Rtcp => &mut self.statistics.dropped_rtcp,
+                } += 1;
+                return;
+            }
+        };
+        if packet.ssrc == self.identity.ssrc {
+            self.statistics.dropped_ssrc += 1;
+            return;
+        }
+        let event = parameters.telephone_event.filter(|event| {
+            packet.payload_type == event.receive_payload_type || packet.payload_type == event.payload_type
+        });
+        if let Some(event) = event {
+            self.receive_event(now, &packet, event.clock_rate_hz);
+        } else if packet.payload_type == parameters.payload_type || packet.payload_type == COMFORT_NOISE {
+            if !self.receive_audio(now, &parameters, &packet) {
+                return;
+            }
+        } else {
+            self.statistics.dropped_payload_type += 1;
+            return;
+        }
+        self.statistics.accepted += 1;
+        self.latched.get_or_insert(source);
+        self.last_received = Some(now);
+    }
+
+    /// The packet that is due at `now`, if one is; call it until there is none. `buffer` takes the octets.
+    pub fn poll_transmit(
+        &mut self,
+        now: Instant,
+        buffer: &mut [u8; MAX_TRANSMIT_OCTETS],
+    ) -> Option<Transmit> {
+        let parameters = self.parameters?;
+        let ptime = Duration::from_millis(parameters.ptime_ms.clamp(10, 60).into());
+        loop {
+            let due = self.next.filter(|&due| due <= now)?;
+            self.handle_timers(now, &parameters);
+            self.next = Some(due + ptime);
+            let timestamp = self.identity.timestamp;
+            let samples = ptime.as_millis() as u32 * OCTETS_PER_MS as u32;
+            self.identity.timestamp = timestamp.wrapping_add(samples);
+            let overdue = now.saturating_duration_since(due) > MAX_CATCH_UP;
+            if overdue || !parameters.direction.sends() {
+                self.statistics.skipped += u64::from(overdue);
+                self.talkspurt = true;
+                continue;
+            }
+            let octets = self.write(&parameters, timestamp, samples as usize, buffer);
+            self.identity.sequence = self.identity.sequence.wrapping_add(1);
+            self.talkspurt = false;
+            self.sent_ms += ptime.as_millis() as u64;
+            self.statistics.transmitted += 1;
+            return Some(Transmit { remote: self.destination(&parameters), octets });
+        }
+    }
+
+    /// When [`Session::poll_transmit`] is to be called next; `None` before the stream is agreed. All timers are looked at
+    /// then, so they are exact to one packet.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.next
+    }
+
+    /// The oldest event that was not fetched.
+    pub fn poll_event(&mut self) -> Option<MediaEvent> {
+        self.events.pop_front()
+    }
+
+    /// Puts back an event that could not be delivered; it is fetched next.
+    pub fn return_event(&mut self, event: MediaEvent) {
+        self.events.push_front(event);
+    }
+
+    /// True when no event waits.
+    pub fn has_no_events(&self) -> bool {
+        self.events.is_empty()
+    }
+
+    /// What was counted so far.
+    pub fn statistics(&self) -> Statistics {
+        Statistics { lost: self.receiver.lost(), keys: self.keys.statistics(), ..self.statistics }
+    }
+
+    /// Ends the session; what was recorded, if it listened.
+    pub fn into_recording(self) -> Option<Recording> {
+        self.listener.map(|listener| listener.into_recording())
+    }
+
+    /// Where packets may come from: the negotiated place, and the latched one. Calls are never told apart by it.
+    fn is_peer(&self, parameters: &StreamParameters, source: SocketAddr) -> bool {
+        source == parameters.remote
+            || match self.latched {
+                Some(latched) => source == latched,
+                None => self.settings.nat || source.ip() == parameters.remote.ip(),
+            }
+    }
+
+    fn destination(&self, parameters: &StreamParameters) -> SocketAddr {
+        self.latched.filter(|_| self.settings.nat).unwrap_or(parameters.remote)
+    }
+
+    fn receive_event(&mut self, now: Instant, packet: &Packet<'_>, clock_rate_hz: u32) {
+        // Keys are taken from any source of the peer: gateways add them under a source of their own.
+        if self.receiver.ssrc().is_none_or(|ssrc| ssrc == packet.ssrc) {
+            self.receiver.admit(packet.ssrc, packet.sequence);
+        }
+        let (keys, playout) = (&mut self.keys, &mut self.playout);
+        let mut out = Outbox::new(&mut self.events, &mut self.statistics);
+        keys.handle_packet(now, packet, clock_rate_hz, |key| {
+            if let Key::Began(_) = key {
+                playout.barge_in(|done| out.done(done));
+            }
+            out.key(now, key);
+        });
+    }
+
+    /// False when the packet was dropped.
+    fn receive_audio(&mut self, now: Instant, parameters: &StreamParameters, packet: &Packet<'_>) -> bool {
+        if self.receiver.admit(packet.ssrc, packet.sequence) == Admission::Probation {
+            self.statistics.dropped_ssrc += 1;
+            return false;
+        }
+        if packet.payload_type != parameters.payload_type {
+            return true;
+        }
+        let keys = &mut self.keys;
+        let mut out = Outbox::new(&mut self.events, &mut self.statistics);
+        if let Some(event) = parameters.telephone_event {
+            let clock_rate_hz = parameters.encoding.clock_rate_hz();
+            keys.handle_audio(packet, clock_rate_hz, event.clock_rate_hz, |key| out.key(now, key));
+        }
+        if let Some(listener) = &mut self.listener {
+            listener.hear(parameters.encoding, packet, |heard| out.push(MediaEvent::Heard(heard)));
+        }
+        true
+    }
+
+    fn handle_timers(&mut self, now: Instant, parameters: &StreamParameters) {
+        let mut out = Outbox::new(&mut self.events, &mut self.statistics);
+        self.keys.handle_timeout(now, |key| out.key(now, key));
+        let silent = self.last_received.map(|last| now.saturating_duration_since(last));
+        let timeout = self.settings.rtp_timeout.filter(|_| parameters.direction.receives());
+        if silent.zip(timeout).is_some_and(|(silent, timeout)| silent >= timeout) {
+            // Once for each pause: the next packet arms it again.
+            self.last_received = None;
+            out.push(MediaEvent::RtpTimeout);
+        }
+    }
+
+    /// Writes the packet of this packet interval: a key that is being sent, else audio.
+    fn write(
+        &mut self,
+        parameters: &StreamParameters,
+        timestamp: u32,
+        samples: usize,
+        buffer: &mut [u8; MAX_TRANSMIT_OCTETS],
+    ) -> usize {
+        let Identity { ssrc, sequence, .. } = self.identity;
+        let header = |payload_type, marker, timestamp| {
+            let packet = Packet { payload_type, marker, sequence, timestamp, ssrc, payload: &[] };
+            move |buffer: &mut [u8]| packet.write(buffer)
+        };
+        if let Some(event) = parameters.telephone_event
+            && let Some(key) = self.digits.poll(timestamp, parameters.ptime_ms, event.clock_rate_hz)
+        {
+            let written = header(event.payload_type, key.marker, key.timestamp)(buffer);
+            if let Some(payload) = buffer.get_mut(written..written + EVENT_OCTETS) {
+                payload.copy_from_slice(&key.event.write());
+            }
+            return written + EVENT_OCTETS;
+        }
+        let mut out = Outbox::new(&mut self.events, &mut self.statistics);
+        if self.digits_pending && self.digits.is_idle() {
+            self.digits_pending = false;
+            out.push(MediaEvent::DigitsSent);
+        }
+        // RFC 3551 §4.1: the marker says that packets were not sent contiguously before this one.
+        let written = header(parameters.payload_type, self.talkspurt, timestamp)(buffer);
+        let payload = buffer.get_mut(written..written + samples).unwrap_or_default();
+        if u128::from(self.sent_ms) < self.settings.initial_silence.as_millis() {
+            payload.fill(super::g711::silence(parameters.encoding));
+        } else {
+            self.playout.fill(&self.library, parameters.encoding, payload, |done| out.done(done));
+        }
+        written + samples
+    }
+
+    fn report(&mut self, event: MediaEvent) {
+        Outbox::new(&mut self.events, &mut self.statistics).push(event);
+    }
+}

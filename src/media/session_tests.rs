@@ -1,0 +1,598 @@
+//! Sessions in virtual time: pacing, barge-in, hold, sources, timeouts, and a caller and a service wired together.
+
+use super::g711;
+use super::telephone_event::Event;
+use super::*;
+use crate::units::clock::Clock;
+use proptest::prelude::*;
+use std::net::SocketAddr;
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
+
+const fn ms(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
+fn place(text: &str) -> SocketAddr {
+    text.parse().expect("an address and a port")
+}
+
+fn library() -> Arc<PromptLibrary> {
+    static LIBRARY: LazyLock<Arc<PromptLibrary>> = LazyLock::new(encode);
+    LIBRARY.clone()
+}
+
+fn encode() -> Arc<PromptLibrary> {
+    let mut state = 1_u32;
+    let mut noise = |frames: usize| -> Vec<i16> {
+        (0..frames * 320)
+            .map(|_| {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                ((state >> 16) as i16) / 4
+            })
+            .collect()
+    };
+    let clips = [("welcome", noise(20)), ("menu", noise(10)), ("num-7", noise(4))];
+    Arc::new(PromptLibrary::encode(clips.map(|(id, samples)| (id.to_owned(), samples))).expect("good clips"))
+}
+
+fn parameters() -> StreamParameters {
+    StreamParameters {
+        remote: place("198.51.100.7:5004"),
+        encoding: Encoding::Pcma,
+        payload_type: 8,
+        telephone_event: Some(TelephoneEvent {
+            payload_type: 101,
+            receive_payload_type: 101,
+            clock_rate_hz: 8_000,
+        }),
+        ptime_ms: 20,
+        direction: Direction::SendRecv,
+    }
+}
+
+/// Near the wrap of both counters.
+const IDENTITY: Identity = Identity { ssrc: 0x1234_5678, sequence: 65_533, timestamp: u32::MAX - 500 };
+
+/// A packet that was sent, owned.
+#[derive(Debug, Clone, PartialEq)]
+struct Sent {
+    at_ms: u64,
+    remote: SocketAddr,
+    payload_type: u8,
+    marker: bool,
+    sequence: u16,
+    timestamp: u32,
+    payload: Vec<u8>,
+}
+
+struct Bench {
+    origin: Instant,
+    session: Session,
+    library: Arc<PromptLibrary>,
+}
+
+impl Bench {
+    fn with(settings: SessionSettings, parameters: StreamParameters) -> Self {
+        let origin = Clock::system().instant();
+        let library = library();
+        let mut session = Session::new(settings, library.clone(), IDENTITY, None);
+        session.start(origin, parameters);
+        Self { origin, session, library }
+    }
+
+    /// Without the silence at the beginning.
+    fn prompt() -> Self {
+        Self::with(
+            SessionSettings { initial_silence: Duration::ZERO, ..SessionSettings::default() },
+            parameters(),
+        )
+    }
+
+    fn clip(&self, id: &str) -> (Element, Vec<u8>) {
+        let index = self.library.lookup(id).expect("is there");
+        let octets = self.library.clip(index).expect("is there").octets(Encoding::Pcma).to_vec();
+        (Element::Clip(index), octets)
+    }
+
+    fn at(&self, at_ms: u64) -> Instant {
+        self.origin + ms(at_ms)
+    }
+
+    /// What goes out when the session is asked at `at_ms`.
+    fn wake(&mut self, at_ms: u64) -> Vec<Sent> {
+        let now = self.at(at_ms);
+        let mut buffer = [0; MAX_TRANSMIT_OCTETS];
+        let mut sent = Vec::new();
+        while let Some(transmit) = self.session.poll_transmit(now, &mut buffer) {
+            let packet = Packet::read(&buffer[..transmit.octets]).expect("a good packet");
+            assert_eq!(packet.ssrc, IDENTITY.ssrc);
+            sent.push(Sent {
+                at_ms,
+                remote: transmit.remote,
+                payload_type: packet.payload_type,
+                marker: packet.marker,
+                sequence: packet.sequence,
+                timestamp: packet.timestamp,
+                payload: packet.payload.to_vec(),
+            });
+        }
+        sent
+    }
+
+    /// Wakes at every deadline from `from_ms` until before `until_ms`.
+    fn run(&mut self, until_ms: u64) -> Vec<Sent> {
+        let mut sent = Vec::new();
+        while let Some(deadline) = self.session.deadline().filter(|&deadline| deadline < self.at(until_ms)) {
+            sent.extend(self.wake(deadline.duration_since(self.origin).as_millis() as u64));
+        }
+        sent
+    }
+
+    fn events(&mut self) -> Vec<String> {
+        std::iter::from_fn(|| self.session.poll_event())
+            .map(|event| match event {
+                MediaEvent::PlayDone { play_id, interrupted: false } => format!("done {play_id}"),
+                MediaEvent::PlayDone { play_id, interrupted: true } => format!("stopped {play_id}"),
+                MediaEvent::DigitBegan { digit, .. } => format!("{digit} down"),
+                MediaEvent::Digit { digit, .. } => format!("{digit}"),
+                other => format!("{other:?}"),
+            })
+            .collect()
+    }
+
+    fn packet(payload_type: u8, ssrc: u32, sequence: u16, payload: &[u8]) -> Vec<u8> {
+        let timestamp = u32::from(sequence) * 160;
+        let packet = Packet { payload_type, marker: false, sequence, timestamp, ssrc, payload };
+        let mut buffer = [0; 600];
+        let length = packet.write(&mut buffer);
+        buffer[..length].to_vec()
+    }
+
+    fn audio(&mut self, at_ms: u64, from: &str, sequence: u16) {
+        let now = self.at(at_ms);
+        self.session.handle_packet(now, place(from), &Self::packet(8, 9, sequence, &[0xd5; 160]));
+    }
+
+    /// An event packet; the timestamp is `sequence` of the press's first packet.
+    fn key(&mut self, at_ms: u64, event: u8, start: u16, sequence: u16, end: bool) {
+        let duration = (sequence - start + 1) * 160;
+        let payload = Event { event, end, volume: 10, duration }.write();
+        let mut octets = Self::packet(101, 9, sequence, &payload);
+        octets[4..8].copy_from_slice(&(u32::from(start) * 160).to_be_bytes());
+        let now = self.at(at_ms);
+        self.session.handle_packet(now, place("198.51.100.7:5004"), &octets);
+    }
+}
+
+#[test]
+fn one_run_of_packets_with_silence_before_between_and_after() {
+    let mut bench = Bench::with(SessionSettings::default(), parameters());
+    let ((welcome, first), (menu, second)) = (bench.clip("welcome"), bench.clip("menu"));
+    bench.session.play(1, vec![welcome, Element::Silence { ms: 40 }, menu], true);
+    let sent = bench.run(1_100);
+    let silence = |frames: usize| vec![0xd5; frames * 160];
+    // 300 ms of silence, 400 ms welcome, 40 ms pause, 200 ms menu, then silence to the end.
+    let expected = [silence(15), first, silence(2), second, silence(8)].concat();
+    assert_eq!(sent.iter().flat_map(|packet| packet.payload.clone()).collect::<Vec<_>>(), expected);
+    for (number, packet) in (0_u32..).zip(&sent) {
+        assert_eq!(packet.at_ms, u64::from(number) * 20);
+        assert_eq!(packet.sequence, IDENTITY.sequence.wrapping_add(number as u16));
+        assert_eq!(packet.timestamp, IDENTITY.timestamp.wrapping_add(number * 160));
+        assert_eq!(packet.marker, number == 0, "RFC 3551 §4.1: only where sending begins");
+        assert_eq!((packet.payload_type, packet.remote), (8, parameters().remote));
+    }
+    assert_eq!(bench.events(), ["done 1"]);
+}
+
+#[test]
+fn the_initial_silence_is_not_added_to_a_play_that_comes_later() {
+    let mut bench = Bench::with(SessionSettings::default(), parameters());
+    let (menu, octets) = bench.clip("menu");
+    bench.run(1_000);
+    bench.session.play(1, vec![menu], true);
+    assert_eq!(bench.wake(1_000)[0].payload, octets[..160]);
+}
+
+#[test]
+fn a_play_is_done_when_its_last_packet_goes_out_and_the_next_follows_without_a_gap() {
+    let mut bench = Bench::prompt();
+    let ((menu, _), (seven, octets)) = (bench.clip("menu"), bench.clip("num-7"));
+    bench.session.play(1, vec![menu], true);
+    bench.run(180);
+    assert_eq!(bench.events(), [""; 0]);
+    bench.wake(180);
+    assert_eq!(bench.events(), ["done 1"]);
+    bench.session.play(2, vec![seven], true);
+    assert_eq!(bench.wake(200)[0].payload, octets[..160]);
+}
+
+#[test]
+fn late_wake_ups_catch_up_and_never_shift_the_grid() {
+    let mut bench = Bench::prompt();
+    let (welcome, octets) = bench.clip("welcome");
+    bench.session.play(1, vec![welcome], true);
+    let mut sent = Vec::new();
+    for at_ms in [0, 27, 99, 101, 120, 140] {
+        sent.extend(bench.wake(at_ms));
+        assert_eq!(bench.session.deadline(), Some(bench.at((at_ms / 20 + 1) * 20)));
+    }
+    assert_eq!(
+        sent.iter().map(|packet| packet.at_ms).collect::<Vec<_>>(),
+        [0, 27, 99, 99, 99, 101, 120, 140]
+    );
+    assert_eq!(sent.concat_payload(), octets[..8 * 160]);
+    assert_eq!(bench.session.statistics().skipped, 0);
+}
+
+#[test]
+fn a_stall_leaves_a_gap_in_the_timestamps_and_loses_no_speech() {
+    let mut bench = Bench::prompt();
+    let (welcome, octets) = bench.clip("welcome");
+    bench.session.play(1, vec![welcome], true);
+    let before = bench.wake(0);
+    let after = bench.wake(1_000);
+    let skipped = bench.session.statistics().skipped;
+    assert_eq!((skipped, after.len()), (39, 11), "what is over 200 ms late is left out");
+    assert_eq!(after[0].sequence, before[0].sequence.wrapping_add(1));
+    assert_eq!(after[0].timestamp, before[0].timestamp.wrapping_add(40 * 160));
+    assert_eq!(after.iter().map(|packet| packet.marker).filter(|&marker| marker).count(), 1);
+    assert!(after[0].marker);
+    assert_eq!(after.concat_payload(), octets[160..12 * 160]);
+    assert_eq!(bench.session.deadline(), Some(bench.at(1_020)));
+}
+
+#[test]
+fn every_packet_length() {
+    for ptime_ms in [10, 20, 30, 40, 50, 60_u8] {
+        let mut bench = Bench::prompt();
+        bench.session.start(bench.origin, StreamParameters { ptime_ms, ..parameters() });
+        let ((menu, first), (seven, second)) = (bench.clip("menu"), bench.clip("num-7"));
+        bench.session.play(1, vec![menu], true);
+        bench.session.play(2, vec![seven], true);
+        let sent = bench.run(600);
+        let octets = usize::from(ptime_ms) * 8;
+        assert!(sent.iter().all(|packet| packet.payload.len() == octets));
+        assert!(
+            sent.windows(2).all(|two| two[1].timestamp.wrapping_sub(two[0].timestamp) as usize == octets)
+        );
+        let heard = sent.concat_payload();
+        assert_eq!(heard[..first.len() + second.len()], [first, second].concat());
+        assert!(heard.len() >= 600 * 8 && heard[(200 + 80) * 8..].iter().all(|&octet| octet == 0xd5));
+        assert_eq!(bench.events(), ["done 1", "done 2"], "{ptime_ms} ms");
+    }
+}
+
+#[test]
+fn the_first_packet_of_a_key_stops_the_prompt_before_the_next_frame() {
+    let mut bench = Bench::prompt();
+    let (welcome, octets) = bench.clip("welcome");
+    bench.session.play(1, vec![welcome], true);
+    bench.session.play(2, vec![welcome], true);
+    assert_eq!(bench.run(100).concat_payload(), octets[..5 * 160]);
+    bench.key(81, 7, 10, 10, false);
+    assert_eq!(bench.events(), ["stopped 1", "stopped 2", "7 down"]);
+    assert_eq!(bench.wake(100)[0].payload, [0xd5; 160]);
+    bench.session.play(3, vec![welcome], true);
+    bench.key(121, 7, 10, 12, true);
+    bench.key(122, 7, 10, 13, true);
+    bench.key(123, 7, 10, 14, true);
+    assert_eq!(bench.events(), ["7"], "the digit that interrupts counts, once, and stops nothing else");
+    assert_eq!(bench.wake(120)[0].payload, octets[..160]);
+}
+
+#[test]
+fn keys_are_read_while_a_prompt_without_bargein_goes_on() {
+    let mut bench = Bench::prompt();
+    let (menu, octets) = bench.clip("menu");
+    bench.session.play(1, vec![menu], false);
+    bench.run(40);
+    for (press, event) in [(10, 1), (20, 2), (30, 2)] {
+        bench.key(41, event, press, press, false);
+        bench.key(45, event, press, press + 2, true);
+    }
+    let rest = bench.run(300);
+    assert_eq!(rest.concat_payload()[..8 * 160], octets[2 * 160..]);
+    assert_eq!(bench.events(), ["1 down", "1", "2 down", "2", "2 down", "2", "done 1"]);
+}
+
+#[test]
+fn a_key_during_the_initial_silence_stops_the_prompt_that_waits() {
+    let mut bench = Bench::with(SessionSettings::default(), parameters());
+    let (menu, _) = bench.clip("menu");
+    bench.session.play(1, vec![menu], true);
+    bench.key(1, 11, 10, 10, true);
+    assert_eq!(bench.events(), ["stopped 1", "# down", "#"]);
+    assert!(bench.run(600).concat_payload().iter().all(|&octet| octet == 0xd5));
+}
+
+#[test]
+fn a_lost_end_is_made_up_in_time_and_by_audio() {
+    let mut bench = Bench::prompt();
+    bench.key(5, 3, 10, 10, false);
+    bench.run(260);
+    assert_eq!(bench.events(), ["3 down"]);
+    bench.run(281);
+    assert_eq!(bench.events(), ["3"]);
+    bench.key(300, 4, 30, 30, false);
+    bench.audio(310, "198.51.100.7:5004", 40);
+    assert_eq!(bench.events(), ["4 down", "4"]);
+}
+
+#[test]
+fn a_full_queue_refuses_a_play_and_stop_ends_all() {
+    let mut bench = Bench::prompt();
+    let (menu, _) = bench.clip("menu");
+    for play_id in 0..=MAX_QUEUED_PLAYS as u64 {
+        bench.session.play(play_id, vec![menu], false);
+    }
+    assert_eq!(bench.events(), ["stopped 16"]);
+    bench.session.stop();
+    assert_eq!(bench.events(), (0..16).map(|id| format!("stopped {id}")).collect::<Vec<_>>());
+    assert_eq!(bench.wake(0)[0].payload, [0xd5; 160]);
+}
+
+#[test]
+fn hold_pauses_the_prompt_and_the_run_goes_on() {
+    let mut bench = Bench::prompt();
+    let (welcome, octets) = bench.clip("welcome");
+    bench.session.play(1, vec![welcome], true);
+    let before = bench.run(100);
+    bench.session.start(bench.at(100), StreamParameters { direction: Direction::RecvOnly, ..parameters() });
+    assert_eq!(bench.run(500), []);
+    bench.key(500, 5, 10, 10, true);
+    assert_eq!(bench.events(), ["stopped 1", "5 down", "5"], "keys are read on hold");
+    bench.session.play(2, vec![welcome], true);
+    bench.session.start(bench.at(501), parameters());
+    let after = bench.run(600);
+    assert_eq!(after.concat_payload(), octets[..5 * 160]);
+    let last = before.last().expect("sent");
+    assert_eq!(after[0].sequence, last.sequence.wrapping_add(1));
+    assert_eq!(after[0].timestamp, last.timestamp.wrapping_add(21 * 160), "as much as time has passed");
+    assert!(after[0].marker && !after[1].marker);
+}
+
+#[test]
+fn another_encoding_keeps_source_sequence_and_timestamps() {
+    let mut bench = Bench::prompt();
+    let before = bench.run(100);
+    let changed = StreamParameters { encoding: Encoding::Pcmu, payload_type: 0, ..parameters() };
+    bench.session.start(bench.at(100), changed);
+    let after = bench.run(140);
+    let last = before.last().expect("sent");
+    assert_eq!((after[0].payload_type, after[0].payload[0]), (0, 0xff));
+    assert_eq!(after[0].sequence, last.sequence.wrapping_add(1));
+    assert_eq!(after[0].timestamp, last.timestamp.wrapping_add(160));
+    assert!(!after[0].marker);
+}
+
+#[test]
+fn only_the_peer_is_heard() {
+    let mut bench = Bench::prompt();
+    bench.audio(1, "203.0.113.9:5004", 1);
+    assert_eq!(bench.session.statistics().dropped_source, 1, "another address");
+    bench.audio(2, "198.51.100.7:6000", 2);
+    bench.audio(3, "198.51.100.7:6000", 3);
+    assert_eq!(bench.session.statistics().accepted, 2, "another port of the peer, latched");
+    bench.audio(4, "198.51.100.7:6002", 4);
+    assert_eq!(bench.session.statistics().dropped_source, 2, "but only one");
+    bench.audio(5, "198.51.100.7:5004", 5);
+    assert_eq!(bench.session.statistics().accepted, 3, "the negotiated port always");
+    assert_eq!(bench.wake(0)[0].remote, parameters().remote, "and that is where we send");
+    bench.session.start(bench.at(6), StreamParameters { remote: place("198.51.100.8:7000"), ..parameters() });
+    bench.audio(7, "198.51.100.7:6000", 6);
+    assert_eq!(bench.session.statistics().dropped_source, 3, "the old place is forgotten");
+    bench.audio(8, "198.51.100.8:7777", 7);
+    assert_eq!(bench.session.statistics().accepted, 4, "and the new one is latched");
+}
+
+#[test]
+fn behind_nat_the_first_packet_says_where_the_peer_is() {
+    let settings = SessionSettings { nat: true, ..SessionSettings::default() };
+    let private = StreamParameters { remote: place("192.168.1.5:5004"), ..parameters() };
+    let mut bench = Bench::with(settings, private);
+    assert_eq!(bench.wake(0)[0].remote, private.remote);
+    let now = bench.at(1);
+    bench.session.handle_packet(now, place("203.0.113.66:1"), b"not RTP");
+    bench.audio(2, "203.0.113.9:40000", 1);
+    assert_eq!(bench.wake(20)[0].remote, place("203.0.113.9:40000"), "what is not RTP latches nothing");
+    bench.audio(3, "203.0.113.10:40000", 2);
+    assert_eq!(bench.wake(40)[0].remote, place("203.0.113.9:40000"), "latched once");
+    assert_eq!(bench.session.statistics().dropped_source, 1);
+}
+
+#[test]
+fn what_is_dropped_is_counted_by_its_reason() {
+    let mut bench = Bench::prompt();
+    let from = parameters().remote;
+    let now = bench.origin;
+    let mut of = |octets: &[u8]| bench.session.handle_packet(now, from, octets);
+    of(&Bench::packet(8, 9, 1, &[0; 160]));
+    of(&[]);
+    of(&[0x40; 40]);
+    of(&[0x80, 200, 0, 1, 0, 0, 0, 9, 0, 0, 0, 0]);
+    of(&Bench::packet(96, 9, 2, &[0; 160]));
+    of(&Bench::packet(8, IDENTITY.ssrc, 2, &[0; 160]));
+    of(&Bench::packet(8, 77, 400, &[0; 160]));
+    of(&Bench::packet(13, 9, 4, &[40]));
+    of(&Bench::packet(8, 9, 5, &[0; 160]));
+    let counted = bench.session.statistics();
+    let expected = Statistics {
+        received: 9,
+        accepted: 3,
+        dropped_version: 1,
+        dropped_size: 1,
+        dropped_rtcp: 1,
+        dropped_payload_type: 1,
+        dropped_ssrc: 2,
+        lost: 2,
+        ..Statistics::default()
+    };
+    assert_eq!(counted, expected);
+    let mut early = Session::new(SessionSettings::default(), library(), IDENTITY, None);
+    early.handle_packet(now, from, &[]);
+    assert_eq!((early.statistics().dropped_early, early.deadline()), (1, None));
+}
+
+#[test]
+fn silence_of_the_peer_is_reported_once_after_it_was_heard() {
+    let settings = SessionSettings { rtp_timeout: Some(ms(1_000)), ..SessionSettings::default() };
+    let mut bench = Bench::with(settings, parameters());
+    bench.run(5_000);
+    assert_eq!(bench.events(), [""; 0], "never heard");
+    bench.audio(5_000, "198.51.100.7:5004", 1);
+    bench.run(6_000);
+    assert_eq!(bench.events(), [""; 0]);
+    bench.run(9_000);
+    assert_eq!(bench.events(), ["RtpTimeout"]);
+    bench.audio(9_000, "198.51.100.7:5004", 2);
+    bench.session.start(bench.at(9_000), StreamParameters { direction: Direction::SendOnly, ..parameters() });
+    bench.run(12_000);
+    assert_eq!(bench.events(), [""; 0], "a peer that need not send");
+}
+
+#[test]
+fn unfetched_events_are_bounded_and_counted() {
+    let mut bench = Bench::prompt();
+    for press in 0..100 {
+        bench.key(1, 1, press * 10, press * 10, true);
+    }
+    assert_eq!(bench.session.statistics().events_lost, 200 - 64);
+    assert_eq!(bench.events().len(), 64);
+}
+
+#[test]
+fn keys_need_telephone_event_and_must_be_keys() {
+    let mut bench = Bench::prompt();
+    bench.session.send_digits("12x", DigitTiming::default());
+    assert_eq!(bench.events(), ["DigitsRefused"]);
+    let mut plain =
+        Bench::with(SessionSettings::default(), StreamParameters { telephone_event: None, ..parameters() });
+    plain.session.send_digits("1", DigitTiming::default());
+    assert_eq!(plain.events(), ["DigitsRefused"]);
+}
+
+trait ConcatPayload {
+    fn concat_payload(&self) -> Vec<u8>;
+}
+
+impl ConcatPayload for Vec<Sent> {
+    fn concat_payload(&self) -> Vec<u8> {
+        self.iter().flat_map(|packet| packet.payload.clone()).collect()
+    }
+}
+
+/// A caller and a service, wired through a network that drops what `lose` says; what each reports.
+fn call(
+    digits: &str,
+    clock_rate_hz: u32,
+    mut lose: impl FnMut(u64) -> bool,
+) -> (Vec<String>, Vec<Heard>, Recording) {
+    let origin = Clock::system().instant();
+    let library = library();
+    let index = Arc::new(FrameIndex::new(library.clone()));
+    let places = [place("192.0.2.1:4000"), place("192.0.2.2:5000")];
+    let event = TelephoneEvent { payload_type: 96, receive_payload_type: 96, clock_rate_hz };
+    let identity = |ssrc| Identity { ssrc, ..IDENTITY };
+    let settings = SessionSettings::default();
+    let mut sides = [
+        Session::new(settings, library.clone(), identity(1), None),
+        Session::new(settings, library.clone(), identity(2), Some(index)),
+    ];
+    for (side, remote) in [(0, places[1]), (1, places[0])] {
+        let parameters = StreamParameters { remote, telephone_event: Some(event), ..parameters() };
+        sides[side].start(origin + ms(side as u64 * 7), parameters);
+    }
+    let clip = |id| Element::Clip(library.lookup(id).expect("is there"));
+    sides[0].play(1, vec![clip("welcome"), clip("num-7"), clip("menu")], false);
+    sides[1].send_digits(digits, DigitTiming::default());
+    let (mut keys, mut heard, mut sent) = (Vec::new(), Vec::new(), 0);
+    for at_ms in 0..4_000 {
+        let now = origin + ms(at_ms);
+        for side in [0, 1] {
+            let mut buffer = [0; MAX_TRANSMIT_OCTETS];
+            while let Some(transmit) = sides[side].poll_transmit(now, &mut buffer) {
+                assert_eq!(transmit.remote, places[1 - side]);
+                sent += 1;
+                if side == 0 || !lose(sent) {
+                    sides[1 - side].handle_packet(now, places[side], &buffer[..transmit.octets]);
+                }
+            }
+        }
+        keys.extend(std::iter::from_fn(|| sides[0].poll_event()).filter_map(|event| match event {
+            MediaEvent::Digit { digit, .. } => Some(digit.to_string()),
+            _ => None,
+        }));
+        heard.extend(std::iter::from_fn(|| sides[1].poll_event()).map(|event| match event {
+            MediaEvent::Heard(heard) => heard,
+            other => {
+                assert_eq!(other, MediaEvent::DigitsSent);
+                keys.push("sent".to_owned());
+                Heard::SpeechEnded { at_ms: 0 }
+            }
+        }));
+    }
+    let [_, caller] = sides;
+    (keys, heard, caller.into_recording().expect("it listened"))
+}
+
+#[test]
+fn a_call_between_two_sessions() {
+    let digits = "0672123456#*ABCD99";
+    let (keys, heard, recording) = call(digits, 8_000, |_| false);
+    assert_eq!(keys.concat(), format!("{digits}sent"));
+    let began: Vec<_> = heard
+        .iter()
+        .filter_map(|heard| match heard {
+            Heard::ClipBegan { id, at_ms, .. } => Some((&**id, *at_ms)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(began, [("welcome", 300), ("num-7", 700), ("menu", 780)]);
+    let whole = heard.iter().filter(|heard| matches!(heard, Heard::ClipEnded { complete: true, .. })).count();
+    assert_eq!((whole, heard.len()), (3, 7), "nothing but the three clips, and the keys sent");
+    let library = library();
+    let index = library.lookup("welcome").expect("is there");
+    let octets = library.clip(index).expect("is there").octets(Encoding::Pcma);
+    let decoded: Vec<i16> = octets.iter().map(|&octet| g711::decode(Encoding::Pcma, octet)).collect();
+    assert_eq!(recording.samples[300 * 8..700 * 8], decoded, "sample for sample");
+    assert_eq!(recording.duration_ms(), 4_000);
+}
+
+#[test]
+fn a_call_with_losses_and_with_another_event_clock() {
+    let digits = "55512#";
+    // Two of any three packets of the caller are lost.
+    let (keys, ..) = call(digits, 8_000, |sent| sent % 3 != 0);
+    assert_eq!(keys.concat(), format!("{digits}sent"));
+    let (keys, ..) = call(digits, 48_000, |sent| sent % 4 == 1);
+    assert_eq!(keys.concat(), format!("{digits}sent"));
+}
+
+proptest! {
+    #[test]
+    fn no_datagrams_panic(
+        datagrams in proptest::collection::vec(
+            (any::<bool>(), any::<u8>(), 0..3_u8, proptest::collection::vec(any::<u8>(), 0..200), 0..100_u64),
+            0..60,
+        ),
+    ) {
+        let origin = Clock::system().instant();
+        let index = Arc::new(FrameIndex::new(library()));
+        let mut session = Session::new(SessionSettings::default(), library(), IDENTITY, Some(index));
+        session.start(origin, parameters());
+        let mut now = origin;
+        for (good, payload_type, port, mut octets, wait) in datagrams {
+            if good && octets.len() > 1 {
+                octets[0] = 0x80 | (octets[0] & 0x0f);
+                octets[1] = [8, 101, payload_type][usize::from(payload_type % 3)];
+            }
+            now += ms(wait);
+            session.handle_packet(now, SocketAddr::new(parameters().remote.ip(), 5_004 + u16::from(port)), &octets);
+            while session.poll_transmit(now, &mut [0; MAX_TRANSMIT_OCTETS]).is_some() {}
+            while session.poll_event().is_some() {}
+        }
+        let counted = session.statistics();
+        prop_assert!(counted.accepted <= counted.received);
+    }
+}

@@ -1,0 +1,157 @@
+//! When each session is due: a wheel of one-millisecond slots, and the spreading of sessions over them, so that no
+//! millisecond is a burst.
+
+use std::time::{Duration, Instant};
+
+/// Slots of the wheel; longer than any packet length, ms.
+const SLOTS: u64 = 128;
+/// Sessions are spread over this many phases, ms: the usual packet length.
+const PHASES: usize = 20;
+
+/// A session on the wheel: its key and the key's generation, so that a late entry never meets a successor.
+pub type Entry = (usize, u64);
+
+/// The wheel. Scheduling and taking allocate nothing once its slots have grown.
+#[derive(Debug)]
+pub struct Wheel {
+    origin: Instant,
+    slots: Vec<Vec<Entry>>,
+    /// First tick that was not taken yet.
+    cursor: u64,
+    occupancy: [u32; PHASES],
+}
+
+/// The millisecond within [`PHASES`] that a session sends at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Phase(usize);
+
+impl Wheel {
+    /// An empty wheel whose first tick is at `origin`.
+    pub fn new(origin: Instant) -> Self {
+        let slots = (0..SLOTS).map(|_| Vec::new()).collect();
+        Self { origin, slots, cursor: 0, occupancy: [0; PHASES] }
+    }
+
+    /// Gives a session the emptiest phase, and the first instant of that phase from `now` on.
+    pub fn enter(&mut self, now: Instant) -> (Phase, Instant) {
+        let emptiest = (0..PHASES).min_by_key(|&phase| self.occupancy.get(phase)).unwrap_or(0);
+        if let Some(occupancy) = self.occupancy.get_mut(emptiest) {
+            *occupancy += 1;
+        }
+        let tick = self.tick_from(now);
+        let wait = (emptiest as u64 + PHASES as u64 - tick % PHASES as u64) % PHASES as u64;
+        (Phase(emptiest), self.origin + Duration::from_millis(tick + wait))
+    }
+
+    /// Frees a session's phase.
+    pub fn leave(&mut self, phase: Phase) {
+        if let Some(occupancy) = self.occupancy.get_mut(phase.0) {
+            *occupancy = occupancy.saturating_sub(1);
+        }
+    }
+
+    /// Puts an entry at its deadline; one beyond the wheel comes early, one in the past with the next tick.
+    pub fn schedule(&mut self, entry: Entry, deadline: Instant) {
+        let tick = self.tick_from(deadline).clamp(self.cursor, self.cursor + SLOTS - 1);
+        if let Some(slot) = self.slot(tick) {
+            slot.push(entry);
+        }
+    }
+
+    /// Moves the entries that are due to `due`.
+    pub fn take_due(&mut self, now: Instant, due: &mut Vec<Entry>) {
+        let elapsed = now.saturating_duration_since(self.origin).as_millis() as u64;
+        if elapsed < self.cursor {
+            return;
+        }
+        for tick in self.cursor..=elapsed.min(self.cursor + SLOTS - 1) {
+            if let Some(slot) = self.slot(tick) {
+                due.append(slot);
+            }
+        }
+        self.cursor = elapsed + 1;
+    }
+
+    /// When the next entry is due.
+    pub fn next(&self) -> Option<Instant> {
+        (self.cursor..self.cursor + SLOTS)
+            .find(|tick| self.slots.get((tick % SLOTS) as usize).is_some_and(|slot| !slot.is_empty()))
+            .map(|tick| self.origin + Duration::from_millis(tick))
+    }
+
+    /// The first tick that is not before `instant`.
+    fn tick_from(&self, instant: Instant) -> u64 {
+        instant.saturating_duration_since(self.origin).as_nanos().div_ceil(1_000_000) as u64
+    }
+
+    fn slot(&mut self, tick: u64) -> Option<&mut Vec<Entry>> {
+        self.slots.get_mut((tick % SLOTS) as usize)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::clock::Clock;
+    use proptest::prelude::*;
+
+    const fn ms(milliseconds: u64) -> Duration {
+        Duration::from_millis(milliseconds)
+    }
+
+    #[test]
+    fn sessions_spread_over_the_phases() {
+        let origin = Clock::system().instant();
+        let mut wheel = Wheel::new(origin);
+        let entered: Vec<_> = (0..40).map(|_| wheel.enter(origin + ms(7))).collect();
+        for (_, first) in &entered {
+            assert!((ms(7)..ms(27)).contains(&first.duration_since(origin)));
+        }
+        assert_eq!(wheel.occupancy, [2; PHASES]);
+        wheel.leave(entered[3].0);
+        assert_eq!(wheel.enter(origin).0, entered[3].0, "the emptiest comes next");
+    }
+
+    #[test]
+    fn entries_come_when_they_are_due() {
+        let origin = Clock::system().instant();
+        let mut wheel = Wheel::new(origin);
+        assert_eq!(wheel.next(), None);
+        wheel.schedule((1, 0), origin + ms(20));
+        wheel.schedule((2, 0), origin + Duration::from_micros(20_001));
+        wheel.schedule((3, 0), origin + ms(100_000));
+        assert_eq!(wheel.next(), Some(origin + ms(20)));
+        let mut due = Vec::new();
+        wheel.take_due(origin + Duration::from_micros(19_999), &mut due);
+        assert_eq!(due, []);
+        wheel.take_due(origin + ms(20), &mut due);
+        assert_eq!(due, [(1, 0)]);
+        wheel.schedule((4, 0), origin);
+        assert_eq!(wheel.next(), Some(origin + ms(21)), "a deadline in the past is due at once");
+        wheel.take_due(origin + ms(10_000), &mut due);
+        assert_eq!(due.len(), 4);
+        assert_eq!(wheel.next(), None);
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_is_lost_or_early(deadlines in proptest::collection::vec(0..120_u64, 1..50), step in 1..200_u64) {
+            let origin = Clock::system().instant();
+            let mut wheel = Wheel::new(origin);
+            for (key, deadline) in deadlines.iter().enumerate() {
+                wheel.schedule((key, 0), origin + ms(*deadline));
+            }
+            let mut taken = Vec::new();
+            let mut now = 0;
+            while taken.len() < deadlines.len() {
+                prop_assert!(now < 1_000);
+                let before = taken.len();
+                wheel.take_due(origin + ms(now), &mut taken);
+                for (key, _) in &taken[before..] {
+                    prop_assert!(deadlines[*key] <= now && deadlines[*key] + step > now);
+                }
+                now += step;
+            }
+        }
+    }
+}

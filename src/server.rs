@@ -1,0 +1,239 @@
+//! Puts the rooms together: reads flows and prompts, opens the ledger, starts delivery, media and SIP; drains, stops.
+
+use crate::call::{Account, Command, Ids, Observer, Registry, Service};
+use crate::config::{Files, Media, Settings, Sip};
+use crate::delivery::{SpoolError, Worker};
+use crate::dialplan::{Flow, FlowError, Vocabulary};
+use crate::media::{
+    Engine, EngineError, EngineSettings, LibraryError, PortRange, PromptLibrary, SessionSettings,
+};
+use crate::net::{BindError, Driver, UdpTransport};
+use crate::sip::{Endpoint, EndpointConfig, HostPort, Limits, Timers};
+use crate::speech::{self, LoadError, Prompts};
+use crate::store::{OpenError, Store};
+use crate::units::clock::{Clock, entropy};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+
+/// Commands that may wait for the SIP driver; each call has at most a few under way.
+const COMMANDS_WAITING: usize = 4096;
+/// How long the last goodbyes and BYEs may take at a stop.
+const LAST_WORDS: Duration = Duration::from_secs(15);
+
+/// Why the service could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A flow file is not there or cannot be read.
+    #[error("the flow {} cannot be read; put it there, or change `numbers` or `files.dialplans`", path.display())]
+    FlowUnreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A flow cannot be used; every error with file, line and mend.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Flow(Vec<FlowError>),
+    /// The prompts cannot be used.
+    #[error("the prompts cannot be used")]
+    Prompts(#[from] LoadError),
+    /// Too many or too long prompts.
+    #[error("the prompts cannot be encoded")]
+    Library(#[from] LibraryError),
+    /// The ledger cannot be opened.
+    #[error("the ledger cannot be opened")]
+    Store(#[from] OpenError),
+    /// The spool folder cannot be used.
+    #[error("delivery cannot start")]
+    Delivery(#[from] SpoolError),
+    /// The media workers cannot start.
+    #[error("the media engine cannot start")]
+    Media(#[from] EngineError),
+    /// A SIP socket cannot be opened.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+}
+
+/// A running service.
+#[derive(Debug)]
+pub struct Server {
+    addresses: Vec<SocketAddr>,
+    commands: mpsc::Sender<Command>,
+    store: Store,
+    driver_ended: watch::Receiver<bool>,
+    delivery: JoinHandle<()>,
+    stop_delivery: watch::Sender<bool>,
+}
+
+impl Server {
+    /// Starts everything; when it returns, calls can come.
+    pub async fn start(settings: Settings, observer: Observer, clock: Clock) -> Result<Self, StartError> {
+        let prompts = read_prompts(&settings.files)?;
+        let numbers = read_flows(&settings, &prompts)?;
+        let library = Arc::new(encode(&prompts)?);
+        let store = Store::open(&settings.database).await?;
+        let (stop_delivery, stop) = watch::channel(false);
+        let delivery = Worker::new(store.clone(), settings.delivery.clone())?;
+        let settlements = delivery.settlements();
+        let transport = UdpTransport::bind(&settings.sip.listen)?;
+        let addresses = transport.addresses();
+        let service = Arc::new(Service {
+            retry_after_s: settings.sip.retry_after_s,
+            peers: settings.peers.clone(),
+            numbers,
+            prompts,
+            media: Engine::start(engine_settings(&settings.media, settings.calls.max), library)?,
+            media_advertised: settings.media.advertise,
+            store: store.clone(),
+            settlements,
+            clock,
+            ids: Ids::new(entropy()),
+            observer,
+            settings: settings.calls.clone(),
+        });
+        let endpoint = Endpoint::new(endpoint_config(&settings.sip, settings.calls.max));
+        let (commands, waiting) = mpsc::channel(COMMANDS_WAITING);
+        let registry = Registry::new(service, commands.clone());
+        let driver = Driver::new(transport, endpoint, registry, waiting, clock);
+        let (ended, driver_ended) = watch::channel(false);
+        tokio::spawn(async move {
+            // The sender goes with the task, so that even a panic is noticed.
+            let ended = ended;
+            driver.run().await;
+            ended.send_replace(true);
+        });
+        let delivery = tokio::spawn(delivery.run(clock, stop));
+        Ok(Self { addresses, commands, store, driver_ended, delivery, stop_delivery })
+    }
+
+    /// Where SIP is listened for.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Takes no new calls from now on. Gives the number of calls under way.
+    pub async fn drain(&self) -> usize {
+        let (answer, calls) = oneshot::channel();
+        self.command(Command::Drain(answer)).await;
+        calls.await.unwrap_or(0)
+    }
+
+    /// Ends all calls with goodbye, and waits for that, within reason.
+    pub async fn end_calls(&self) {
+        self.command(Command::EndAll).await;
+        if tokio::time::timeout(LAST_WORDS, self.finished()).await.is_err() {
+            tracing::warn!("some calls did not end in time");
+        }
+    }
+
+    /// What the SIP side holds and has counted.
+    pub async fn account(&self) -> Option<Account> {
+        let (answer, account) = oneshot::channel();
+        self.command(Command::Account(answer)).await;
+        account.await.ok()
+    }
+
+    /// Waits until the SIP driver has ended: after a drain, when the last call is over.
+    pub async fn finished(&self) {
+        let mut ended = self.driver_ended.clone();
+        // An error means that its task is gone: ended as well.
+        let _ = ended.wait_for(|ended| *ended).await;
+    }
+
+    /// Ends delivery after the pass it is in, and closes the ledger.
+    pub async fn stop(self) {
+        self.stop_delivery.send_replace(true);
+        if let Err(error) = self.delivery.await {
+            tracing::error!(%error, "delivery broke");
+        }
+        self.store.close().await;
+    }
+
+    async fn command(&self, command: Command) {
+        // An error means that the driver has ended: nothing left to command.
+        let _ = self.commands.send(command).await;
+    }
+}
+
+/// Reads the prompts of the settings' language.
+pub fn read_prompts(files: &Files) -> Result<Prompts, LoadError> {
+    speech::load(&files.prompts.join(&files.language))
+}
+
+/// Reads them and makes them ready to be sent, or to be recognised.
+pub fn encode_prompts(files: &Files) -> Result<Arc<PromptLibrary>, StartError> {
+    Ok(Arc::new(encode(&read_prompts(files)?)?))
+}
+
+fn encode(prompts: &Prompts) -> Result<PromptLibrary, LibraryError> {
+    PromptLibrary::encode(prompts.clips().map(|(id, clip)| (id.to_owned(), clip.samples.clone())))
+}
+
+/// Reads each flow that a number names, once.
+fn read_flows(settings: &Settings, prompts: &Prompts) -> Result<BTreeMap<String, Arc<Flow>>, StartError> {
+    let vocabulary = Vocabulary::klik_on(prompts.ids().map(str::to_owned));
+    let mut flows: BTreeMap<&str, Arc<Flow>> = BTreeMap::new();
+    let mut numbers = BTreeMap::new();
+    for (number, name) in &settings.numbers {
+        let flow = match flows.get(name.as_str()) {
+            Some(flow) => Arc::clone(flow),
+            None => {
+                let path = settings.files.dialplans.join(format!("{name}.toml"));
+                let text = std::fs::read_to_string(&path)
+                    .map_err(|source| StartError::FlowUnreadable { path: path.clone(), source })?;
+                let flow =
+                    Flow::parse(&text, &path.display().to_string(), &vocabulary).map_err(StartError::Flow)?;
+                let flow = Arc::new(flow);
+                flows.insert(name, Arc::clone(&flow));
+                flow
+            }
+        };
+        numbers.insert(number.clone(), flow);
+    }
+    Ok(numbers)
+}
+
+fn engine_settings(media: &Media, max_calls: usize) -> EngineSettings {
+    let [first, last] = media.rtp_ports;
+    EngineSettings {
+        workers: media.workers,
+        port_range: (first != 0).then_some(PortRange { first, last }),
+        port_quarantine: Duration::from_millis(media.port_quarantine_ms),
+        max_streams: max_calls,
+        session: SessionSettings {
+            initial_silence: Duration::from_millis(media.initial_silence_ms.into()),
+            nat: media.nat,
+            rtp_timeout: (media.rtp_timeout_s > 0).then(|| Duration::from_secs(media.rtp_timeout_s)),
+        },
+        ..EngineSettings::default()
+    }
+}
+
+fn endpoint_config(sip: &Sip, max_calls: usize) -> EndpointConfig {
+    let timers = Timers {
+        t1: Duration::from_millis(sip.t1_ms),
+        t2: Duration::from_millis(sip.t2_ms),
+        t4: Duration::from_millis(sip.t4_ms),
+    };
+    EndpointConfig {
+        timers,
+        limits: Limits {
+            max_server_transactions: sip.max_transactions,
+            max_client_transactions: sip.max_transactions,
+            // The call layer counts calls; the endpoint keeps room for those that are ending.
+            max_sessions: max_calls.saturating_mul(2).saturating_add(64),
+            max_body_octets: sip.max_body_octets,
+            ..Limits::default()
+        },
+        server_name: sip.server_name.clone(),
+        advertised: sip.advertise.as_ref().map(|host| HostPort { host: host.clone(), port: None }),
+        retry_after_s: sip.retry_after_s,
+        ..EndpointConfig::new(entropy())
+    }
+}

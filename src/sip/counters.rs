@@ -1,0 +1,169 @@
+//! What the endpoint counts: every message by kind, every refusal and every drop by its reason.
+
+macro_rules! counters {
+    ($($(#[doc = $doc:literal])+ $variant:ident => $name:literal,)+) => {
+        /// Something that is counted.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Counter {
+            $($(#[doc = $doc])+ $variant,)+
+        }
+
+        impl Counter {
+            /// Every counter, in the order of declaration.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// The name under which it is published: lower case, words joined by `_`.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)+
+                }
+            }
+        }
+    };
+}
+
+counters! {
+    /// Datagrams handed in.
+    Datagrams => "datagrams",
+    /// Datagrams of only CR, LF or NUL, which keep NAT bindings open (RFC 5626 §4.4.1 and common practice).
+    KeepAlives => "keep_alives",
+    /// Dropped: not readable as a SIP message, nor answerable.
+    DroppedUnreadable => "dropped_unreadable",
+    /// Dropped: a malformed response (RFC 3261 §18.1.2).
+    DroppedMalformedResponse => "dropped_malformed_response",
+    /// Dropped: a malformed ACK, which is never answered.
+    DroppedMalformedAck => "dropped_malformed_ack",
+    /// Dropped: an ACK that belongs to no transaction and no session.
+    DroppedStrayAck => "dropped_stray_ack",
+    /// Dropped: a response whose top Via names another element, or that has more than one Via (§18.1.2, §8.1.3.3).
+    DroppedForeignResponse => "dropped_foreign_response",
+    /// Dropped: a response that belongs to no client transaction (RFC 6026 §8.4).
+    DroppedStrayResponse => "dropped_stray_response",
+    /// Dropped: the queue of outputs is full; the driver has fallen behind.
+    DroppedQueueFull => "dropped_queue_full",
+    /// Dropped: a request within a call for which no transaction is left.
+    DroppedNoTransaction => "dropped_no_transaction",
+    /// Dropped: a 2xx of one more fork than is kept.
+    DroppedForkLimit => "dropped_fork_limit",
+    /// INVITEs that came, retransmissions not counted.
+    InvitesReceived => "invites_received",
+    /// Other requests that came, ACK and retransmissions not counted.
+    RequestsReceived => "requests_received",
+    /// ACKs that came.
+    AcksReceived => "acks_received",
+    /// Requests that came again and matched their transaction.
+    RetransmissionsReceived => "retransmissions_received",
+    /// Responses that came and matched a client transaction.
+    ResponsesReceived => "responses_received",
+    /// Messages queued for sending, retransmissions included.
+    MessagesSent => "messages_sent",
+    /// Of those, retransmissions by our own timers.
+    RetransmissionsSent => "retransmissions_sent",
+    /// OPTIONS outside a call, answered 200.
+    OptionsAnswered => "options_answered",
+    /// 400: a malformed request.
+    RefusedMalformed => "refused_malformed",
+    /// 505: another SIP version.
+    RefusedVersion => "refused_version",
+    /// 405: a method that is known and not supported.
+    RefusedMethodNotAllowed => "refused_method_not_allowed",
+    /// 501: a method that is not known.
+    RefusedMethodUnknown => "refused_method_unknown",
+    /// 416: the Request-URI's scheme is neither sip, sips nor tel.
+    RefusedUriScheme => "refused_uri_scheme",
+    /// 420: a required extension is not supported.
+    RefusedExtension => "refused_extension",
+    /// 482: a merged request.
+    RefusedMerged => "refused_merged",
+    /// 481: no such call or transaction.
+    RefusedNoCall => "refused_no_call",
+    /// 413: a body over the limit.
+    RefusedBodyTooLarge => "refused_body_too_large",
+    /// 415: a body that is not understood.
+    RefusedMediaType => "refused_media_type",
+    /// 406: the peer accepts no session description.
+    RefusedNotAcceptable => "refused_not_acceptable",
+    /// 500: a CSeq that is not higher than the last one.
+    RefusedOldCseq => "refused_old_cseq",
+    /// 500 or 491: a re-INVITE while another INVITE of the dialog is open.
+    RefusedOverlapping => "refused_overlapping",
+    /// 488: a re-INVITE that would change the session.
+    RefusedSessionChange => "refused_session_change",
+    /// 503: too many sessions.
+    RefusedSessionLimit => "refused_session_limit",
+    /// 503: too many transactions or outputs for a new call.
+    RefusedOverload => "refused_overload",
+    /// 503: the service is set to refuse.
+    RefusedByServiceState => "refused_by_service_state",
+    /// Refusals by the call layer.
+    RejectedByCall => "rejected_by_call",
+    /// Sessions answered with 200.
+    SessionsAccepted => "sessions_accepted",
+    /// Sessions whose 200 was acknowledged, or whose ACK we sent.
+    SessionsConfirmed => "sessions_confirmed",
+    /// Sessions that the caller gave up before the answer.
+    SessionsCancelled => "sessions_cancelled",
+    /// Sessions ended by a BYE of the peer.
+    ByesReceived => "byes_received",
+    /// BYEs that we sent.
+    ByesSent => "byes_sent",
+    /// Sessions whose 200 was not acknowledged within 64·T1.
+    AckTimeouts => "ack_timeouts",
+    /// Non-2xx final responses that were not acknowledged within timer H.
+    FailureAckTimeouts => "failure_ack_timeouts",
+    /// Our requests that got no final response within timer B or F.
+    RequestTimeouts => "request_timeouts",
+}
+
+/// The counts since the endpoint was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counters {
+    counts: [u64; Counter::ALL.len()],
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self { counts: [0; Counter::ALL.len()] }
+    }
+}
+
+impl Counters {
+    /// How often `counter` was counted.
+    pub fn get(&self, counter: Counter) -> u64 {
+        self.counts.get(counter as usize).copied().unwrap_or(0)
+    }
+
+    /// Counts `counter` once.
+    pub fn count(&mut self, counter: Counter) {
+        if let Some(count) = self.counts.get_mut(counter as usize) {
+            *count = count.wrapping_add(1);
+        }
+    }
+
+    /// Every counter with its count, in the order of declaration.
+    pub fn iter(&self) -> impl Iterator<Item = (Counter, u64)> + '_ {
+        Counter::ALL.iter().map(|counter| (*counter, self.get(*counter)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_counter_counts_for_itself_under_its_own_name() {
+        let mut counters = Counters::default();
+        for (times, counter) in Counter::ALL.iter().enumerate() {
+            for _ in 0..times {
+                counters.count(*counter);
+            }
+        }
+        for (times, (_, count)) in counters.iter().enumerate() {
+            assert_eq!(count, times as u64);
+        }
+        let mut names: Vec<_> = Counter::ALL.iter().map(|counter| counter.name()).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), Counter::ALL.len());
+    }
+}

@@ -1,0 +1,322 @@
+//! Dialogs (RFC 3261 §12): the state two user agents share, and the requests that are sent within it.
+//!
+//! Requests within a dialog are written by our own writer, not by `rsip`: the remote target and both identities go
+//! back octet by octet as they came, in whatever encoding.
+
+use super::identifier::Tag;
+use super::message::{
+    CSeq, Contact, Defect, HeaderName, Host, Message, Method, NameAddr, Unwritable, Uri, Writer,
+};
+use super::transaction::key::DEFAULT_PORT;
+use super::transport::{Flow, Transport};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+/// Max-Forwards of every request we send (RFC 3261 §8.1.1.6).
+pub const MAX_FORWARDS: u32 = 70;
+
+/// A dialog, from our side.
+#[derive(Debug, Clone)]
+pub struct Dialog {
+    call_id: Box<[u8]>,
+    local_tag: Tag,
+    /// Empty where the peer has none (RFC 2543).
+    remote_tag: Box<[u8]>,
+    /// The From of our requests.
+    local: Box<[u8]>,
+    /// The To of our requests.
+    remote: Box<[u8]>,
+    /// The URI of the peer's Contact.
+    remote_target: Box<[u8]>,
+    /// `name-addr` values in the order of our Route.
+    route_set: Vec<Box<[u8]>>,
+    /// CSeq of the INVITE that made the dialog, and of its ACK.
+    invite_cseq: u32,
+    local_cseq: u32,
+    remote_cseq: Option<u32>,
+    /// The way by which the peer was last heard.
+    flow: Flow,
+    /// Where our requests go.
+    next_hop: SocketAddr,
+}
+
+/// A value as it can stand in one line: of a fold its white space is left, which means the same (RFC 3261 §7.3.1).
+fn unfolded(value: &[u8]) -> Vec<u8> {
+    value.iter().copied().filter(|octet| !matches!(octet, b'\r' | b'\n')).collect()
+}
+
+fn boxed(value: &[u8]) -> Box<[u8]> {
+    unfolded(value).into_boxed_slice()
+}
+
+/// The first Contact that is an address; of an RFC 2543 peer that gives none, `fallback`.
+fn target_of<'a>(message: &Message<'a>, fallback: NameAddr<'a>) -> Result<Uri<'a>, Defect> {
+    for contact in message.contacts() {
+        if let Contact::Address(address) = contact? {
+            return Ok(address.uri);
+        }
+    }
+    Ok(fallback.uri)
+}
+
+/// A URI as it may stand in a request line: without the header fields that one in a Contact may hold (RFC 3261 §19.1.1).
+fn request_uri_of<'a>(uri: &Uri<'a>) -> &'a [u8] {
+    match uri {
+        Uri::Sip(uri) => {
+            let headers = uri.headers.map_or(0, |headers| headers.len() + 1);
+            uri.raw.get(..uri.raw.len() - headers).unwrap_or(uri.raw)
+        }
+        other => other.raw(),
+    }
+}
+
+/// Whether a request may go to `address`, which a peer heard from `heard` has named: of the same family, one host, and
+/// this machine only for a peer on it.
+fn is_reachable(address: IpAddr, heard: IpAddr) -> bool {
+    address.is_ipv4() == heard.is_ipv4()
+        && !address.is_unspecified()
+        && !address.is_multicast()
+        && address != IpAddr::V4(Ipv4Addr::BROADCAST)
+        && (!address.is_loopback() || heard.is_loopback())
+}
+
+impl Dialog {
+    /// The dialog that our 2xx (or 101–199) response to `invite` makes (RFC 3261 §12.1.1). `flow` is the way the
+    /// INVITE came.
+    ///
+    /// # Errors
+    /// The defect of a field that cannot be read; none in a message that passed its check.
+    pub fn uas(invite: &Message<'_>, local_tag: Tag, flow: Flow) -> Result<Self, Defect> {
+        let (from, to, cseq) = (invite.from()?, invite.to()?, invite.cseq()?.number);
+        let mut local = unfolded(to.raw);
+        local.extend_from_slice(format!(";tag={local_tag}").as_bytes());
+        let target = target_of(invite, from)?;
+        let route_set: Result<_, Defect> =
+            invite.record_routes().map(|route| route.map(|r| boxed(r.raw))).collect();
+        let mut dialog = Self {
+            call_id: invite.call_id()?.into(),
+            local_tag,
+            remote_tag: from.tag().unwrap_or_default().into(),
+            local: local.into_boxed_slice(),
+            remote: boxed(from.raw),
+            remote_target: request_uri_of(&target).into(),
+            route_set: route_set?,
+            invite_cseq: cseq,
+            local_cseq: 0,
+            remote_cseq: Some(cseq),
+            flow,
+            next_hop: flow.remote,
+        };
+        dialog.route(invite, &target);
+        Ok(dialog)
+    }
+
+    /// The dialog that a 2xx `response` to our `invite` makes (RFC 3261 §12.1.2).
+    ///
+    /// # Errors
+    /// The defect of a field that cannot be read; [`Defect::Syntax`] of From where the tag is not ours.
+    pub fn uac(invite: &Message<'_>, response: &Message<'_>, flow: Flow) -> Result<Self, Defect> {
+        let (from, to, cseq) = (invite.from()?, response.to()?, invite.cseq()?.number);
+        let local_tag = from.tag().and_then(Tag::parse).ok_or(Defect::Syntax(HeaderName::From))?;
+        let target = target_of(response, to)?;
+        let route_set: Result<Vec<_>, Defect> =
+            response.record_routes().map(|route| route.map(|r| boxed(r.raw))).collect();
+        let mut route_set = route_set?;
+        route_set.reverse();
+        let mut dialog = Self {
+            call_id: invite.call_id()?.into(),
+            local_tag,
+            remote_tag: to.tag().unwrap_or_default().into(),
+            local: boxed(from.raw),
+            remote: boxed(to.raw),
+            remote_target: request_uri_of(&target).into(),
+            route_set,
+            invite_cseq: cseq,
+            local_cseq: cseq,
+            remote_cseq: None,
+            flow,
+            next_hop: flow.remote,
+        };
+        dialog.route(response, &target);
+        Ok(dialog)
+    }
+
+    /// Finds the next hop: the host of the first Route, or of the remote target, where that is an address of the same
+    /// family (RFC 3261 §8.1.2 and §12.2.1.1 without DNS). Otherwise the address the peer was heard from. So too for a
+    /// peer behind address translation: its top Via names the same host as its Contact, and it is heard from another.
+    fn route(&mut self, heard: &Message<'_>, target: &Uri<'_>) {
+        let first = self.route_set.first().and_then(|route| NameAddr::parse(route));
+        let next = match (&first, target) {
+            (Some(route), _) => &route.uri,
+            (None, target) => target,
+        };
+        let Uri::Sip(next) = next else { return };
+        let Host::Address(address) = next.host else { return };
+        let translated = first.is_none()
+            && address != self.flow.remote.ip()
+            && heard.method().is_some()
+            && heard.top_via().is_ok_and(|via| via.host == next.host);
+        let port = next.port.unwrap_or(DEFAULT_PORT);
+        if !translated
+            && port != 0
+            && self.flow.transport == Transport::Udp
+            && is_reachable(address, self.flow.remote.ip())
+        {
+            self.next_hop = SocketAddr::new(address, port);
+        }
+    }
+
+    /// Our tag, by which the endpoint finds the dialog.
+    pub fn local_tag(&self) -> Tag {
+        self.local_tag
+    }
+
+    /// The peer's tag; empty where it has none.
+    pub fn remote_tag(&self) -> &[u8] {
+        &self.remote_tag
+    }
+
+    /// By which way our requests go.
+    pub fn flow(&self) -> Flow {
+        Flow { remote: self.next_hop, ..self.flow }
+    }
+
+    /// Whether a request of the peer, whose To tag is ours, belongs to this dialog (RFC 3261 §12.2.2).
+    pub fn matches(&self, request: &Message<'_>) -> bool {
+        let same_call = request.call_id().is_ok_and(|call_id| call_id == &*self.call_id);
+        same_call && request.from().is_ok_and(|from| from.tag().unwrap_or_default() == &*self.remote_tag)
+    }
+
+    /// Notes the CSeq of a request of the peer. `false` when it is lower than one that came before (RFC 3261 §12.2.2).
+    /// ACK and CANCEL repeat the number of their INVITE and are not handed in.
+    pub fn accept_cseq(&mut self, cseq: &CSeq<'_>) -> bool {
+        if self.remote_cseq.is_some_and(|last| cseq.number < last) {
+            return false;
+        }
+        self.remote_cseq = Some(cseq.number);
+        true
+    }
+
+    /// Takes over the remote target of a re-INVITE that is answered with 2xx (RFC 3261 §12.2.2). Without a Contact the
+    /// target stays.
+    pub fn refresh_target(&mut self, reinvite: &Message<'_>, flow: Flow) {
+        self.flow = flow;
+        for contact in reinvite.contacts() {
+            if let Ok(Contact::Address(address)) = contact {
+                self.remote_target = request_uri_of(&address.uri).into();
+                self.next_hop = flow.remote;
+                self.route(reinvite, &address.uri);
+                return;
+            }
+        }
+    }
+
+    /// CSeq of the INVITE that made the dialog, and of the ACK to its 2xx.
+    pub fn invite_cseq(&self) -> u32 {
+        self.invite_cseq
+    }
+
+    /// The number for our next request (RFC 3261 §12.2.1.1).
+    pub fn next_cseq(&mut self) -> u32 {
+        // 2³¹ − 1 is the highest allowed; no dialog sends as many requests.
+        self.local_cseq = self.local_cseq.saturating_add(1).min((1 << 31) - 1);
+        self.local_cseq
+    }
+
+    /// Begins a request of ours within the dialog (RFC 3261 §12.2.1.1), with loose routing, or strict routing where the
+    /// first Route lacks `lr`. `via` is our Via's value.
+    ///
+    /// # Errors
+    /// When something the peer gave us cannot stand in a line.
+    pub fn request(&self, method: Method<'_>, cseq: u32, via: &str) -> Result<Writer, Unwritable> {
+        let first = self.route_set.first().and_then(|route| NameAddr::parse(route));
+        let strict = match first {
+            Some(NameAddr { uri: uri @ Uri::Sip(sip), .. }) if !sip.parameters.has("lr") => Some(uri),
+            _ => None,
+        };
+        let mut writer =
+            Writer::request(method, strict.as_ref().map_or(&*self.remote_target, request_uri_of))?;
+        writer.field(HeaderName::Via, via)?;
+        writer.field_number(HeaderName::MaxForwards, MAX_FORWARDS)?;
+        for route in self.route_set.iter().skip(usize::from(strict.is_some())) {
+            writer.field(HeaderName::Route, route)?;
+        }
+        if strict.is_some() {
+            let target = [b"<", &*self.remote_target, b">"].concat();
+            writer.field(HeaderName::Route, target)?;
+        }
+        writer.field(HeaderName::From, &self.local)?;
+        writer.field(HeaderName::To, &self.remote)?;
+        writer.field(HeaderName::CallId, &self.call_id)?;
+        writer.field(HeaderName::CSeq, format!("{cseq} {method}"))?;
+        Ok(writer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sip::identifier::Identifiers;
+
+    /// Where a request goes in the dialog of an INVITE from `heard` with this Contact and these further fields.
+    fn next_hop(heard: &str, via: &str, contact: &str, more: &str) -> String {
+        let invite = format!(
+            "INVITE sip:130@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP {via};branch=z9hG4bK1\r\nFrom: <sip:a@b>;tag=1\r\n\
+             To: <sip:130@c>\r\nCall-ID: x\r\nCSeq: 1 INVITE\r\n{contact}{more}Content-Length: 0\r\n\r\n"
+        );
+        let message = Message::parse(invite.as_bytes()).expect("reads");
+        assert_eq!(message.check(), Ok(()));
+        let remote: SocketAddr = heard.parse().expect("an address");
+        let local = if remote.is_ipv4() { "192.0.2.1:5060" } else { "[2001:db8::1]:5060" };
+        let flow = Flow { transport: Transport::Udp, local: local.parse().expect("an address"), remote };
+        let tag = Identifiers::new([0; 32]).tag();
+        let dialog = Dialog::uas(&message, tag, flow).expect("a dialog");
+        let bye = dialog.request(Method::Bye, 1, "SIP/2.0/UDP x").expect("writes").finish();
+        let bye = Message::parse(&bye).expect("reads").check();
+        assert!(matches!(bye, Ok(()) | Err(Defect::UriScheme)), "{bye:?}");
+        dialog.flow().remote.to_string()
+    }
+
+    #[test]
+    fn requests_go_to_the_contact_or_the_first_route_or_where_the_peer_is_heard() {
+        let heard = "192.0.2.9:5060";
+        let to =
+            |contact: &str, more: &str| next_hop(heard, heard, &format!("Contact: <{contact}>\r\n"), more);
+        assert_eq!(to("sip:a@192.0.2.33:5099", ""), "192.0.2.33:5099");
+        assert_eq!(to("sip:a@192.0.2.33", ""), "192.0.2.33:5060");
+        assert_eq!(to("sip:a@192.0.2.33", "Record-Route: <sip:192.0.2.44:5070;lr>\r\n"), "192.0.2.44:5070");
+        assert_eq!(to("sip:a@192.0.2.33", "Record-Route: <sip:p.example;lr>\r\n"), heard);
+        for elsewhere in [
+            "sip:a@host.example",
+            "tel:+35567",
+            "sip:a@[2001:db8::2]",
+            "sip:a@127.0.0.1",
+            "sip:a@0.0.0.0",
+            "sip:a@255.255.255.255",
+            "sip:a@224.0.0.1",
+            "sip:a@192.0.2.33:0",
+        ] {
+            assert_eq!(to(elsewhere, ""), heard, "{elsewhere}");
+        }
+        assert_eq!(next_hop(heard, heard, "", ""), heard);
+        assert_eq!(
+            next_hop("127.0.0.1:9", "127.0.0.1:9", "Contact: <sip:a@127.0.0.1:7>\r\n", ""),
+            "127.0.0.1:7"
+        );
+        assert_eq!(
+            next_hop("[2001:db8::9]:9", "[2001:db8::9]", "Contact: <sip:a@[2001:db8::2]:7>\r\n", ""),
+            "[2001:db8::2]:7"
+        );
+    }
+
+    #[test]
+    fn header_fields_in_a_contact_stay_out_of_the_request_line() {
+        let contact = "Contact: <sip:a?b@192.0.2.33?Route=%3Csip:x%3E>\r\n";
+        assert_eq!(next_hop("192.0.2.9:5060", "192.0.2.9", contact, ""), "192.0.2.33:5060");
+    }
+
+    #[test]
+    fn a_peer_behind_translation_is_reached_where_it_is_heard() {
+        let contact = "Contact: <sip:a@10.0.0.9:5060>\r\n";
+        assert_eq!(next_hop("192.0.2.9:40000", "10.0.0.9:5060", contact, ""), "192.0.2.9:40000");
+    }
+}

@@ -1,0 +1,161 @@
+//! What a user agent server refuses before the call layer sees it, in the order of RFC 3261 §8.2: method, Request-URI,
+//! extensions, merged requests, dialogs, content. Each step yields a refusal or lets the request pass.
+
+use super::config::for_new_calls;
+use super::respond::{ALLOW, SESSION_DESCRIPTION, reason_phrase};
+use super::{Endpoint, ServiceState};
+use crate::sip::counters::Counter;
+use crate::sip::message::{Defect, HeaderName, Message, Method, Uri};
+use crate::sip::transaction::key::{self, RequestIdentity};
+use std::borrow::Cow;
+
+/// A refusal: what is answered, and under what it is counted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::sip) struct Refusal {
+    pub(super) status: u16,
+    pub(super) phrase: Cow<'static, str>,
+    pub(super) counter: Counter,
+    pub(super) headers: Vec<(HeaderName, Cow<'static, str>)>,
+}
+
+impl Refusal {
+    pub(super) fn new(status: u16, counter: Counter) -> Self {
+        Self { status, phrase: Cow::Borrowed(reason_phrase(status)), counter, headers: Vec::new() }
+    }
+
+    pub(super) fn with(mut self, name: HeaderName, value: impl Into<Cow<'static, str>>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    pub(super) fn no_call() -> Self {
+        Self::new(481, Counter::RefusedNoCall)
+    }
+
+    /// A defect that the message's check found.
+    pub(super) fn malformed(defect: Defect) -> Self {
+        let counter = match defect {
+            Defect::Version => Counter::RefusedVersion,
+            Defect::UriScheme => Counter::RefusedUriScheme,
+            _ => Counter::RefusedMalformed,
+        };
+        Self { phrase: Cow::Owned(defect.phrase()), ..Self::new(defect.status(), counter) }
+    }
+}
+
+/// §8.2.1: a method that is known elsewhere and not here is 405, one that is not known at all 501 (§21.5.2).
+pub(super) fn method(request: Method<'_>) -> Option<Refusal> {
+    match request {
+        Method::Invite | Method::Ack | Method::Cancel | Method::Bye | Method::Options => None,
+        Method::Other(_) => {
+            Some(Refusal::new(501, Counter::RefusedMethodUnknown).with(HeaderName::Allow, ALLOW))
+        }
+        _ => Some(Refusal::new(405, Counter::RefusedMethodNotAllowed).with(HeaderName::Allow, ALLOW)),
+    }
+}
+
+/// §8.2.2.1: sip, sips and tel.
+pub(super) fn request_uri(request: &Message<'_>) -> Option<Refusal> {
+    match request.request_uri() {
+        Ok(Uri::Sip(_) | Uri::Tel(_)) => None,
+        Ok(Uri::Other(_)) => Some(Refusal::malformed(Defect::UriScheme)),
+        Err(defect) => Some(Refusal::malformed(defect)),
+    }
+}
+
+/// §8.2.2.3: no extension is supported, so that whatever is required is listed. Proxy-Require is for proxies.
+pub(super) fn extensions(request: &Message<'_>) -> Option<Refusal> {
+    let mut unsupported = Vec::new();
+    for tag in request.require().flatten() {
+        if !unsupported.is_empty() {
+            unsupported.extend_from_slice(b", ");
+        }
+        unsupported.extend_from_slice(tag);
+    }
+    if unsupported.is_empty() {
+        return None;
+    }
+    // Option tags are tokens, which are ASCII.
+    let unsupported = String::from_utf8_lossy(&unsupported).into_owned();
+    Some(Refusal::new(420, Counter::RefusedExtension).with(HeaderName::Unsupported, unsupported))
+}
+
+/// Whether the body is a session description: `application/sdp`, for the session (RFC 3261 §20.11).
+pub(super) fn is_session_description(request: &Message<'_>) -> bool {
+    let is_sdp = matches!(request.content_type(), Ok(Some(media)) if media.is("application", "sdp"));
+    let for_session = match request.content_disposition() {
+        Ok(Some((kind, _))) => kind.eq_ignore_ascii_case(b"session"),
+        _ => true,
+    };
+    is_sdp && for_session
+}
+
+/// Whether the sender lets us pass over a body we do not understand (RFC 3261 §20.11).
+fn is_optional(request: &Message<'_>) -> bool {
+    let Ok(Some((_, parameters))) = request.content_disposition() else { return false };
+    parameters.value("handling").is_some_and(|handling| handling.eq_ignore_ascii_case(b"optional"))
+}
+
+/// §8.2.3: a body that is too large, in a coding, or of a type that is not understood and not optional.
+pub(super) fn content(request: &Message<'_>, max_body_octets: usize) -> Option<Refusal> {
+    let body = request.body();
+    if body.is_empty() {
+        return None;
+    }
+    if body.len() > max_body_octets {
+        return Some(Refusal::new(413, Counter::RefusedBodyTooLarge));
+    }
+    if is_optional(request) && !is_session_description(request) {
+        return None;
+    }
+    let refusal =
+        || Refusal::new(415, Counter::RefusedMediaType).with(HeaderName::Accept, SESSION_DESCRIPTION);
+    let is_coded =
+        request.content_encoding().flatten().any(|coding| !coding.eq_ignore_ascii_case(b"identity"));
+    if is_coded {
+        return Some(refusal().with(HeaderName::AcceptEncoding, "identity"));
+    }
+    (!is_session_description(request)).then(refusal)
+}
+
+/// RFC 3261 §20.1, RFC 4475 §3.3.15: a peer that accepts no session description cannot be answered with one.
+pub(super) fn acceptable(request: &Message<'_>) -> Option<Refusal> {
+    let mut ranges = request.accept()?;
+    let covered = ranges.any(|range| range.is_ok_and(|range| range.covers("application", "sdp")));
+    (!covered).then(|| Refusal::new(406, Counter::RefusedNotAcceptable))
+}
+
+impl Endpoint {
+    /// §8.2.2.2: the same request, come by another way while the first copy's transaction lasts.
+    pub(super) fn merged(&mut self, identity: &RequestIdentity<'_>, request: Method<'_>) -> Option<Refusal> {
+        key::write_merge_key(&mut self.key, identity, request);
+        self.server.find_merged(&self.key).map(|_| Refusal::new(482, Counter::RefusedMerged))
+    }
+
+    /// Whether the service takes anything new (§21.5.4).
+    pub(super) fn service(&self) -> Option<Refusal> {
+        match self.service_state {
+            ServiceState::Accepting => None,
+            ServiceState::Refusing { retry_after_s } => {
+                let refusal = Refusal::new(503, Counter::RefusedByServiceState);
+                Some(refusal.with(HeaderName::RetryAfter, retry_after_s.to_string()))
+            }
+        }
+    }
+
+    /// Whether there is room for another call: sessions, and the share of transactions and outputs for new calls.
+    pub(super) fn room(&self) -> Option<Refusal> {
+        let limits = &self.config.limits;
+        let counter = if self.sessions.len() >= limits.max_sessions {
+            Counter::RefusedSessionLimit
+        } else if self.server.len() >= for_new_calls(limits.max_server_transactions)
+            || self.queued() >= for_new_calls(limits.max_queued_outputs)
+        {
+            Counter::RefusedOverload
+        } else {
+            return None;
+        };
+        let refusal = Refusal::new(503, counter);
+        Some(refusal.with(HeaderName::RetryAfter, self.config.retry_after_s.to_string()))
+    }
+}

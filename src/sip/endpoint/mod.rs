@@ -1,0 +1,198 @@
+//! The endpoint: a SIP user agent without sockets, clock or tasks (RFC 3261, user agent core and transactions).
+//!
+//! The driver hands in datagrams ([`Endpoint::handle_datagram`]) and the passing of time
+//! ([`Endpoint::handle_timeout`], at [`Endpoint::poll_timeout`]), and the call layer its orders; after each, the driver
+//! takes out what is to be sent ([`Endpoint::poll_transmit`]) and the call layer what happened
+//! ([`Endpoint::poll_event`]). Time is an argument and the seed a setting, so that any run can be replayed.
+//!
+//! Parts: `receive` (requests), `ladder` (what is refused, RFC 3261 §8.2), `respond` (our responses), `client` (our
+//! requests and the responses to them), `originate` (requests outside dialogs), `wake_up` (timers). The steps of a call
+//! are in [`crate::sip::session`].
+//!
+//! A refusal that the ladder makes outside a call is stateless (RFC 3261 §8.2.7): one datagram out for one in, no
+//! retransmission and no memory, so that forged requests gain nothing. Refusals by the call layer are transactions.
+
+mod client;
+mod client_table;
+mod config;
+mod event;
+mod ladder;
+mod originate;
+pub(super) mod receive;
+pub(super) mod respond;
+mod server_table;
+mod wake_up;
+
+#[cfg(test)]
+mod tests;
+
+pub use config::{EndpointConfig, HostPort, Limits, RESERVE_DIVISOR, ServiceState};
+pub use event::{
+    EndCause, Event, IncomingInvite, InviteParams, OptionsId, OptionsParams, OriginateError, Party,
+    Rejection, SessionError, UriKind,
+};
+pub(super) use server_table::TransactionId;
+
+use super::counters::{Counter, Counters};
+use super::identifier::{HashKey, Identifiers};
+use super::message::{Malformed, Message, StartLine};
+use super::session::{SessionId, Sessions};
+use super::timer::WakeUps;
+use super::transport::{Flow, Transmit};
+use bytes::Bytes;
+use client_table::ClientTransactions;
+use server_table::ServerTransactions;
+use std::collections::VecDeque;
+use std::fmt;
+use std::time::Instant;
+
+/// What a wake-up is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum WakeUp {
+    Server(TransactionId),
+    Client(TransactionId),
+    Session(SessionId),
+}
+
+/// A SIP user agent.
+pub struct Endpoint {
+    pub(super) config: EndpointConfig,
+    service_state: ServiceState,
+    pub(super) identifiers: Identifiers,
+    hash_key: HashKey,
+    server: ServerTransactions,
+    client: ClientTransactions,
+    pub(super) sessions: Sessions,
+    /// The number of the next transaction, session or OPTIONS.
+    next_number: u64,
+    wake_ups: WakeUps<WakeUp>,
+    transmits: VecDeque<Transmit>,
+    events: VecDeque<Event>,
+    pub(super) counters: Counters,
+    /// Where keys are written for look-ups.
+    key: Vec<u8>,
+}
+
+/// Only how much it holds: the messages within name callers, who are not for a log.
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Endpoint")
+            .field("sessions", &self.session_count())
+            .field("transactions", &self.transaction_count())
+            .field("service_state", &self.service_state)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Endpoint {
+    /// An endpoint that holds nothing yet. Timer values out of bounds are brought within them
+    /// ([`crate::sip::timer::Timers::bounded`]).
+    pub fn new(config: EndpointConfig) -> Self {
+        let config = EndpointConfig { timers: config.timers.bounded(), ..config };
+        let mut identifiers = Identifiers::new(config.seed);
+        let hash_key = identifiers.hash_key();
+        Self {
+            config,
+            service_state: ServiceState::Accepting,
+            identifiers,
+            hash_key,
+            server: ServerTransactions::new(hash_key),
+            client: ClientTransactions::new(hash_key),
+            sessions: Sessions::new(hash_key),
+            next_number: 0,
+            wake_ups: WakeUps::default(),
+            transmits: VecDeque::new(),
+            events: VecDeque::new(),
+            counters: Counters::default(),
+            key: Vec::new(),
+        }
+    }
+
+    /// Takes in one datagram, or one whole message of a stream, that came by `flow`.
+    pub fn handle_datagram(&mut self, now: Instant, flow: Flow, datagram: &[u8]) {
+        self.counters.count(Counter::Datagrams);
+        if self.queued() >= self.config.limits.max_queued_outputs {
+            return self.counters.count(Counter::DroppedQueueFull);
+        }
+        let message = match Message::parse(datagram) {
+            Ok(message) => message,
+            Err(Malformed::KeepAlive) => return self.counters.count(Counter::KeepAlives),
+            Err(Malformed::StatusLine) => return self.counters.count(Counter::DroppedMalformedResponse),
+            Err(Malformed::TooLong | Malformed::NotSip) => {
+                return self.counters.count(Counter::DroppedUnreadable);
+            }
+        };
+        match message.start() {
+            StartLine::Request { method, .. } => {
+                self.handle_request(now, receive::Received { flow, datagram, message: &message, method });
+            }
+            StartLine::Response { status, .. } => self.handle_response(now, flow, &message, status),
+        }
+    }
+
+    /// The next message to be sent.
+    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.transmits.pop_front()
+    }
+
+    /// What happened next.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// When [`Endpoint::handle_timeout`] is to be called; `None` when nothing waits. The call may find nothing due.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.wake_ups.next()
+    }
+
+    /// Takes new calls, or refuses them.
+    pub fn set_service_state(&mut self, state: ServiceState) {
+        self.service_state = state;
+    }
+
+    /// What was counted.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Sessions held, those being set up or ended included.
+    pub fn session_count(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// Server and client transactions held, finished ones that absorb retransmissions included.
+    pub fn transaction_count(&self) -> usize {
+        self.server.len() + self.client.len()
+    }
+
+    fn queued(&self) -> usize {
+        self.transmits.len() + self.events.len()
+    }
+
+    pub(super) fn emit(&mut self, event: Event) {
+        self.events.push_back(event);
+    }
+
+    /// Queues a message. Over the limit it is dropped, which to its receiver is a loss in the network.
+    pub(super) fn transmit(&mut self, flow: Flow, bytes: Bytes) {
+        if self.transmits.len() >= self.config.limits.max_queued_outputs {
+            return self.counters.count(Counter::DroppedQueueFull);
+        }
+        self.counters.count(Counter::MessagesSent);
+        self.transmits.push_back(Transmit { flow, bytes });
+    }
+
+    fn next_number(&mut self) -> u64 {
+        self.next_number += 1;
+        self.next_number
+    }
+
+    fn next_transaction_id(&mut self) -> TransactionId {
+        TransactionId(self.next_number())
+    }
+
+    pub(super) fn next_session_id(&mut self) -> SessionId {
+        SessionId(self.next_number())
+    }
+}

@@ -1,0 +1,268 @@
+//! Our responses: how they are begun, by which way they go (RFC 3261 §8.2.6, §18.2.2, RFC 3581), and how they pass
+//! through their transaction.
+
+use super::ladder::Refusal;
+use super::receive::Received;
+use super::server_table::{ServerMachine, ServerTransaction};
+use super::{Endpoint, TransactionId};
+use crate::sip::counters::Counter;
+use crate::sip::identifier::Tag;
+use crate::sip::message::{HeaderName, Message, Method, Unwritable, Writer};
+use crate::sip::session::SessionId;
+use crate::sip::transaction::key::{self, DEFAULT_PORT, RequestIdentity};
+use crate::sip::transaction::{InviteServer, NonInviteServer, ResponseClass, ServerAction};
+use crate::sip::transport::Flow;
+use bytes::Bytes;
+use std::fmt::Write;
+use std::net::SocketAddr;
+use std::time::Instant;
+
+/// The methods that are supported (RFC 3261 §20.5).
+pub(in crate::sip) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS";
+
+/// The media type of a session description.
+pub(in crate::sip) const SESSION_DESCRIPTION: &str = "application/sdp";
+
+/// The reason phrase of RFC 3261 §21 for a status this user agent answers or the call layer is likely to.
+pub(in crate::sip) fn reason_phrase(status: u16) -> &'static str {
+    match status {
+        100 => "Trying",
+        180 => "Ringing",
+        183 => "Session Progress",
+        200 => "OK",
+        400 => "Bad Request",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        406 => "Not Acceptable",
+        408 => "Request Timeout",
+        410 => "Gone",
+        413 => "Request Entity Too Large",
+        415 => "Unsupported Media Type",
+        416 => "Unsupported URI Scheme",
+        420 => "Bad Extension",
+        480 => "Temporarily Unavailable",
+        481 => "Call/Transaction Does Not Exist",
+        482 => "Loop Detected",
+        484 => "Address Incomplete",
+        486 => "Busy Here",
+        487 => "Request Terminated",
+        488 => "Not Acceptable Here",
+        491 => "Request Pending",
+        500 => "Server Internal Error",
+        501 => "Not Implemented",
+        503 => "Service Unavailable",
+        505 => "Version Not Supported",
+        600 => "Busy Everywhere",
+        603 => "Decline",
+        606 => "Not Acceptable",
+        other => match other / 100 {
+            3 => "Redirection",
+            4 => "Request Failure",
+            5 => "Server Failure",
+            6 => "Global Failure",
+            _ => "Unknown",
+        },
+    }
+}
+
+/// Where the responses to a request go. Over UDP to the address it came from, whatever Via says, and there to the port
+/// it came from where `rport` asks so, otherwise to the port of sent-by. `maddr` is ignored: it would let a forged
+/// request aim our answers at a third party.
+pub(super) fn reply_to(flow: Flow, request: &Message<'_>) -> SocketAddr {
+    if flow.transport.is_reliable() {
+        return flow.remote;
+    }
+    match request.top_via() {
+        Ok(via) if !via.parameters.has("rport") => {
+            SocketAddr::new(flow.remote.ip(), via.port.filter(|port| *port != 0).unwrap_or(DEFAULT_PORT))
+        }
+        _ => flow.remote,
+    }
+}
+
+impl Endpoint {
+    /// Begins a response to a request that came from `source`.
+    pub(in crate::sip) fn begin_response(
+        &self,
+        request: &Message<'_>,
+        source: SocketAddr,
+        status: u16,
+        phrase: &str,
+        local_tag: Option<Tag>,
+    ) -> Result<Writer, Unwritable> {
+        let tag = local_tag.map(|tag| tag.to_string());
+        let tag = tag.as_ref().map(|tag| tag.as_bytes());
+        let phrase = if phrase.is_empty() { reason_phrase(status) } else { phrase };
+        let mut writer = Writer::response(request, source, status, phrase, tag)?;
+        if !self.config.server_name.is_empty() {
+            writer.field(HeaderName::Server, &self.config.server_name)?;
+        }
+        Ok(writer)
+    }
+
+    /// Our address for Via and Contact.
+    pub(super) fn sent_by(&self, local: SocketAddr) -> String {
+        match &self.config.advertised {
+            Some(advertised) => advertised.to_string(),
+            None => local.to_string(),
+        }
+    }
+
+    /// The value of our Contact.
+    pub(in crate::sip) fn contact(&self, flow: Flow) -> String {
+        let mut contact = format!("<sip:{}@{}", self.config.contact_user, self.sent_by(flow.local));
+        if flow.transport.is_reliable() {
+            let _ = write!(contact, ";transport={}", flow.transport.via_name().to_ascii_lowercase());
+        }
+        contact.push('>');
+        contact
+    }
+
+    /// Answers outside any transaction (RFC 3261 §8.2.7): the tag is made from the request, so that each of its
+    /// retransmissions gets the same answer.
+    pub(super) fn refuse(&mut self, received: &Received<'_, '_>, refusal: &Refusal) {
+        self.counters.count(refusal.counter);
+        let Ok(response) = self.write_refusal(received, refusal) else {
+            // Nothing that could be answered: no Via.
+            return self.counters.count(Counter::DroppedUnreadable);
+        };
+        let flow = Flow { remote: reply_to(received.flow, received.message), ..received.flow };
+        self.transmit(flow, Bytes::from(response));
+    }
+
+    fn write_refusal(
+        &mut self,
+        received: &Received<'_, '_>,
+        refusal: &Refusal,
+    ) -> Result<Vec<u8>, Unwritable> {
+        let message = received.message;
+        self.key.clear();
+        for octets in [message.call_id(), message.from().map(|from| from.raw)].into_iter().flatten() {
+            self.key.extend_from_slice(octets);
+        }
+        if let Ok(via) = message.top_via() {
+            self.key.extend_from_slice(via.branch().unwrap_or(via.raw));
+        }
+        let tag = self.hash_key.tag_of(&self.key);
+        let source = received.flow.remote;
+        let mut writer = self.begin_response(message, source, refusal.status, &refusal.phrase, Some(tag))?;
+        for (name, value) in &refusal.headers {
+            writer.field(*name, value.as_bytes())?;
+        }
+        Ok(writer.finish())
+    }
+
+    /// Makes the server transaction of a request; `None` when the limit is reached. `request` holds the octets of a new
+    /// call's INVITE, and nothing otherwise.
+    pub(super) fn open_server(
+        &mut self,
+        received: &Received<'_, '_>,
+        identity: &RequestIdentity<'_>,
+        local_tag: Tag,
+        session: Option<SessionId>,
+        request: Bytes,
+    ) -> Option<TransactionId> {
+        if self.server.len() >= self.config.limits.max_server_transactions {
+            self.counters.count(Counter::DroppedNoTransaction);
+            return None;
+        }
+        let reliable = received.flow.transport.is_reliable();
+        let machine = match received.method {
+            Method::Invite => ServerMachine::Invite(InviteServer::new(reliable)),
+            _ => ServerMachine::NonInvite(NonInviteServer::new(reliable)),
+        };
+        // Only a new call can be merged; within a dialog the CSeq orders requests.
+        let is_new_call = !request.is_empty();
+        let merge_key = is_new_call.then(|| {
+            key::write_merge_key(&mut self.key, identity, received.method);
+            self.key.as_slice().into()
+        });
+        key::write_server_key(&mut self.key, identity, received.method);
+        let transaction = ServerTransaction {
+            machine,
+            flow: received.flow,
+            reply_to: reply_to(received.flow, received.message),
+            local_tag,
+            session,
+            request,
+            response: Bytes::new(),
+            key: self.key.as_slice().into(),
+            merge_key,
+            scheduled: None,
+        };
+        let id = self.next_transaction_id();
+        self.server.insert(id, transaction);
+        Some(id)
+    }
+
+    /// The INVITE of a transaction that has no final response yet, the way it came, and our tag.
+    pub(in crate::sip) fn pending_invite(&mut self, id: TransactionId) -> Option<(Bytes, Flow, Tag)> {
+        let transaction = self.server.get_mut(id)?;
+        Some((transaction.request.clone(), transaction.flow, transaction.local_tag))
+    }
+
+    /// Passes a response through its transaction, which sends it. Yields the way it went.
+    pub(in crate::sip) fn respond(
+        &mut self,
+        now: Instant,
+        id: TransactionId,
+        status: u16,
+        response: Bytes,
+    ) -> Option<Flow> {
+        let transaction = self.server.get_mut(id)?;
+        let class = ResponseClass::of(status);
+        let flow = Flow { remote: transaction.reply_to, ..transaction.flow };
+        if transaction.machine.respond(now, class, &self.config.timers) == ServerAction::Send {
+            let invite_accepted =
+                class == ResponseClass::Success && matches!(transaction.machine, ServerMachine::Invite(_));
+            if class != ResponseClass::Provisional {
+                transaction.request = Bytes::new();
+            }
+            transaction.response = if invite_accepted { Bytes::new() } else { response.clone() };
+            self.transmit(flow, response);
+        }
+        self.settle_server(id);
+        Some(flow)
+    }
+
+    /// Answers a request within a call through a transaction of its own. `false` when no transaction is left: then
+    /// nothing is to come of the request, and its retransmission may fare better.
+    pub(in crate::sip) fn answer(
+        &mut self,
+        now: Instant,
+        received: &Received<'_, '_>,
+        local_tag: Tag,
+        status: u16,
+        fields: &[(HeaderName, &str)],
+    ) -> bool {
+        let Ok(identity) = RequestIdentity::of(received.message) else { return false };
+        let source = received.flow.remote;
+        let Ok(mut writer) = self.begin_response(received.message, source, status, "", Some(local_tag))
+        else {
+            return false;
+        };
+        if fields.iter().any(|(name, value)| writer.field(*name, value).is_err()) {
+            return false;
+        }
+        let Some(id) = self.open_server(received, &identity, local_tag, None, Bytes::new()) else {
+            return false;
+        };
+        self.respond(now, id, status, Bytes::from(writer.finish()));
+        true
+    }
+
+    /// Answers a re-INVITE of `session` with 200 through a transaction of its own. Yields that and the way it went.
+    pub(in crate::sip) fn accept_reinvite(
+        &mut self,
+        now: Instant,
+        received: &Received<'_, '_>,
+        local_tag: Tag,
+        session: SessionId,
+        response: Bytes,
+    ) -> Option<(TransactionId, Flow)> {
+        let identity = RequestIdentity::of(received.message).ok()?;
+        let id = self.open_server(received, &identity, local_tag, Some(session), Bytes::new())?;
+        self.respond(now, id, 200, response).map(|flow| (id, flow))
+    }
+}

@@ -1,0 +1,118 @@
+//! Timers: when machines are looked at, and what is done when one is due.
+
+use super::client_table::Purpose;
+use super::event::Event;
+use super::{Endpoint, TransactionId, WakeUp};
+use crate::sip::counters::Counter;
+use crate::sip::session::SessionId;
+use crate::sip::transaction::{ClientAction, ServerAction};
+use crate::sip::transport::Flow;
+use std::time::Instant;
+
+/// The status that stands for "no final response came" (RFC 3261 §8.1.3.1).
+pub(in crate::sip) const TIMED_OUT: u16 = 408;
+
+impl Endpoint {
+    /// Fires everything that is due at `now`.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some((at, wake_up)) = self.wake_ups.take_due(now) {
+            match wake_up {
+                WakeUp::Server(id) => self.wake_server(now, at, id),
+                WakeUp::Client(id) => self.wake_client(now, at, id),
+                WakeUp::Session(id) => self.wake_session(now, at, id),
+            }
+        }
+    }
+
+    fn wake_server(&mut self, now: Instant, at: Instant, id: TransactionId) {
+        loop {
+            let Some(transaction) = self.server.get_mut(id) else { return };
+            transaction.scheduled = transaction.scheduled.filter(|scheduled| *scheduled > at);
+            let Some(action) = transaction.machine.timeout(now, &self.config.timers) else { break };
+            match action {
+                ServerAction::SendAgain => self.send_response_again(id),
+                ServerAction::NoAck => self.counters.count(Counter::FailureAckTimeouts),
+                _ => {}
+            }
+        }
+        self.settle_server(id);
+    }
+
+    fn wake_client(&mut self, now: Instant, at: Instant, id: TransactionId) {
+        loop {
+            let Some(transaction) = self.client.get_mut(id) else { return };
+            transaction.scheduled = transaction.scheduled.filter(|scheduled| *scheduled > at);
+            let Some(action) = transaction.machine.timeout(now, &self.config.timers) else { break };
+            match action {
+                ClientAction::SendAgain => {
+                    let (flow, request) = (transaction.flow, transaction.request.clone());
+                    self.counters.count(Counter::RetransmissionsSent);
+                    self.transmit(flow, request);
+                }
+                ClientAction::TimedOut => {
+                    let purpose = std::mem::replace(&mut transaction.purpose, Purpose::Cancel);
+                    self.counters.count(Counter::RequestTimeouts);
+                    self.request_timed_out(purpose);
+                }
+                _ => {}
+            }
+        }
+        self.settle_client(id);
+    }
+
+    fn request_timed_out(&mut self, purpose: Purpose) {
+        match purpose {
+            Purpose::Invite { session, .. } => self.invite_failed(session, TIMED_OUT, "Request Timeout"),
+            Purpose::Bye(Some(session)) => self.bye_unanswered(session),
+            Purpose::Options(request) => self.emit(Event::OptionsAnswered { request, status: TIMED_OUT }),
+            Purpose::Bye(None) | Purpose::Cancel => {}
+        }
+    }
+
+    fn wake_session(&mut self, now: Instant, at: Instant, id: SessionId) {
+        loop {
+            let Some(session) = self.sessions.get_mut(id) else { return };
+            session.scheduled = session.scheduled.filter(|scheduled| *scheduled > at);
+            let Some(timer) = session.timers.take_due(now) else { break };
+            self.session_timer(now, id, timer);
+        }
+        self.settle_session(id);
+    }
+
+    /// Sees to the wake-up of a server transaction, or destroys it.
+    pub(super) fn settle_server(&mut self, id: TransactionId) {
+        let Some(transaction) = self.server.get_mut(id) else { return };
+        if transaction.machine.is_terminated() {
+            return self.server.remove(id);
+        }
+        let deadline = transaction.machine.deadline();
+        self.wake_ups.schedule(WakeUp::Server(id), deadline, &mut transaction.scheduled);
+    }
+
+    /// Sees to the wake-up of a client transaction, or destroys it.
+    pub(super) fn settle_client(&mut self, id: TransactionId) {
+        let Some(transaction) = self.client.get_mut(id) else { return };
+        if transaction.machine.is_terminated() {
+            return self.client.remove(id);
+        }
+        let deadline = transaction.machine.deadline();
+        self.wake_ups.schedule(WakeUp::Client(id), deadline, &mut transaction.scheduled);
+    }
+
+    /// Sees to the wake-up of a session.
+    pub(in crate::sip) fn settle_session(&mut self, id: SessionId) {
+        let Some(session) = self.sessions.get_mut(id) else { return };
+        self.wake_ups.schedule(WakeUp::Session(id), session.timers.next(), &mut session.scheduled);
+    }
+
+    pub(super) fn send_response_again(&mut self, id: TransactionId) {
+        let Some(transaction) = self.server.get_mut(id) else { return };
+        if transaction.response.is_empty() {
+            return;
+        }
+        let flow = Flow { remote: transaction.reply_to, ..transaction.flow };
+        let response = transaction.response.clone();
+        self.counters.count(Counter::RetransmissionsSent);
+        self.transmit(flow, response);
+    }
+}

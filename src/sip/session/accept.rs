@@ -1,0 +1,239 @@
+//! The called side: a new INVITE, its answer and the ACK (RFC 3261 §13.3), and what a session's timers do.
+
+use super::{HangUp, Session, SessionId, State, Unacknowledged};
+use crate::sip::counters::Counter;
+use crate::sip::dialog::Dialog;
+use crate::sip::endpoint::respond::{ALLOW, SESSION_DESCRIPTION};
+use crate::sip::endpoint::{
+    EndCause, Endpoint, Event, IncomingInvite, Rejection, SessionError, TransactionId, receive::Received,
+};
+use crate::sip::message::{HeaderName, Message, Writer};
+use crate::sip::timer::SessionTimer;
+use crate::sip::transaction::key::RequestIdentity;
+use bytes::Bytes;
+use std::time::Instant;
+
+/// What a call that nobody answers is refused with.
+const TEMPORARILY_UNAVAILABLE: u16 = 480;
+
+impl Endpoint {
+    /// A new call: 100 at once, then the call layer decides.
+    pub(in crate::sip) fn handle_invite(
+        &mut self,
+        now: Instant,
+        received: &Received<'_, '_>,
+        identity: &RequestIdentity<'_>,
+    ) {
+        let tag = self.identifiers.tag();
+        let Ok(dialog) = Dialog::uas(received.message, tag, received.flow) else { return };
+        let id = self.next_session_id();
+        let octets = Bytes::copy_from_slice(received.datagram);
+        let event = IncomingInvite::new(id, received.flow, received.message, octets.clone());
+        let Some(event) = event else { return };
+        let Some(invite) = self.open_invite(now, received, identity, tag, id, octets) else { return };
+        let mut session = Session::new(State::Incoming { invite });
+        session.dialog = Some(Box::new(dialog));
+        session.remote_description = event.offer.clone();
+        session.timers.start(SessionTimer::Setup, now + self.config.limits.max_setup);
+        self.sessions.insert(id, session);
+        self.settle_session(id);
+        self.emit(Event::Invite(Box::new(event)));
+    }
+
+    /// Tells the caller that it rings: 180.
+    ///
+    /// # Errors
+    /// When the session is gone, or answered.
+    pub fn ring(&mut self, now: Instant, id: SessionId) -> Result<(), SessionError> {
+        let invite = self.unanswered(id)?;
+        let response = self.write_dialog_response(invite, 180)?.finish();
+        self.respond(now, invite, 180, Bytes::from(response));
+        Ok(())
+    }
+
+    /// Answers: 200 with `sdp`, which is the answer to the caller's offer, or our offer where it had none. The 200 goes
+    /// out again until its ACK comes (§13.3.1.4).
+    ///
+    /// # Errors
+    /// When the session is gone, or answered.
+    pub fn accept(&mut self, now: Instant, id: SessionId, sdp: Vec<u8>) -> Result<(), SessionError> {
+        let invite = self.unanswered(id)?;
+        let mut writer = self.write_dialog_response(invite, 200)?;
+        writer.field(HeaderName::Allow, ALLOW)?.field(HeaderName::Supported, "")?;
+        let response = Bytes::from(writer.finish_with_body(SESSION_DESCRIPTION, &sdp)?);
+        let Some(flow) = self.respond(now, invite, 200, response.clone()) else {
+            return Err(SessionError::NoSuchSession);
+        };
+        self.counters.count(Counter::SessionsAccepted);
+        let timers = self.config.timers;
+        let Some(session) = self.sessions.get_mut(id) else { return Err(SessionError::NoSuchSession) };
+        let cseq = session.dialog.as_ref().map_or(0, |dialog| dialog.invite_cseq());
+        session.local_description = Some(Bytes::from(sdp));
+        let unacknowledged = Unacknowledged { invite, cseq, response, flow, interval: timers.t1 };
+        session.state = State::Answered { unacknowledged, hang_up: None };
+        session.timers.stop(SessionTimer::Setup);
+        session.timers.start(SessionTimer::RetransmitOk, now + timers.t1);
+        session.timers.start(SessionTimer::AckMissing, now + timers.transaction_life());
+        self.settle_session(id);
+        Ok(())
+    }
+
+    /// Refuses a call that is not answered yet.
+    ///
+    /// # Errors
+    /// When the session is gone or answered, or the refusal cannot be written; then nothing was sent.
+    pub fn reject(&mut self, now: Instant, id: SessionId, rejection: &Rejection) -> Result<(), SessionError> {
+        if !(300..=699).contains(&rejection.status) {
+            return Err(SessionError::Status);
+        }
+        let invite = self.unanswered(id)?;
+        self.refuse_invite(now, invite, rejection)?;
+        self.counters.count(Counter::RejectedByCall);
+        self.sessions.remove(id);
+        Ok(())
+    }
+
+    /// Sends the final refusal of an INVITE through its transaction.
+    pub(super) fn refuse_invite(
+        &mut self,
+        now: Instant,
+        invite: TransactionId,
+        rejection: &Rejection,
+    ) -> Result<(), SessionError> {
+        let (octets, flow, tag) = self.pending_invite(invite).ok_or(SessionError::NoSuchSession)?;
+        let request = Message::parse(&octets).map_err(|_| SessionError::State)?;
+        let mut writer =
+            self.begin_response(&request, flow.remote, rejection.status, &rejection.reason, Some(tag))?;
+        for (name, value) in &rejection.headers {
+            writer.field_named(name.as_bytes(), value)?;
+        }
+        self.respond(now, invite, rejection.status, Bytes::from(writer.finish()));
+        Ok(())
+    }
+
+    /// The INVITE's transaction of a session that is neither answered nor refused.
+    fn unanswered(&mut self, id: SessionId) -> Result<TransactionId, SessionError> {
+        match self.sessions.get_mut(id).map(|session| &session.state) {
+            Some(State::Incoming { invite }) => Ok(*invite),
+            Some(_) => Err(SessionError::State),
+            None => Err(SessionError::NoSuchSession),
+        }
+    }
+
+    /// Begins a response that makes a dialog: Record-Route as it came, and our Contact (§12.1.1).
+    fn write_dialog_response(&mut self, invite: TransactionId, status: u16) -> Result<Writer, SessionError> {
+        let (octets, flow, tag) = self.pending_invite(invite).ok_or(SessionError::NoSuchSession)?;
+        let request = Message::parse(&octets).map_err(|_| SessionError::State)?;
+        let mut writer = self.begin_response(&request, flow.remote, status, "", Some(tag))?;
+        writer.copy(&request, HeaderName::RecordRoute);
+        writer.field(HeaderName::Contact, self.contact(flow))?;
+        Ok(writer)
+    }
+
+    /// The INVITE of transaction `invite` came again: while our 2xx to it waits for its ACK, that goes out at once.
+    pub(in crate::sip) fn send_ok_again(&mut self, id: SessionId, invite: TransactionId) {
+        let Some(session) = self.sessions.get_mut(id) else { return };
+        if let Some(unacknowledged) = session.unacknowledged_mut().filter(|ok| ok.invite == invite) {
+            let (flow, response) = (unacknowledged.flow, unacknowledged.response.clone());
+            self.counters.count(Counter::RetransmissionsSent);
+            self.transmit(flow, response);
+        }
+    }
+
+    /// An ACK came for the dialog of a session.
+    pub(in crate::sip) fn session_acknowledged(
+        &mut self,
+        now: Instant,
+        id: SessionId,
+        cseq: u32,
+        ack: &Message<'_>,
+    ) {
+        let Some(session) = self.sessions.get_mut(id) else {
+            return self.counters.count(Counter::DroppedStrayAck);
+        };
+        let mut hang_up_wanted = None;
+        match &mut session.state {
+            State::Answered { unacknowledged, hang_up } if unacknowledged.cseq == cseq => {
+                hang_up_wanted = Some(hang_up.take());
+            }
+            State::Established { reinvite } if reinvite.as_ref().is_some_and(|ok| ok.cseq == cseq) => {
+                *reinvite = None;
+            }
+            // Copies of an ACK that came before.
+            State::Established { .. } | State::Ending => return,
+            _ => return self.counters.count(Counter::DroppedStrayAck),
+        }
+        session.timers.stop(SessionTimer::RetransmitOk);
+        session.timers.stop(SessionTimer::AckMissing);
+        if let Some(hang_up) = hang_up_wanted {
+            self.session_confirmed(now, id, ack, hang_up);
+        }
+    }
+
+    fn session_confirmed(&mut self, now: Instant, id: SessionId, ack: &Message<'_>, hang_up: Option<HangUp>) {
+        let Some(session) = self.sessions.get_mut(id) else { return };
+        session.state = State::Established { reinvite: None };
+        let body = Some(ack.body()).filter(|body| !body.is_empty()).map(Bytes::copy_from_slice);
+        if session.remote_description.is_none() {
+            session.remote_description = body.clone();
+        }
+        self.counters.count(Counter::SessionsConfirmed);
+        match hang_up {
+            Some(HangUp { reason }) => self.send_bye(now, id, reason.as_deref()),
+            None => self.emit(Event::Confirmed { session: id, body }),
+        }
+    }
+
+    /// A timer of a session is due.
+    pub(in crate::sip) fn session_timer(&mut self, now: Instant, id: SessionId, timer: SessionTimer) {
+        match timer {
+            SessionTimer::RetransmitOk => self.retransmit_ok(now, id),
+            SessionTimer::AckMissing => self.ack_missing(now, id),
+            SessionTimer::Setup => self.setup_timed_out(now, id),
+            SessionTimer::CancelUnanswered => self.cancel_unanswered(id),
+        }
+    }
+
+    /// §13.3.1.4: the 2xx goes out "with an interval that starts at T1 seconds and doubles … until it reaches T2".
+    fn retransmit_ok(&mut self, now: Instant, id: SessionId) {
+        let timers = self.config.timers;
+        let Some(session) = self.sessions.get_mut(id) else { return };
+        let Some(unacknowledged) = session.unacknowledged_mut() else { return };
+        unacknowledged.interval = timers.next_interval(unacknowledged.interval);
+        let (flow, response) = (unacknowledged.flow, unacknowledged.response.clone());
+        let next = now + unacknowledged.interval;
+        session.timers.start(SessionTimer::RetransmitOk, next);
+        self.counters.count(Counter::RetransmissionsSent);
+        self.transmit(flow, response);
+    }
+
+    /// §13.3.1.4: "if the server retransmits the 2xx response for 64*T1 seconds without receiving an ACK, the dialog is
+    /// confirmed, but the session SHOULD be terminated. This is accomplished with a BYE".
+    fn ack_missing(&mut self, now: Instant, id: SessionId) {
+        if self.sessions.get_mut(id).is_none_or(|session| session.unacknowledged_mut().is_none()) {
+            return;
+        }
+        self.counters.count(Counter::AckTimeouts);
+        self.detach_with_bye(now, id, EndCause::AckTimeout);
+    }
+
+    fn setup_timed_out(&mut self, now: Instant, id: SessionId) {
+        match self.unanswered(id) {
+            Ok(invite) => {
+                let _ = self.refuse_invite(now, invite, &Rejection::new(TEMPORARILY_UNAVAILABLE));
+                self.end(id, EndCause::SetupTimeout);
+            }
+            // The calling side gives up.
+            Err(_) => {
+                let _ = self.cancel(now, id);
+            }
+        }
+    }
+
+    /// The session is over.
+    pub(super) fn end(&mut self, id: SessionId, cause: EndCause) {
+        if self.sessions.remove(id).is_some() {
+            self.emit(Event::Ended { session: id, cause });
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! The calling side: responses to our INVITE and the ACK to a 2xx (RFC 3261 §13.2).
+
+use super::{Cancelling, Session, SessionId, State};
+use crate::sip::counters::Counter;
+use crate::sip::dialog::Dialog;
+use crate::sip::endpoint::respond::SESSION_DESCRIPTION;
+use crate::sip::endpoint::{EndCause, Endpoint, Event, SessionError, TransactionId};
+use crate::sip::message::{Message, Method, StartLine, Unwritable};
+use crate::sip::timer::SessionTimer;
+use bytes::Bytes;
+use std::time::Instant;
+
+impl Session {
+    /// A call of ours, whose INVITE is sent; given up at `setup_ends`.
+    pub(in crate::sip) fn calling(invite: TransactionId, offer: Option<&[u8]>, setup_ends: Instant) -> Self {
+        let cancelling = Cancelling::No;
+        let mut session =
+            Self::new(State::Calling { invite, has_offer: offer.is_some(), provisional: false, cancelling });
+        session.local_description = offer.map(Bytes::copy_from_slice);
+        session.timers.start(SessionTimer::Setup, setup_ends);
+        session
+    }
+}
+
+impl Endpoint {
+    /// A provisional response or a refusal (§13.2.2.1–3). Redirections are not followed.
+    pub(in crate::sip) fn invite_response(
+        &mut self,
+        now: Instant,
+        id: SessionId,
+        response: &Message<'_>,
+        status: u16,
+    ) {
+        if status >= 300 {
+            let StartLine::Response { reason, .. } = response.start() else { return };
+            return self.invite_failed(id, status, &String::from_utf8_lossy(reason));
+        }
+        let Some(session) = self.sessions.get_mut(id) else { return };
+        let State::Calling { provisional, .. } = &mut session.state else { return };
+        *provisional = true;
+        if status > 100 {
+            self.emit(Event::Progress { session: id, status });
+        }
+        self.send_cancel(now, id);
+    }
+
+    /// A 2xx that was not acknowledged before (§13.2.2.4). The first makes the call; others come of forking, or after
+    /// the call was given up, and are acknowledged and ended.
+    pub(in crate::sip) fn invite_accepted(
+        &mut self,
+        now: Instant,
+        invite: TransactionId,
+        id: SessionId,
+        response: &Message<'_>,
+    ) {
+        let Some((octets, flow)) = self.sent_invite(invite) else { return };
+        let Ok(request) = Message::parse(&octets) else { return };
+        let Ok(dialog) = Dialog::uac(&request, response, flow) else { return };
+        let awaited = match self.sessions.get_mut(id) {
+            Some(Session { state: State::Calling { cancelling, has_offer, .. }, .. }) => {
+                Some((*cancelling, *has_offer))
+            }
+            // A copy of the 2xx whose ACK waits for our answer.
+            Some(session) if session.has_remote_tag(dialog.remote_tag()) => return,
+            _ => None,
+        };
+        match awaited {
+            Some((Cancelling::No, has_offer)) => {
+                self.call_answered(id, invite, dialog, has_offer, response);
+            }
+            Some(_) => {
+                self.decline_fork(now, invite, dialog);
+                self.end(id, EndCause::AnsweredAfterCancel);
+            }
+            None => self.decline_fork(now, invite, dialog),
+        }
+    }
+
+    fn call_answered(
+        &mut self,
+        id: SessionId,
+        invite: TransactionId,
+        dialog: Dialog,
+        has_offer: bool,
+        response: &Message<'_>,
+    ) {
+        let body = Some(response.body()).filter(|body| !body.is_empty()).map(Bytes::copy_from_slice);
+        self.sessions.set_dialog(id, dialog);
+        let Some(session) = self.sessions.get_mut(id) else { return };
+        session.timers.clear();
+        session.remote_description = body.clone();
+        session.state = State::Answering { invite };
+        // An INVITE without offer whose 2xx brings none either has nothing to answer.
+        let needs_answer = !has_offer && body.is_some();
+        if !needs_answer {
+            // Nothing of it can fail to be written that came through the parser.
+            let _ = self.acknowledge_now(id, invite, None);
+        }
+        self.emit(Event::Answered { session: id, body, needs_answer });
+    }
+
+    /// Sends the ACK with our answer to the offer of a 2xx ([`Event::Answered`] with `needs_answer`).
+    ///
+    /// # Errors
+    /// When the session is gone, or its 2xx does not wait for an answer.
+    pub fn acknowledge(&mut self, id: SessionId, answer: Vec<u8>) -> Result<(), SessionError> {
+        let session = self.sessions.get_mut(id).ok_or(SessionError::NoSuchSession)?;
+        let State::Answering { invite } = session.state else { return Err(SessionError::State) };
+        self.acknowledge_now(id, invite, Some(answer))
+    }
+
+    /// Sends the ACK to the 2xx of a session, which then stands.
+    pub(super) fn acknowledge_now(
+        &mut self,
+        id: SessionId,
+        invite: TransactionId,
+        answer: Option<Vec<u8>>,
+    ) -> Result<(), SessionError> {
+        let session = self.sessions.get_mut(id).ok_or(SessionError::NoSuchSession)?;
+        session.state = State::Established { reinvite: None };
+        let dialog = session.dialog.take().ok_or(SessionError::State)?;
+        let sent = self.send_ack(invite, &dialog, answer.as_deref());
+        self.counters.count(Counter::SessionsConfirmed);
+        if let Some(session) = self.sessions.get_mut(id) {
+            session.dialog = Some(dialog);
+            if let Some(answer) = answer {
+                session.local_description = Some(Bytes::from(answer));
+            }
+        }
+        Ok(sent?)
+    }
+
+    /// Sends an ACK to a 2xx and keeps it for that response's copies. It has the INVITE's CSeq number and a branch of
+    /// its own (§13.2.2.4, §17.1.1.3).
+    fn send_ack(
+        &mut self,
+        invite: TransactionId,
+        dialog: &Dialog,
+        body: Option<&[u8]>,
+    ) -> Result<(), Unwritable> {
+        let (flow, branch) = (dialog.flow(), self.identifiers.branch());
+        let writer = dialog.request(Method::Ack, dialog.invite_cseq(), &self.via(flow, branch))?;
+        let ack = match body {
+            Some(body) => writer.finish_with_body(SESSION_DESCRIPTION, body)?,
+            None => writer.finish(),
+        };
+        self.acknowledge_ok(invite, dialog.remote_tag(), flow, Bytes::from(ack));
+        Ok(())
+    }
+
+    fn decline_fork(&mut self, now: Instant, invite: TransactionId, mut dialog: Dialog) {
+        if self.send_ack(invite, &dialog, None).is_ok() {
+            self.transmit_bye(now, &mut dialog, None, None);
+        }
+    }
+}

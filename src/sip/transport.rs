@@ -1,0 +1,52 @@
+//! Where messages come from and go to (RFC 3261 §18). No socket lives here: the driver in `net` fills flows in and
+//! carries transmits out.
+
+use bytes::Bytes;
+use std::net::SocketAddr;
+
+/// A transport protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Transport {
+    /// UDP, one message a datagram.
+    Udp,
+    /// TCP. The machines know it; a driver hands whole messages in.
+    Tcp,
+}
+
+impl Transport {
+    /// Whether the transport itself retransmits, so that timers A, E and G need not run (RFC 3261 §17).
+    pub fn is_reliable(self) -> bool {
+        match self {
+            Self::Udp => false,
+            Self::Tcp => true,
+        }
+    }
+
+    /// The protocol's name in a Via header (RFC 3261 §20.42).
+    pub fn via_name(self) -> &'static str {
+        match self {
+            Self::Udp => "UDP",
+            Self::Tcp => "TCP",
+        }
+    }
+}
+
+/// A pair of addresses between which messages pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Flow {
+    /// The protocol.
+    pub transport: Transport,
+    /// Our address: concrete, never the wildcard, because Via and Contact name it where no other is advertised.
+    pub local: SocketAddr,
+    /// The peer's address.
+    pub remote: SocketAddr,
+}
+
+/// A message to be sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transmit {
+    /// By which way.
+    pub flow: Flow,
+    /// The whole message.
+    pub bytes: Bytes,
+}
