@@ -117,12 +117,14 @@ pub struct Moment {
     pub at: String,
     /// What a `say` step must contain.
     pub text: Option<String>,
+    /// Which such step of the call, counted from its beginning; else the next after the last cue's.
+    pub nth: Option<usize>,
 }
 
 impl Moment {
     /// The call's own step of these words.
     pub fn of_step(words: &str) -> Self {
-        Self { of: None, at: words.to_owned(), text: None }
+        Self { of: None, at: words.to_owned(), text: None, nth: None }
     }
 }
 
@@ -198,6 +200,7 @@ struct CueText {
     of: Option<String>,
     at: Option<String>,
     text: Option<String>,
+    nth: Option<usize>,
     #[serde(default)]
     together: bool,
     keys: Option<String>,
@@ -221,9 +224,9 @@ impl TryFrom<CueText> for Cue {
             return Err("a cue does one thing: keys, say, acknowledge, admin or signal".to_owned());
         }
         let moment = match (text.of, text.at) {
-            (of, Some(at)) => Some(Moment { of, at, text: text.text }),
-            (None, None) if text.text.is_none() => None,
-            _ => return Err("`of` or `text` without `at`".to_owned()),
+            (of, Some(at)) => Some(Moment { of, at, text: text.text, nth: text.nth }),
+            (None, None) if text.text.is_none() && text.nth.is_none() => None,
+            _ => return Err("`of`, `text` or `nth` without `at`".to_owned()),
         };
         Ok(Self { moment, together: text.together, action: actions.pop().unwrap_or(Action::Look) })
     }

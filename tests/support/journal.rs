@@ -96,19 +96,23 @@ impl Journal {
             .collect()
     }
 
-    /// Waits for a step of `source` at or after `from`; gives the place after it.
+    /// Waits for a step of `source`, at or after the place `from` unless the moment says which; gives the place after it.
     pub async fn wait_for(&self, source: &str, moment: &Moment, from: usize) -> usize {
+        let (skipped, before) = match moment.nth {
+            Some(nth) => (0, nth.saturating_sub(1)),
+            None => (from, 0),
+        };
         let find = |steps: &[Step]| {
-            steps
+            let found = steps
                 .iter()
                 .enumerate()
-                .skip(from)
-                .find(|(_, step)| step.source == source && step.is_at(moment))
-                .map(|(place, _)| place + 1)
+                .skip(skipped)
+                .filter(|(_, step)| step.source == source && step.is_at(moment));
+            found.map(|(place, _)| place + 1).nth(before)
         };
         let mut receiver = self.0.subscribe();
         let steps = receiver.wait_for(|steps| find(steps).is_some()).await;
         // The sender lives in `self`, so the wait cannot fail.
-        steps.ok().and_then(|steps| find(&steps)).unwrap_or(from)
+        steps.ok().and_then(|steps| find(&steps)).unwrap_or(from).max(from)
     }
 }
