@@ -16,7 +16,7 @@ tools: ## Install what tests need where it is missing (Debian packages)
 	@.ci/tools
 
 prompts: ## Make the prompts again from prompts/sq/ (needs espeak-ng), then check them
-	cargo run --release -- prompts build
+	cargo run --release -- prompts synthesise
 	cargo run --release -- prompts check
 
 demo: ## Show the whole thing: a service, a caller, a booked activation

@@ -24,7 +24,7 @@ const MEMBER: &str = "0672123456";
 /// What is keyed, prompt by prompt: the member's number, Super 1100 on the menu, yes, and no other.
 const KEYS: [&str; 4] = ["0672123456#", "choose-package:2", "1", "2"];
 /// How much of what is said is heard before the keys barge in, ms: the whole ends in about 20 s.
-const BARGE_IN_AFTER_MS: u64 = 2500;
+const BARGE_IN_AFTER_MS: u64 = 2200;
 
 /// Show the whole thing on this machine.
 ///
@@ -235,7 +235,7 @@ impl Screen {
     fn step(&self, event: &CallEvent) {
         let text = match &event.step {
             Step::Answered { caller, flow, .. } => format!("answers {caller} with the flow `{flow}`"),
-            Step::Say { text } => format!("says: «{text}»"),
+            Step::Say { whole_text, .. } => format!("says: «{whole_text}»"),
             Step::BargeIn => "stops speaking: a key".to_owned(),
             Step::Query { name, outcome } => format!("asks the ledger `{name}`: {outcome}"),
             Step::Booking { name, outcome, .. } => format!("books `{name}`: {outcome}"),
