@@ -124,7 +124,7 @@ impl Server {
         calls.await.unwrap_or(0)
     }
 
-    /// Ends all calls with goodbye, and waits for that, within reason.
+    /// Takes no new calls, ends those under way with goodbye, and waits for that, within reason.
     pub async fn end_calls(&self) {
         self.command(Command::EndAll).await;
         if tokio::time::timeout(LAST_WORDS, self.finished()).await.is_err() {
