@@ -81,8 +81,11 @@ pub enum PhoneError {
     /// Its SDP cannot be used.
     #[error("the answer cannot be used: {0}")]
     Answer(#[from] sdp::Refusal),
+    /// Nobody picked up.
+    #[error("no answer within {} s: is the service there, and does its firewall let SIP through?", .0.as_secs())]
+    NoAnswer(Duration),
     /// Too long.
-    #[error("no end after {} s", .0.as_secs())]
+    #[error("the call was not over after {} s", .0.as_secs())]
     TimedOut(Duration),
     /// The call broke off before it was answered.
     #[error("the call ended before it was answered")]
@@ -387,7 +390,7 @@ impl Call<'_> {
                 },
                 Some(reason) = self.refusals.recv() => return Err(PhoneError::Invite(reason)),
                 () = tokio::time::sleep_until(self.hang_up_at.into()) => {
-                    return Err(PhoneError::TimedOut(self.settings.timeout));
+                    return Err(PhoneError::NoAnswer(self.settings.timeout));
                 }
             }
         }
