@@ -7,7 +7,7 @@ use crate::{delivery, store};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 /// All settings. One section of the file is one field.
@@ -277,6 +277,9 @@ impl Settings {
     }
 
     fn check_numbers(&self, found: &mut Vec<Problem>) {
+        if self.numbers.is_empty() {
+            problem(found, "numbers", "no number, so no call would be answered", "write 130 = \"klik-on\"");
+        }
         for (number, flow) in &self.numbers {
             if number.is_empty() || !number.bytes().all(|b| b.is_ascii_digit() || b"+*#".contains(&b)) {
                 problem(
@@ -357,7 +360,14 @@ impl Sip {
                 "write printable ASCII",
             );
         }
-        if let Some(host) = &self.advertise
+        if let Some(address) = self.advertise.as_ref().and_then(|host| host.parse::<Ipv6Addr>().ok()) {
+            problem(
+                found,
+                "sip.advertise",
+                &format!("`{address}` is an IPv6 address without brackets"),
+                &format!("write \"[{address}]\""),
+            );
+        } else if let Some(host) = &self.advertise
             && (!header_safe(host) || host.contains([' ', '@', ';', '<', '>', '/']))
         {
             problem(
@@ -408,7 +418,23 @@ impl Media {
                     "begin at 1024 or above",
                 );
             }
+            _ if first == last && first % 2 == 1 => {
+                problem(
+                    found,
+                    "media.rtp_ports",
+                    &format!("{shown} has no even port, and RTP uses those (RFC 3550 §11)"),
+                    &format!("write [{}, {last}] or a longer range", first - 1),
+                );
+            }
             _ => {}
+        }
+        if self.advertise.is_some_and(|address| address.is_unspecified() || address.is_multicast()) {
+            problem(
+                found,
+                "media.advertise",
+                "not an address that RTP can be sent to",
+                "write the address callers reach, like \"192.0.2.1\"",
+            );
         }
         within(found, "media.workers", self.workers, 1, 256);
         within(found, "media.initial_silence_ms", self.initial_silence_ms, 0, 5000);
@@ -478,6 +504,44 @@ mod tests {
         ] {
             assert!(error.contains(line), "{line}\n not in\n{error}");
         }
+    }
+
+    #[test]
+    fn what_would_only_fail_at_the_first_call_is_refused_at_load() {
+        for (text, mend) in [
+            ("numbers = {}", "`numbers`: no number, so no call would be answered; write 130 = \"klik-on\""),
+            ("[sip]\nlisten = []", "`sip.listen`: no address to listen on"),
+            ("[sip]\nadvertise = \"2001:db8::1\"", "write \"[2001:db8::1]\""),
+            ("[sip]\nserver_name = \"a\\r\\nb\"", "`sip.server_name`"),
+            ("[media]\nrtp_ports = [20001, 20001]", "no even port"),
+            ("[media]\nrtp_ports = [0, 20000]", "[0, 20000] has one port 0"),
+            ("[media]\nrtp_ports = [80, 20000]", "privileged"),
+            ("[media]\nadvertise = \"0.0.0.0\"", "`media.advertise`"),
+            ("[calls]\nmax = 0", "`calls.max`: 0 is out of range; write 1 to 1000000"),
+            ("[calls]\nmax_duration_s = 9", "write 10 to 86400"),
+            (
+                "[delivery]\npoll_interval_ms = 1",
+                "`delivery.poll_interval_ms`: 1 is out of range; write 10 to 60000",
+            ),
+            ("[database]\nreaders = 0", "`database.readers`: 0 is out of range; write 1 to 64"),
+            ("[[peers]]\nname = \" \"\naddresses = []", "`peers[0].addresses`: no address range"),
+        ] {
+            let error = Settings::parse(text, "k.toml").unwrap_err().to_string();
+            assert!(error.starts_with("k.toml: ") && error.contains(mend), "{mend}\n not in\n{error}");
+        }
+    }
+
+    #[test]
+    fn a_file_is_read_with_its_paths_below_its_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("klikon.toml");
+        std::fs::write(&file, "[delivery]\nspool = \"/var/spool/klikon\"\n").unwrap();
+        let settings = Settings::load(&file).unwrap();
+        assert_eq!(settings.files.dialplans, folder.path().join("dialplans"));
+        assert_eq!(settings.database.url.path(), folder.path().join("klikon.db"));
+        assert_eq!(settings.delivery.spool, Path::new("/var/spool/klikon"));
+        let error = Settings::load(&folder.path().join("none.toml")).unwrap_err();
+        assert!(error.to_string().contains("none.toml: cannot be read; give another file with --config"));
     }
 
     #[test]

@@ -25,6 +25,9 @@ const COMMANDS_WAITING: usize = 4096;
 /// How long the last goodbyes and BYEs may take at a stop.
 const LAST_WORDS: Duration = Duration::from_secs(15);
 
+/// The port of SIP over UDP, which need not be said (RFC 3261 §19.1.2).
+const SIP_PORT: u16 = 5060;
+
 /// Why the service could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -102,7 +105,7 @@ impl Server {
             observer,
             settings: settings.calls.clone(),
         });
-        let endpoint = Endpoint::new(endpoint_config(&settings.sip, settings.calls.max));
+        let endpoint = Endpoint::new(endpoint_config(&settings.sip, settings.calls.max, &addresses));
         let (commands, waiting) = mpsc::channel(COMMANDS_WAITING);
         let registry = Registry::new(service, commands.clone());
         let driver = Driver::new(transport, endpoint, registry, waiting, clock);
@@ -220,7 +223,15 @@ fn engine_settings(media: &Media, max_calls: usize) -> EngineSettings {
     }
 }
 
-fn endpoint_config(sip: &Sip, max_calls: usize) -> EndpointConfig {
+/// What peers reach us by: a port that is not said is the one we listen on.
+fn advertised(host: &str, listening: &[SocketAddr]) -> HostPort {
+    let says_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok())
+        && (!host.starts_with('[') || !host.ends_with(']'));
+    let port = listening.first().map(SocketAddr::port).filter(|port| !says_port && *port != SIP_PORT);
+    HostPort { host: host.to_owned(), port }
+}
+
+fn endpoint_config(sip: &Sip, max_calls: usize, listening: &[SocketAddr]) -> EndpointConfig {
     let timers = Timers {
         t1: Duration::from_millis(sip.t1_ms),
         t2: Duration::from_millis(sip.t2_ms),
@@ -237,8 +248,43 @@ fn endpoint_config(sip: &Sip, max_calls: usize) -> EndpointConfig {
             ..Limits::default()
         },
         server_name: sip.server_name.clone(),
-        advertised: sip.advertise.as_ref().map(|host| HostPort { host: host.clone(), port: None }),
+        advertised: sip.advertise.as_deref().map(|host| advertised(host, listening)),
         retry_after_s: sip.retry_after_s,
         ..EndpointConfig::new(entropy())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_advertised_host_keeps_the_port_we_listen_on() {
+        let at = |port| [SocketAddr::from(([0, 0, 0, 0], port))];
+        for (host, port, said) in [
+            ("192.0.2.1", 5060, "192.0.2.1"),
+            ("192.0.2.1", 5080, "192.0.2.1:5080"),
+            ("sbc.example", 5080, "sbc.example:5080"),
+            ("192.0.2.1:5062", 5080, "192.0.2.1:5062"),
+            ("[2001:db8::1]", 5080, "[2001:db8::1]:5080"),
+            ("[2001:db8::1]:5062", 5080, "[2001:db8::1]:5062"),
+        ] {
+            assert_eq!(advertised(host, &at(port)).to_string(), said);
+        }
+    }
+
+    #[test]
+    fn settings_reach_the_engine_and_the_endpoint() {
+        let media = Media::default();
+        assert_eq!(engine_settings(&media, 7).session.rtp_timeout, None, "0 never ends a call");
+        assert_eq!(engine_settings(&media, 7).port_range, None, "the system chooses");
+        let media = Media { rtp_ports: [20_000, 20_100], rtp_timeout_s: 30, ..media };
+        let engine = engine_settings(&media, 7);
+        assert_eq!(engine.session.rtp_timeout, Some(Duration::from_secs(30)));
+        assert_eq!(engine.port_range, Some(PortRange { first: 20_000, last: 20_100 }));
+        assert_eq!(engine.max_streams, 7);
+        let endpoint = endpoint_config(&Sip { t1_ms: 50, ..Sip::default() }, 7, &[]);
+        assert_eq!(endpoint.timers.t1, Duration::from_millis(50));
+        assert!(endpoint.limits.max_sessions > 7, "calls that are ending have room");
     }
 }

@@ -9,7 +9,9 @@ use clap::Args;
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Run the service.
@@ -26,62 +28,147 @@ pub struct Arguments {
     events: Option<PathBuf>,
 }
 
+/// Event lines that wait for a slow reader; further ones are counted and lost, since no call may wait for them.
+const LINES_WAITING: usize = 8192;
+/// At the end, how long the last lines may take.
+const LAST_LINES: Duration = Duration::from_secs(5);
+
 /// Serves until stopped.
 pub fn run(arguments: Arguments, settings: Settings) -> anyhow::Result<()> {
     super::start_logging(&settings.log);
-    let observer = arguments.events.as_deref().map_or(Ok(Observer::default()), event_lines)?;
-    super::runtime()?.block_on(async {
-        let mut stop = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;
-        let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for Ctrl-C")?;
-        let drain_for = std::time::Duration::from_secs(settings.calls.drain_s);
-        let server = Server::start(settings, observer, Clock::system()).await?;
-        for address in server.addresses() {
-            println!("listening on udp {address}");
+    let (observer, written) = match arguments.events.as_deref() {
+        Some(path) => {
+            let (observer, written) = event_lines(open(path)?)?;
+            (observer, Some(written))
         }
-        std::io::stdout().flush()?;
-        tokio::select! {
-            _ = stop.recv() => {}
-            _ = interrupt.recv() => {}
-            () = server.finished() => anyhow::bail!("the service ended by itself; the log says why"),
-        }
-        let calls = server.drain().await;
-        eprintln!(
-            "klikon: stopping; {calls} calls under way, for {} s at most; signal again to end them",
-            drain_for.as_secs()
-        );
-        let drained = tokio::select! {
-            () = server.finished() => true,
-            () = tokio::time::sleep(drain_for) => false,
-            _ = stop.recv() => false,
-            _ = interrupt.recv() => false,
-        };
-        if !drained {
-            server.end_calls().await;
-        }
-        server.stop().await;
-        Ok(())
-    })
+        None => (Observer::default(), None),
+    };
+    let runtime = super::runtime()?;
+    let outcome = runtime.block_on(serve(settings, observer));
+    // Its tasks hold the observer: with them gone, the lines come to their end.
+    drop(runtime);
+    if let Some(written) = written
+        && written.recv_timeout(LAST_LINES) == Err(RecvTimeoutError::Timeout)
+    {
+        eprintln!("klikon: the reader of the event lines is too slow; the last ones are lost");
+    }
+    outcome
 }
 
-fn event_lines(path: &Path) -> anyhow::Result<Observer> {
-    let out: Box<dyn Write + Send> = if path == Path::new("-") {
-        Box::new(std::io::stdout())
-    } else {
-        Box::new(
-            File::options()
-                .create(true)
-                .append(true)
-                .open(path)
-                .with_context(|| format!("cannot write {}", path.display()))?,
-        )
+async fn serve(settings: Settings, observer: Observer) -> anyhow::Result<()> {
+    let mut stop = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for Ctrl-C")?;
+    let drain_for = Duration::from_secs(settings.calls.drain_s);
+    let server = Server::start(settings, observer, Clock::system()).await?;
+    for address in server.addresses() {
+        println!("listening on udp {address}");
+    }
+    std::io::stdout().flush()?;
+    tokio::select! {
+        _ = stop.recv() => {}
+        _ = interrupt.recv() => {}
+        () = server.finished() => anyhow::bail!("the service ended by itself; the log says why"),
+    }
+    let calls = server.drain().await;
+    eprintln!(
+        "klikon: stopping; {calls} calls under way, for {} s at most; signal again to end them",
+        drain_for.as_secs()
+    );
+    let drained = tokio::select! {
+        () = server.finished() => true,
+        () = tokio::time::sleep(drain_for) => false,
+        _ = stop.recv() => false,
+        _ = interrupt.recv() => false,
     };
-    let out = Mutex::new(out);
-    Ok(Observer::new(move |event: CallEvent| {
-        let mut out = out.lock().unwrap_or_else(PoisonError::into_inner);
-        let written =
-            serde_json::to_string(&event).map(|line| writeln!(out, "{line}").and_then(|()| out.flush()));
-        if !matches!(written, Ok(Ok(()))) {
-            tracing::warn!("an event line could not be written");
+    if !drained {
+        server.end_calls().await;
+    }
+    server.stop().await;
+    Ok(())
+}
+
+fn open(path: &Path) -> anyhow::Result<Box<dyn Write + Send>> {
+    if path == Path::new("-") {
+        return Ok(Box::new(std::io::stdout()));
+    }
+    let file = File::options().create(true).append(true).open(path);
+    Ok(Box::new(file.with_context(|| format!("cannot write {}", path.display()))?))
+}
+
+/// An observer whose lines a thread of its own writes, so that a reader who stands still stops no call. The receiver
+/// is disconnected when the last line is written.
+fn event_lines(mut out: Box<dyn Write + Send>) -> anyhow::Result<(Observer, Receiver<()>)> {
+    let (events, waiting) = sync_channel::<CallEvent>(LINES_WAITING);
+    let (writing, written) = sync_channel(1);
+    let write = move || {
+        let _writing: SyncSender<()> = writing;
+        for event in waiting {
+            let line = serde_json::to_string(&event).unwrap_or_default();
+            if let Err(error) = writeln!(out, "{line}").and_then(|()| out.flush()) {
+                tracing::warn!(%error, "an event line could not be written");
+            }
         }
-    }))
+    };
+    std::thread::Builder::new().name("events".to_owned()).spawn(write).context("cannot start a thread")?;
+    let lost = AtomicU64::new(0);
+    let observer = Observer::new(move |event| {
+        if events.try_send(event).is_err() {
+            let lost = lost.fetch_add(1, Ordering::Relaxed) + 1;
+            tracing::warn!(lost, "the reader of the event lines is too slow; a line is lost");
+        }
+    });
+    Ok((observer, written))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::call::Step;
+    use crate::units::CallId;
+    use std::sync::mpsc::channel;
+
+    /// A reader who stands still until he is told to read.
+    struct Stuck {
+        go_on: Receiver<()>,
+        lines: std::sync::mpsc::Sender<Vec<u8>>,
+    }
+
+    impl Write for Stuck {
+        fn write(&mut self, octets: &[u8]) -> std::io::Result<usize> {
+            // Disconnected: he reads all there is.
+            let _ = self.go_on.recv();
+            self.lines.send(octets.to_vec()).map_err(std::io::Error::other)?;
+            Ok(octets.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_reader_who_stands_still_stops_no_call() {
+        let (go_on, told) = channel();
+        let (lines, read) = channel();
+        let (observer, written) = event_lines(Box::new(Stuck { go_on: told, lines })).unwrap();
+        let at = Clock::system().wall();
+        let event = || CallEvent {
+            at,
+            call: CallId::new(at, [1; 10]),
+            sip_call_id: "a@b".to_owned(),
+            step: Step::Refused { status: 404 },
+        };
+        for _ in 0..LINES_WAITING + 1000 {
+            observer.tell(event);
+        }
+        assert_eq!(written.try_recv(), Err(std::sync::mpsc::TryRecvError::Empty));
+        drop((go_on, observer));
+        assert!(written.recv().is_err(), "written to the end");
+        let text = String::from_utf8(read.iter().flatten().collect()).unwrap();
+        // The one he held in his hand besides those that waited.
+        let count = text.lines().count();
+        assert!((LINES_WAITING..=LINES_WAITING + 1).contains(&count), "{count}");
+        let first: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+        assert_eq!((&first["event"], &first["status"]), (&"refused".into(), &404.into()));
+    }
 }

@@ -95,6 +95,8 @@ impl Session {
             self.latched = None;
         }
         self.parameters = Some(parameters);
+        // A peer that never sends is silent from here on; one that was on hold begins anew.
+        self.last_received = Some(first);
         self.next.get_or_insert(first);
     }
 
