@@ -41,7 +41,7 @@ pub enum StartError {
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Flow(Vec<FlowError>),
     /// The prompts cannot be used.
-    #[error("the prompts cannot be used")]
+    #[error("the prompts cannot be used; run where the folder `prompts` is, or set `files.prompts`")]
     Prompts(#[from] LoadError),
     /// Too many or too long prompts.
     #[error("the prompts cannot be encoded")]
@@ -78,6 +78,11 @@ impl Server {
         let numbers = read_flows(&settings, &prompts)?;
         let library = Arc::new(encode(&prompts)?);
         let store = Store::open(&settings.database).await?;
+        if store.terms().await.is_ok_and(|terms| terms.is_empty()) {
+            tracing::warn!(
+                "the ledger has no terms and no packages yet: every caller will hear that the service is not available; run `klikon admin seed`"
+            );
+        }
         let (stop_delivery, stop) = watch::channel(false);
         let delivery = Worker::new(store.clone(), settings.delivery.clone())?;
         let settlements = delivery.settlements();
@@ -124,7 +129,7 @@ impl Server {
         calls.await.unwrap_or(0)
     }
 
-    /// Ends all calls with goodbye, and waits for that, within reason.
+    /// Takes no new calls, ends those under way with goodbye, and waits for that, within reason.
     pub async fn end_calls(&self) {
         self.command(Command::EndAll).await;
         if tokio::time::timeout(LAST_WORDS, self.finished()).await.is_err() {

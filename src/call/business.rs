@@ -197,11 +197,7 @@ impl Business {
         let mut news = self.service.settlements.subscribe();
         match self.hold(&order).await {
             Ok(HoldOutcome::Held(held)) => self.settled(id, held.left, &mut news).await,
-            Ok(HoldOutcome::Exists(activation)) => match activation.state {
-                ActivationState::Pending => self.accepted("accepted", activation.group).await,
-                ActivationState::Posted => self.accepted("activated", activation.group).await,
-                ActivationState::Voided { .. } => plain("rejected"),
-            },
+            Ok(HoldOutcome::Exists(activation)) => self.made_before(&activation).await,
             Ok(HoldOutcome::Refused(refusal)) => refused(&refusal),
             Err(HoldError::Store(StoreError::OutcomeUnknown(_))) => plain("unknown"),
             Err(_) => plain("unavailable"),
@@ -231,6 +227,7 @@ impl Business {
         }
     }
 
+    /// What the network said within the wait. News may be missed, so at the end of the wait the ledger is asked.
     async fn settled(
         &self,
         id: ActivationId,
@@ -242,26 +239,63 @@ impl Business {
                 match news.recv().await {
                     Ok(settled) if settled.id == id => return Some(settled.state),
                     Ok(_) => {}
-                    // Ours may be among what was missed: an SMS will follow.
-                    Err(broadcast::error::RecvError::Lagged(_)) => {}
+                    // Ours may be among what was missed.
+                    Err(broadcast::error::RecvError::Lagged(_)) => {
+                        let state = self.state(id).await;
+                        if state.as_ref().is_some_and(|state| *state != ActivationState::Pending) {
+                            return state;
+                        }
+                    }
                     Err(broadcast::error::RecvError::Closed) => return None,
                 }
             }
         };
-        let wait = self.service.settings.activation_wait();
-        match tokio::time::timeout(wait, settlement).await {
-            Ok(Some(ActivationState::Posted)) => with("activated", "left", Value::Money(left)),
-            Ok(Some(ActivationState::Voided { .. })) => plain("rejected"),
-            Ok(Some(ActivationState::Pending) | None) | Err(_) => {
-                with("accepted", "left", Value::Money(left))
+        let heard = tokio::time::timeout(self.service.settings.activation_wait(), settlement).await;
+        let state = match heard {
+            Ok(Some(state)) => Some(state),
+            Ok(None) | Err(_) => self.state(id).await,
+        };
+        match state {
+            Some(ActivationState::Posted) => with("activated", "left", Value::Money(left)),
+            Some(ActivationState::Voided { .. }) => plain("rejected"),
+            // It is held, whatever the ledger could or could not say just now: an SMS will follow.
+            Some(ActivationState::Pending) | None => with("accepted", "left", Value::Money(left)),
+        }
+    }
+
+    async fn state(&self, id: ActivationId) -> Option<ActivationState> {
+        match tokio::time::timeout(self.service.settings.store_timeout(), self.service.store.activation(id))
+            .await
+        {
+            Ok(Ok(activation)) => activation.map(|activation| activation.state),
+            Ok(Err(error)) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, activation = %id, "cannot ask what became of an activation");
+                None
+            }
+            Err(_) => {
+                tracing::warn!(activation = %id, "asking what became of an activation took too long");
+                None
             }
         }
     }
 
-    async fn accepted(&self, outcome: &'static str, group: GroupId) -> Outcome {
-        let month = Month::of(self.service.clock.wall());
-        let left = self.service.store.remaining(group, month).await.unwrap_or(Money::ZERO);
-        with(outcome, "left", Value::Money(left))
+    /// A retry found the activation made by an earlier try. Where the ledger does not say what is left, nothing is
+    /// claimed: the SMS will tell.
+    async fn made_before(&self, activation: &Activation) -> Outcome {
+        let outcome = match activation.state {
+            ActivationState::Pending => "accepted",
+            ActivationState::Posted => "activated",
+            ActivationState::Voided { .. } => return plain("rejected"),
+        };
+        match self.service.store.remaining(activation.group, activation.month).await {
+            Ok(left) => with(outcome, "left", Value::Money(left)),
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, "cannot ask what is left");
+                plain("unknown")
+            }
+        }
     }
 }
 
@@ -312,3 +346,6 @@ impl Arguments {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

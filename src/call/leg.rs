@@ -86,15 +86,24 @@ impl Leg {
         Self { service, flow, invite, id, caller, commands, record }
     }
 
-    /// The whole life of the call.
+    /// The whole life of the call. Should it break, the call ends, is recorded, and leaves nothing behind.
     pub async fn run(self, inputs: mpsc::Receiver<LegInput>) {
         let span = tracing::info_span!("call", call.id = %self.id, caller = %self.caller);
-        self.live(inputs).instrument(span).await;
+        let (service, session) = (Arc::clone(&self.service), self.invite.session);
+        let (commands, mut record) = (self.commands.clone(), self.record.clone());
+        let life = tokio::spawn(self.live(inputs).instrument(span.clone()));
+        if let Err(error) = life.await {
+            span.in_scope(|| tracing::error!(%error, "a call broke"));
+            // It takes a session whose ACK has not come, or that is over, as well as any other.
+            let _ = commands.send(Command::Bye { session }).await;
+            let failed = record.finish(CallEnd::Failed, service.clock.wall());
+            service.record(&failed).instrument(span).await;
+        }
+        // The driver outlives every leg; when it is gone there is nobody left to tell.
+        let _ = commands.send(Command::Gone { session }).await;
     }
 
     async fn live(mut self, mut inputs: mpsc::Receiver<LegInput>) {
-        let session = self.invite.session;
-        let commands = self.commands.clone();
         match self.answer().await {
             Ok((open, negotiation)) => match self.await_ack(&mut inputs, negotiation).await {
                 Ok(negotiated) => self.converse(open, &negotiated, inputs).await,
@@ -102,8 +111,6 @@ impl Leg {
             },
             Err(rejection) => self.refuse(rejection).await,
         }
-        // The driver outlives every leg; when it is gone there is nobody left to tell.
-        let _ = commands.send(Command::Gone { session }).await;
     }
 
     /// Opens the media, settles or makes the offer, and sends the 200.
@@ -201,9 +208,7 @@ impl Leg {
 
     async fn write_record(&mut self, end: CallEnd) {
         let record = self.record.finish(end, self.service.clock.wall());
-        if let Err(error) = self.service.store.record_call(&record).await {
-            tracing::error!(%error, "the call record could not be written");
-        }
+        self.service.record(&record).await;
     }
 
     pub(super) fn tell(&self, step: Step) {

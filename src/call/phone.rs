@@ -23,6 +23,9 @@ const MEDIA_EVENTS_WAITING: usize = 256;
 /// Patience with the far end after hanging up: 64·T1.
 const LAST_PATIENCE: Duration = Duration::from_secs(33);
 
+/// Patience with the far end when the call has ended already, or failed.
+const LEAVING: Duration = Duration::from_secs(2);
+
 /// Whom to phone, and how.
 #[derive(Debug, Clone)]
 pub struct PhoneSettings {
@@ -78,8 +81,11 @@ pub enum PhoneError {
     /// Its SDP cannot be used.
     #[error("the answer cannot be used: {0}")]
     Answer(#[from] sdp::Refusal),
+    /// Nobody picked up.
+    #[error("no answer within {} s: is the service there, and does its firewall let SIP through?", .0.as_secs())]
+    NoAnswer(Duration),
     /// Too long.
-    #[error("no end after {} s", .0.as_secs())]
+    #[error("the call was not over after {} s", .0.as_secs())]
     TimedOut(Duration),
     /// The call broke off before it was answered.
     #[error("the call ended before it was answered")]
@@ -171,6 +177,8 @@ impl fmt::Display for Report {
 enum Command {
     Invite(Box<InviteParams>),
     HangUp(SessionId),
+    /// Hang up whatever there is, and go when it is over.
+    Leave,
 }
 
 /// The SIP side of the caller: passes events on.
@@ -179,6 +187,16 @@ struct Line {
     flow: Flow,
     events: mpsc::Sender<Event>,
     refused: mpsc::Sender<String>,
+    session: Option<SessionId>,
+    leaving: bool,
+}
+
+impl Line {
+    fn hang_up(now: Instant, endpoint: &mut Endpoint, session: SessionId) {
+        if let Err(error) = endpoint.bye(now, session, None) {
+            tracing::debug!(%error, "nothing left to hang up");
+        }
+    }
 }
 
 impl Handler for Line {
@@ -192,23 +210,25 @@ impl Handler for Line {
 
     fn command(&mut self, now: Instant, endpoint: &mut Endpoint, command: Command) {
         match command {
-            Command::Invite(parameters) => {
-                if let Err(error) = endpoint.invite(now, self.flow, &parameters) {
+            Command::Invite(parameters) => match endpoint.invite(now, self.flow, &parameters) {
+                Ok(session) => self.session = Some(session),
+                Err(error) => {
                     // One INVITE, one place: it cannot be full.
                     let _ = self.refused.try_send(error.to_string());
                 }
-            }
-            Command::HangUp(session) => {
-                if let Err(error) = endpoint.bye(now, session, None) {
-                    tracing::debug!(%error, "nothing left to hang up");
+            },
+            Command::HangUp(session) => Self::hang_up(now, endpoint, session),
+            Command::Leave => {
+                self.leaving = true;
+                if let Some(session) = self.session {
+                    Self::hang_up(now, endpoint, session);
                 }
             }
         }
     }
 
-    /// The driver is ended with the call.
-    fn finished(&self, _: &Endpoint) -> bool {
-        false
+    fn finished(&self, endpoint: &Endpoint) -> bool {
+        self.leaving && endpoint.session_count() == 0
     }
 }
 
@@ -244,9 +264,9 @@ impl Phone {
         let (commands, waiting) = mpsc::channel(WAITING);
         let (line_events, events) = mpsc::channel(WAITING);
         let (refused, refusals) = mpsc::channel(1);
-        let line = Line { flow, events: line_events, refused };
+        let line = Line { flow, events: line_events, refused, session: None, leaving: false };
         let endpoint = Endpoint::new(EndpointConfig::new(seed));
-        let driver = tokio::spawn(Driver::new(transport, endpoint, line, waiting, self.clock).run());
+        let mut driver = tokio::spawn(Driver::new(transport, endpoint, line, waiting, self.clock).run());
         let began = self.clock.instant();
         let mut call = Call {
             clock: self.clock,
@@ -264,7 +284,11 @@ impl Phone {
         };
         let outcome = call.run(invite, &capabilities, &mut tell).await;
         let (clips, keyed_everything) = (std::mem::take(&mut call.clips), call.script.is_done());
-        driver.abort();
+        // Whatever happened, the far end hears of it: its BYE is answered, a call that stands gets ours.
+        call.order(Command::Leave).await;
+        if tokio::time::timeout(LEAVING, &mut driver).await.is_err() {
+            driver.abort();
+        }
         let (answered_at, ended_at) = outcome?;
         let recording = stream.finish().await.ok().and_then(|summary| summary.recording).unwrap_or_default();
         Ok(Report {
@@ -326,14 +350,7 @@ impl Call<'_> {
     ) -> Result<(Instant, Instant), PhoneError> {
         self.order(Command::Invite(Box::new(invite))).await;
         let (session, body) = self.answer(tell).await?;
-        let agreed = sdp::accept_answer(capabilities, body.as_deref().unwrap_or_default());
-        let agreed = match agreed {
-            Ok(agreed) => agreed,
-            Err(refusal) => {
-                self.order(Command::HangUp(session)).await;
-                return Err(refusal.into());
-            }
-        };
+        let agreed = sdp::accept_answer(capabilities, body.as_deref().unwrap_or_default())?;
         self.stream.start(agreed)?;
         let answered_at = self.now();
         self.tell(tell, &Notice::Answered);
@@ -373,7 +390,7 @@ impl Call<'_> {
                 },
                 Some(reason) = self.refusals.recv() => return Err(PhoneError::Invite(reason)),
                 () = tokio::time::sleep_until(self.hang_up_at.into()) => {
-                    return Err(PhoneError::TimedOut(self.settings.timeout));
+                    return Err(PhoneError::NoAnswer(self.settings.timeout));
                 }
             }
         }

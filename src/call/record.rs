@@ -10,7 +10,7 @@ use jiff::Timestamp;
 const MAX_NODES: usize = 200;
 
 /// A call record in the making.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct RecordBuilder(CallRecord);
 
 impl RecordBuilder {

@@ -9,6 +9,7 @@ use crate::units::CallId;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 /// Inputs that may wait for a leg: a session reports at most a handful in its life.
@@ -43,7 +44,7 @@ pub enum Command {
     },
     /// Take no new calls; end when the last one has ended. Answers with the number of calls under way.
     Drain(oneshot::Sender<usize>),
-    /// End all calls with goodbye.
+    /// Take no new calls, and end those under way with goodbye; end when the last one has ended.
     EndAll,
     /// Give an account.
     Account(oneshot::Sender<Account>),
@@ -101,11 +102,18 @@ impl Registry {
         carried_out(endpoint.reject(now, invite.session, &rejection));
     }
 
+    fn drain(&mut self, endpoint: &mut Endpoint) {
+        self.draining = true;
+        endpoint.set_service_state(ServiceState::Refusing { retry_after_s: self.service.retry_after_s });
+    }
+
     fn tell(&mut self, session: SessionId, input: LegInput) {
-        if let Some(leg) = self.legs.get(&session)
-            && leg.try_send(input).is_err()
-        {
-            tracing::warn!(?session, "a leg is gone or deaf; input dropped");
+        match self.legs.get(&session).map(|leg| leg.try_send(input)) {
+            // A leg that has ended is about to say so.
+            None | Some(Ok(()) | Err(TrySendError::Closed(_))) => {}
+            Some(Err(TrySendError::Full(input))) => {
+                tracing::error!(?session, ?input, "a leg takes nothing; input dropped");
+            }
         }
     }
 }
@@ -133,13 +141,12 @@ impl Handler for Registry {
                 self.legs.remove(&session);
             }
             Command::Drain(calls) => {
-                self.draining = true;
-                endpoint
-                    .set_service_state(ServiceState::Refusing { retry_after_s: self.service.retry_after_s });
+                self.drain(endpoint);
                 // The one who asked may have gone; the drain stands.
                 let _ = calls.send(self.legs.len());
             }
             Command::EndAll => {
+                self.drain(endpoint);
                 for leg in self.legs.values() {
                     // A full inbox belongs to a leg that is ending anyway.
                     let _ = leg.try_send(LegInput::Stop);

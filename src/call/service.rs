@@ -7,7 +7,7 @@ use crate::dialplan::Flow;
 use crate::media::Engine;
 use crate::sip::Rejection;
 use crate::speech::Prompts;
-use crate::store::{Activation, Store};
+use crate::store::{Activation, CallRecord, Store, StoreError};
 use crate::units::clock::Clock;
 use crate::units::{ActivationId, CallId};
 use jiff::Timestamp;
@@ -16,7 +16,13 @@ use rand::{RngExt, SeedableRng};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio::sync::broadcast;
+
+/// Tries at a call record whose database does not answer.
+const RECORD_TRIES: u32 = 3;
+/// The pause before the second try; then it doubles.
+const RECORD_AGAIN_AFTER: Duration = Duration::from_millis(250);
 
 /// What all calls share.
 #[derive(Debug)]
@@ -48,9 +54,25 @@ pub struct Service {
 }
 
 impl Service {
-    /// The flow that answers a called number.
+    /// The flow that answers a called number. The user part of a SIP URI may carry a telephone number's own
+    /// parameters (RFC 3261 §19.1.6): `130;phone-context=+355` is 130.
     pub fn flow_for(&self, called: &str) -> Option<Arc<Flow>> {
-        self.numbers.get(called).map(Arc::clone)
+        let number = called.split(';').next().unwrap_or_default();
+        self.numbers.get(number).map(Arc::clone)
+    }
+
+    /// Writes a call's record. What was written before stays. One that the database does not take stands in the log,
+    /// its number masked, so that it can be entered by hand.
+    pub(super) async fn record(&self, record: &CallRecord) {
+        let mut pause = RECORD_AGAIN_AFTER;
+        for attempt in 1..=RECORD_TRIES {
+            let Err(error) = self.store.record_call(record).await else { return };
+            report_unwritten(record, attempt, &error);
+            if attempt < RECORD_TRIES {
+                tokio::time::sleep(pause).await;
+                pause *= 2;
+            }
+        }
     }
 
     /// 503 with Retry-After: no room for another call.
@@ -58,6 +80,28 @@ impl Service {
         let retry_after = ("Retry-After".to_owned(), self.retry_after_s.to_string());
         Rejection { headers: vec![retry_after], ..Rejection::new(503) }
     }
+}
+
+fn report_unwritten(record: &CallRecord, attempt: u32, error: &StoreError) {
+    let error = error as &dyn std::error::Error;
+    if attempt < RECORD_TRIES {
+        return tracing::warn!(
+            error,
+            attempt,
+            "the call record could not be written; it will be tried again"
+        );
+    }
+    tracing::error!(
+        error,
+        call.id = %record.id,
+        sip_call_id = record.sip_call_id,
+        received_at = %record.received_at,
+        answered_at = record.answered_at.map(tracing::field::display),
+        ended_at = %record.ended_at,
+        end = record.end.label(),
+        outcome = record.outcome,
+        "the call record is lost"
+    );
 }
 
 /// Makes ids from a seeded generator.

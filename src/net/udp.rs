@@ -10,8 +10,8 @@ use std::collections::HashMap;
 use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket as StdUdpSocket};
-use std::task::Poll;
-use std::time::Instant;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 use tokio::io::ReadBuf;
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
@@ -24,6 +24,8 @@ const DATAGRAMS_A_TURN: usize = 64;
 const COMMANDS_A_TURN: usize = 64;
 /// Asked of the system for each direction's socket buffer, octets: bursts wait there, not in us.
 const SOCKET_BUFFER_OCTETS: usize = 4 << 20;
+/// After a socket's error, before it is read again.
+const RECEIVE_PAUSE: Duration = Duration::from_millis(20);
 /// Remote addresses whose local address is remembered when listening on a wildcard address.
 const MAX_REMEMBERED_ROUTES: usize = 4096;
 
@@ -91,8 +93,15 @@ impl UdpTransport {
             return *known;
         }
         let source = StdUdpSocket::bind(SocketAddr::new(bound.ip(), 0))
-            .and_then(|probe| probe.connect(remote).and_then(|()| probe.local_addr()))
-            .map_or(bound.ip(), |local| local.ip());
+            .and_then(|probe| probe.connect(remote).and_then(|()| probe.local_addr()));
+        let source = match source {
+            Ok(local) => local.ip(),
+            // Not remembered: no route now may be one at the next message.
+            Err(error) => {
+                tracing::warn!(%error, remote = %remote.ip(), "no way to find our address towards a peer");
+                return bound.ip();
+            }
+        };
         if self.routes.len() >= MAX_REMEMBERED_ROUTES {
             self.routes.clear();
         }
@@ -102,27 +111,34 @@ impl UdpTransport {
 
     /// Waits until some socket has a datagram, and reads it.
     async fn receive(&mut self, buffer: &mut [u8]) -> (usize, SocketAddr, usize) {
-        poll_fn(|context| {
-            let count = self.listeners.len();
-            for step in 0..count {
-                let index = (self.next_to_read + step) % count;
-                let mut space = ReadBuf::new(buffer);
-                match self.listeners[index].socket.poll_recv_from(context, &mut space) {
-                    Poll::Ready(Ok(remote)) => {
-                        self.next_to_read = (index + 1) % count;
-                        return Poll::Ready((index, remote, space.filled().len()));
-                    }
-                    // An ICMP error about an earlier datagram; the socket itself is well. Look again at once.
-                    Poll::Ready(Err(error)) => {
-                        tracing::debug!(%error, "receive on a SIP socket failed");
-                        context.waker().wake_by_ref();
-                    }
-                    Poll::Pending => {}
+        loop {
+            match poll_fn(|context| self.poll_receive(context, buffer)).await {
+                Ok(received) => return received,
+                // An ICMP error about an earlier datagram, or the system's trouble: the socket is read again, but a
+                // trouble that stays must not take the whole processor.
+                Err(error) => {
+                    tracing::warn!(%error, "receive on a SIP socket failed");
+                    tokio::time::sleep(RECEIVE_PAUSE).await;
                 }
             }
-            Poll::Pending
-        })
-        .await
+        }
+    }
+
+    fn poll_receive(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<(usize, SocketAddr, usize)>> {
+        let count = self.listeners.len();
+        for step in 0..count {
+            let index = (self.next_to_read + step) % count;
+            let mut space = ReadBuf::new(buffer);
+            if let Poll::Ready(read) = self.listeners[index].socket.poll_recv_from(context, &mut space) {
+                self.next_to_read = (index + 1) % count;
+                return Poll::Ready(read.map(|remote| (index, remote, space.filled().len())));
+            }
+        }
+        Poll::Pending
     }
 
     fn try_receive(&self, index: usize, buffer: &mut [u8]) -> Option<(usize, SocketAddr)> {
@@ -260,5 +276,150 @@ async fn until(wake: Option<Instant>) {
     match wake {
         Some(instant) => tokio::time::sleep_until(instant.into()).await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sip::{EndpointConfig, ServiceState};
+    use std::net::{Ipv4Addr, Ipv6Addr};
+    use tokio::net::UdpSocket as Peer;
+
+    /// A safety net: no test waits so long unless it has failed.
+    const FOR_EVER: Duration = Duration::from_secs(60);
+
+    /// Tells the endpoint to refuse, and stops when told.
+    #[derive(Debug, Default)]
+    struct Desk {
+        stopped: bool,
+    }
+
+    #[derive(Debug)]
+    enum Order {
+        Refuse,
+        Stop,
+    }
+
+    impl Handler for Desk {
+        type Command = Order;
+
+        fn event(&mut self, _: Instant, _: &mut Endpoint, _: Event) {}
+
+        fn command(&mut self, _: Instant, endpoint: &mut Endpoint, order: Order) {
+            match order {
+                Order::Refuse => endpoint.set_service_state(ServiceState::Refusing { retry_after_s: 9 }),
+                Order::Stop => self.stopped = true,
+            }
+        }
+
+        fn finished(&self, _: &Endpoint) -> bool {
+            self.stopped
+        }
+    }
+
+    struct Running {
+        addresses: Vec<SocketAddr>,
+        orders: mpsc::Sender<Order>,
+        driver: tokio::task::JoinHandle<()>,
+    }
+
+    fn run(listen: &[SocketAddr]) -> Running {
+        let transport = UdpTransport::bind(listen).unwrap();
+        let addresses = transport.addresses();
+        let (orders, waiting) = mpsc::channel(4);
+        let endpoint = Endpoint::new(EndpointConfig::new([1; 32]));
+        let driver = Driver::new(transport, endpoint, Desk::default(), waiting, Clock::system());
+        Running { addresses, orders, driver: tokio::spawn(driver.run()) }
+    }
+
+    fn on(ip: impl Into<IpAddr>) -> SocketAddr {
+        SocketAddr::new(ip.into(), 0)
+    }
+
+    /// An OPTIONS from a socket that asks for the answer there; gives the answer's first line and its Contact.
+    async fn ask(peer: &Peer, to: SocketAddr, branch: u32) -> String {
+        let from = peer.local_addr().unwrap();
+        let request = format!(
+            "OPTIONS sip:130@{to} SIP/2.0\r\nVia: SIP/2.0/UDP {from};rport;branch=z9hG4bK{branch}\r\n\
+             Max-Forwards: 70\r\nFrom: <sip:a@{from}>;tag=1\r\nTo: <sip:130@{to}>\r\nCall-ID: {branch}\r\n\
+             CSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n"
+        );
+        peer.send_to(request.as_bytes(), to).await.unwrap();
+        let mut answer = vec![0; 4096];
+        let (length, source) =
+            tokio::time::timeout(FOR_EVER, peer.recv_from(&mut answer)).await.unwrap().unwrap();
+        assert_eq!(source, to);
+        String::from_utf8(answer[..length].to_vec()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn both_families_are_served_side_by_side_until_the_handler_has_finished() {
+        let service = run(&[on(Ipv4Addr::LOCALHOST), on(Ipv6Addr::LOCALHOST)]);
+        let [v4, v6] = service.addresses[..] else { panic!("two were asked for") };
+        assert!(v4.is_ipv4() && v6.is_ipv6() && v4.port() != 0 && v6.port() != 0);
+        let (peer4, peer6) = (
+            Peer::bind(on(Ipv4Addr::LOCALHOST)).await.unwrap(),
+            Peer::bind(on(Ipv6Addr::LOCALHOST)).await.unwrap(),
+        );
+        for (peer, to) in [(&peer4, v4), (&peer6, v6)] {
+            assert!(ask(peer, to, 1).await.starts_with("SIP/2.0 200 "), "{to}");
+        }
+        service.orders.send(Order::Refuse).await.unwrap();
+        let refused = ask(&peer6, v6, 2).await;
+        assert!(refused.starts_with("SIP/2.0 503 ") && refused.contains("Retry-After: 9"), "{refused}");
+        service.orders.send(Order::Stop).await.unwrap();
+        tokio::time::timeout(FOR_EVER, service.driver).await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn rubbish_and_peers_that_are_gone_do_not_end_the_service() {
+        let service = run(&[on(Ipv4Addr::LOCALHOST)]);
+        let to = service.addresses[0];
+        let peer = Peer::bind(on(Ipv4Addr::LOCALHOST)).await.unwrap();
+        // The largest payload that IPv4 carries, one that is empty, and one that is no SIP.
+        for rubbish in [&[b'a'; 65_507][..], b"", b"\r\n\r\n", b"\0\xff\xff"] {
+            peer.send_to(rubbish, to).await.unwrap();
+        }
+        // A peer that does not wait for its answer: the system is told so by ICMP.
+        let gone = Peer::bind(on(Ipv4Addr::LOCALHOST)).await.unwrap();
+        let request = b"NONSENSE sip:130@x SIP/2.0\r\nVia: SIP/2.0/UDP x;rport;branch=z9hG4bKgone\r\nMax-Forwards: 70\r\n\
+            From: <sip:a@x>;tag=1\r\nTo: <sip:130@x>\r\nCall-ID: gone\r\nCSeq: 1 NONSENSE\r\n\r\n";
+        gone.send_to(request, to).await.unwrap();
+        drop(gone);
+        for branch in 1..4 {
+            assert!(ask(&peer, to, branch).await.starts_with("SIP/2.0 200 "));
+        }
+        assert!(!service.driver.is_finished());
+    }
+
+    #[tokio::test]
+    async fn a_wildcard_listener_says_the_address_it_is_reached_at() {
+        for (wildcard, loopback) in [
+            (IpAddr::from(Ipv4Addr::UNSPECIFIED), IpAddr::from(Ipv4Addr::LOCALHOST)),
+            (Ipv6Addr::UNSPECIFIED.into(), Ipv6Addr::LOCALHOST.into()),
+        ] {
+            let mut transport = UdpTransport::bind(&[SocketAddr::new(wildcard, 0)]).unwrap();
+            let port = transport.addresses()[0].port();
+            let remote = SocketAddr::new(loopback, 5060);
+            let flow = transport.flow_to(remote).unwrap();
+            assert_eq!((flow.local, flow.remote), (SocketAddr::new(loopback, port), remote));
+            assert_eq!(transport.routes.get(&loopback), Some(&loopback));
+        }
+        let mut transport = UdpTransport::bind(&[on(Ipv4Addr::LOCALHOST)]).unwrap();
+        assert_eq!(
+            transport.flow_to(SocketAddr::new(Ipv6Addr::LOCALHOST.into(), 5060)),
+            None,
+            "no such family"
+        );
+    }
+
+    #[tokio::test]
+    async fn an_address_that_is_taken_is_named() {
+        let first = UdpTransport::bind(&[on(Ipv4Addr::LOCALHOST)]).unwrap();
+        let taken = first.addresses()[0];
+        let error = UdpTransport::bind(&[on(Ipv4Addr::LOCALHOST), taken]).unwrap_err();
+        assert_eq!(error.address, taken);
+        assert!(error.to_string().contains(&taken.to_string()));
     }
 }

@@ -1,0 +1,463 @@
+//! Whole calls: a service and a caller in one process, over real UDP and RTP on loopback, into a real ledger.
+//!
+//! The prompts are tones of a fifth of a second under the ids of the real ones, so that calls are short.
+
+use klikon::call::{CallEvent, KeyGroup, Manner, Notice, Observer, Phone, PhoneError, PhoneSettings, Report, Step};
+use klikon::config::Settings;
+use klikon::klikon::day_of;
+use klikon::server::Server;
+use klikon::speech::{Manifest, write_wav};
+use klikon::store::{self, ActivationState, BookFilter, CallEnd, CallRecord, GrantChannel, Store};
+use klikon::units::clock::Clock;
+use klikon::units::{FixedNumber, Msisdn};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::net::UdpSocket;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+/// A safety net: no test waits so long unless it has failed.
+const FOR_EVER: Duration = Duration::from_secs(60);
+const LEADER: &str = "0691234567";
+/// The number of the loop; 130 is the service.
+const LINE_TEST: &str = "131";
+/// The member's number, Super 1100, yes, no other.
+const KEYS: [&str; 4] = ["0672123456#", "2", "1", "2"];
+
+async fn in_time<T>(what: &str, work: impl Future<Output = T>) -> T {
+    tokio::time::timeout(FOR_EVER, work).await.unwrap_or_else(|_| panic!("never: {what}"))
+}
+
+/// Tones under the ids of the real prompts, each of another pitch.
+fn write_prompts(folder: &Path) {
+    let real = Path::new(env!("CARGO_MANIFEST_DIR")).join("prompts/sq");
+    std::fs::create_dir_all(folder).unwrap();
+    std::fs::copy(real.join("manifest.toml"), folder.join("manifest.toml")).unwrap();
+    for (index, prompt) in Manifest::read(folder).unwrap().prompts.iter().enumerate() {
+        let pitch = 300.0 + 20.0 * index as f64;
+        let angle = |n: u32| f64::from(n) * pitch * std::f64::consts::TAU / 16_000.0;
+        let samples: Vec<i16> = (0..3200).map(|n| (angle(n).sin() * 8000.0) as i16).collect();
+        write_wav(&folder.join(prompt.file_name()), &samples).unwrap();
+    }
+}
+
+/// A service with one group, and who watches it.
+struct Bench {
+    server: Server,
+    settings: Settings,
+    store: Store,
+    events: mpsc::UnboundedReceiver<CallEvent>,
+    folder: TempDir,
+}
+
+impl Bench {
+    async fn new(change: impl FnOnce(&mut Settings)) -> Self {
+        let (steps, events) = mpsc::unbounded_channel();
+        Self::watched(change, events, move |event| drop(steps.send(event))).await
+    }
+
+    async fn watched(
+        change: impl FnOnce(&mut Settings),
+        events: mpsc::UnboundedReceiver<CallEvent>,
+        watch: impl Fn(CallEvent) + Send + Sync + 'static,
+    ) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        write_prompts(&folder.path().join("prompts/sq"));
+        let mut settings = Settings::default();
+        settings.sip.listen = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))];
+        settings.numbers.insert(LINE_TEST.to_owned(), "line-test".to_owned());
+        settings.files.dialplans = Path::new(env!("CARGO_MANIFEST_DIR")).join("dialplans");
+        settings.files.prompts = folder.path().join("prompts");
+        settings.database = store::Settings::for_file(folder.path().join("klikon.db"));
+        settings.delivery.spool = folder.path().join("spool");
+        settings.delivery.poll_interval_ms = 10;
+        settings.calls.activation_wait_ms = 14_000;
+        settings.media.initial_silence_ms = 20;
+        change(&mut settings);
+        let clock = Clock::system();
+        let store = Store::open(&settings.database).await.unwrap();
+        let (now, contract) = (clock.wall(), FixedNumber::parse("042250928").unwrap());
+        store.seed_catalogue(day_of(now)).await.unwrap();
+        store.create_group(&contract, now).await.unwrap();
+        for number in [LEADER, "0672123456"] {
+            store.add_member(&contract, Msisdn::parse(number).unwrap(), now).await.unwrap();
+        }
+        let leader = Msisdn::parse(LEADER).unwrap();
+        store.grant_leader(&contract, leader, "Lideri Fiks", &GrantChannel::Online, now).await.unwrap();
+        let server = Server::start(settings.clone(), Observer::new(watch), clock).await.unwrap();
+        Self { server, settings, store, events, folder }
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.server.addresses()[0]
+    }
+
+    /// A caller who is the leader.
+    fn caller(&self, called: &str, keys: &[&str]) -> PhoneSettings {
+        let remote = self.address();
+        PhoneSettings {
+            remote,
+            request_uri: format!("sip:{called}@{remote}"),
+            identity: Some(format!("tel:+355{}", &LEADER[1..])),
+            from: None,
+            keys: keys.iter().map(|&keys| KeyGroup { prompt: None, keys: keys.to_owned() }).collect(),
+            // Longer than the guard of the confirmation.
+            manner: Manner::BargeIn { after: Duration::from_millis(650) },
+            hang_up_on: Vec::new(),
+            hang_up_after: None,
+            timeout: FOR_EVER,
+        }
+    }
+
+    /// Phones in the background; what the caller notices is collected.
+    fn phone(&self, settings: PhoneSettings) -> JoinHandle<Result<(Report, Vec<Notice>), PhoneError>> {
+        let prompts = klikon::server::encode_prompts(&self.settings.files).unwrap();
+        let mut notices = Vec::new();
+        tokio::spawn(async move {
+            let phone = Phone::new(settings, prompts, Clock::system());
+            let report = phone.call(|_, notice| notices.push(notice.clone())).await?;
+            Ok((report, notices))
+        })
+    }
+
+    /// Waits for a step that a call takes.
+    async fn step(&mut self, what: &str, wanted: impl Fn(&Step) -> bool) -> Step {
+        in_time(what, async {
+            loop {
+                let event = self.events.recv().await.expect("the service is there");
+                if wanted(&event.step) {
+                    return event.step;
+                }
+            }
+        })
+        .await
+    }
+
+    async fn answered(&mut self) {
+        self.step("an answer", |step| matches!(step, Step::Answered { .. })).await;
+    }
+
+    async fn ended(&mut self) {
+        self.step("the end of a call", |step| matches!(step, Step::Ended { .. })).await;
+    }
+
+    /// Waits for an order in the spool folder, and gives its name there.
+    async fn order(&self) -> String {
+        let orders = self.folder.path().join("spool/orders");
+        in_time("an order in the spool folder", async {
+            loop {
+                let found = std::fs::read_dir(&orders).unwrap().flatten().map(|entry| entry.file_name());
+                let mut names = found.filter_map(|name| name.into_string().ok());
+                if let Some(name) = names.find(|name| name.ends_with(".json") && !name.starts_with('.')) {
+                    return name;
+                }
+                tokio::task::yield_now().await;
+            }
+        })
+        .await
+    }
+
+    /// The operator's batch acknowledges an order.
+    fn acknowledge(&self, order: &str) {
+        let activation = order.trim_end_matches(".json");
+        let text = format!("{{\"activation\":\"{activation}\",\"result\":\"activated\"}}\n");
+        // Written aside, then moved, as the batch does.
+        let aside: PathBuf = self.folder.path().join("acknowledgement");
+        std::fs::write(&aside, text).unwrap();
+        std::fs::rename(aside, self.folder.path().join("spool/acks").join(order)).unwrap();
+    }
+
+    /// What was booked, by its state.
+    async fn booked(&self) -> Vec<ActivationState> {
+        let booked = self.store.activations(BookFilter::default()).await.unwrap();
+        booked.into_iter().map(|activation| activation.state).collect()
+    }
+
+    /// The drain must come to its end; then the records, oldest first.
+    async fn closed(self) -> Vec<CallRecord> {
+        self.server.drain().await;
+        in_time("the end of the drain", self.server.finished()).await;
+        assert!(self.server.account().await.is_none(), "nothing answers any more");
+        in_time("the stop", self.server.stop()).await;
+        self.store.audit().await.unwrap();
+        let mut records = self.store.calls(100).await.unwrap();
+        records.reverse();
+        records
+    }
+}
+
+fn refused(result: Result<(Report, Vec<Notice>), PhoneError>) -> u16 {
+    match result {
+        Err(PhoneError::Refused { status, .. }) => status,
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_becomes_a_booked_activation() {
+    let mut bench = Bench::new(|_| {}).await;
+    let call = bench.phone(bench.caller("130", &KEYS));
+    bench.acknowledge(&bench.order().await);
+    let (report, notices) = in_time("the call's end", call).await.unwrap().unwrap();
+    bench.ended().await;
+    assert!(report.keyed_everything);
+    assert!(report.heard_clip("activated") && report.heard_clip("goodbye"), "{:?}", report.clips);
+    assert_eq!(notices.last(), Some(&Notice::FarEndHungUp));
+    assert_eq!(bench.booked().await, [ActivationState::Posted]);
+    let records = bench.closed().await;
+    let [record] = records.as_slice() else { panic!("one record, not {records:?}") };
+    assert_eq!((record.end, record.outcome.as_str()), (CallEnd::Goodbye, "activate: activated"));
+    assert_eq!((record.caller.as_deref(), record.called.as_str()), (Some("+355691234567"), "130"));
+    assert!(record.answered_at.is_some() && record.free_of_charge);
+    assert_eq!(record.nodes.first().map(String::as_str), Some("welcome"));
+    assert_eq!(record.nodes.last().map(String::as_str), Some("goodbye"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hang_up_after_the_confirmation_lets_the_booking_go_on() {
+    let mut bench = Bench::new(|_| {}).await;
+    // The network is slow, so the caller is asked to wait, and does not.
+    let caller =
+        PhoneSettings { hang_up_on: vec!["please-wait".to_owned()], ..bench.caller("130", &KEYS[..3]) };
+    let call = bench.phone(caller);
+    let (_, notices) = in_time("the call's end", call).await.unwrap().unwrap();
+    assert!(notices.contains(&Notice::HungUp), "{notices:?}");
+    assert_eq!(bench.booked().await, [ActivationState::Pending]);
+    assert_eq!(bench.server.drain().await, 1, "the booking is still waited for");
+    bench.acknowledge(&bench.order().await);
+    bench.ended().await;
+    assert_eq!(bench.booked().await, [ActivationState::Posted]);
+    let records = bench.closed().await;
+    assert_eq!(records.len(), 1);
+    assert_eq!((records[0].end, records[0].outcome.as_str()), (CallEnd::CallerHungUp, "activate: activated"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hang_up_before_the_confirmation_books_nothing() {
+    let mut bench = Bench::new(|_| {}).await;
+    let caller =
+        PhoneSettings { hang_up_on: vec!["confirm-keys".to_owned()], ..bench.caller("130", &KEYS[..2]) };
+    let call = bench.phone(caller);
+    in_time("the call's end", call).await.unwrap().unwrap();
+    bench.ended().await;
+    assert_eq!(bench.booked().await, []);
+    let records = bench.closed().await;
+    assert_eq!(records.len(), 1);
+    assert_eq!(records[0].end, CallEnd::CallerHungUp);
+    assert_eq!(records[0].nodes.last().map(String::as_str), Some("confirm"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_service_refuses_and_a_stop_says_goodbye() {
+    let mut bench = Bench::new(|settings| {
+        settings.calls.max = 1;
+        settings.sip.listen = vec![SocketAddr::from((Ipv6Addr::LOCALHOST, 0))];
+    })
+    .await;
+    assert_eq!(refused(in_time("404", bench.phone(bench.caller("999", &[]))).await.unwrap()), 404);
+    let parameters = bench.caller(&format!("{LINE_TEST};phone-context=+355"), &[]);
+    let looping = bench.phone(parameters);
+    bench.answered().await;
+    // The loop comes round.
+    for _ in 0..3 {
+        bench.step("the loop", |step| matches!(step, Step::Say { .. })).await;
+    }
+    assert_eq!(refused(in_time("503", bench.phone(bench.caller("130", &[]))).await.unwrap()), 503);
+    let account = bench.server.account().await.unwrap();
+    assert_eq!(account.calls, 1);
+    assert!(account.counters.iter().any(|(_, count)| *count > 0));
+    in_time("the goodbyes", bench.server.end_calls()).await;
+    let (report, notices) = in_time("the call's end", looping).await.unwrap().unwrap();
+    assert!(report.heard_clip("line-test") && report.heard_clip("goodbye"), "{:?}", report.clips);
+    assert_eq!(notices.last(), Some(&Notice::FarEndHungUp));
+    let records = bench.closed().await;
+    assert_eq!(records.iter().map(|record| record.end).collect::<Vec<_>>(), [CallEnd::Shutdown]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drain_refuses_new_calls_and_lets_the_last_one_end() {
+    let mut bench = Bench::new(|_| {}).await;
+    let caller =
+        PhoneSettings { hang_up_after: Some(Duration::from_millis(2500)), ..bench.caller(LINE_TEST, &[]) };
+    let last = bench.phone(caller);
+    bench.answered().await;
+    assert_eq!(bench.server.drain().await, 1);
+    assert_eq!(refused(in_time("503", bench.phone(bench.caller("130", &[]))).await.unwrap()), 503);
+    assert_eq!(bench.server.drain().await, 1, "a second drain changes nothing");
+    let (_, notices) = in_time("the call's end", last).await.unwrap().unwrap();
+    assert!(notices.contains(&Notice::HungUp));
+    let records = bench.closed().await;
+    assert_eq!(records.iter().map(|record| record.end).collect::<Vec<_>>(), [CallEnd::CallerHungUp]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_longest_call_ends_with_goodbye() {
+    let bench = Bench::new(|settings| settings.calls.max_duration_s = 1).await;
+    let (report, notices) =
+        in_time("the call's end", bench.phone(bench.caller(LINE_TEST, &[]))).await.unwrap().unwrap();
+    assert!(report.heard_clip("goodbye"), "{:?}", report.clips);
+    assert_eq!(notices.last(), Some(&Notice::FarEndHungUp));
+    let records = bench.closed().await;
+    assert_eq!(records.iter().map(|record| record.end).collect::<Vec<_>>(), [CallEnd::Goodbye]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_breaks_leaves_nothing_behind() {
+    let (_, events) = mpsc::unbounded_channel();
+    let bench = Bench::watched(
+        |settings| settings.calls.max = 1,
+        events,
+        |event| assert!(!matches!(event.step, Step::Answered { .. }), "broken on purpose"),
+    )
+    .await;
+    for _ in 0..2 {
+        let (_, notices) =
+            in_time("the call's end", bench.phone(bench.caller("130", &[]))).await.unwrap().unwrap();
+        assert_eq!(notices.last(), Some(&Notice::FarEndHungUp));
+        // Its place is free again once the driver has heard of it.
+        in_time("the free place", async { while bench.server.account().await.unwrap().calls > 0 {} }).await;
+    }
+    let records = bench.closed().await;
+    assert_eq!(
+        records.iter().map(|record| record.end).collect::<Vec<_>>(),
+        [CallEnd::Failed, CallEnd::Failed]
+    );
+}
+
+/// A caller made of text, who does what a well-behaved one never would.
+struct Wire {
+    socket: UdpSocket,
+    service: SocketAddr,
+    called: &'static str,
+}
+
+impl Wire {
+    async fn new(service: SocketAddr, called: &'static str) -> Self {
+        let any: IpAddr =
+            if service.is_ipv6() { Ipv6Addr::LOCALHOST.into() } else { Ipv4Addr::LOCALHOST.into() };
+        Self { socket: UdpSocket::bind((any, 0)).await.unwrap(), service, called }
+    }
+
+    async fn send(&self, method: &str, cseq: u32, to_tag: &str, body: &str) {
+        let (us, service, called) = (self.socket.local_addr().unwrap(), self.service, self.called);
+        // CANCEL is of the INVITE's transaction, ACK of a 2xx and BYE are of their own.
+        let branch = if method == "CANCEL" { "INVITE" } else { method };
+        let content_type = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
+        let request = format!(
+            "{method} sip:{called}@{service} SIP/2.0\r\nVia: SIP/2.0/UDP {us};rport;branch=z9hG4bK-{branch}\r\n\
+             Max-Forwards: 70\r\nFrom: <sip:wire@{us}>;tag=wire\r\nTo: <sip:{called}@{service}>{to_tag}\r\n\
+             Call-ID: wire@{us}\r\nCSeq: {cseq} {method}\r\nContact: <sip:wire@{us}>\r\n{content_type}\
+             Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        self.socket.send_to(request.as_bytes(), service).await.unwrap();
+    }
+
+    async fn receive(&self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
+        in_time(what, async {
+            loop {
+                let mut datagram = vec![0; 65_535];
+                let (length, _) = self.socket.recv_from(&mut datagram).await.unwrap();
+                // Its socket hears the RTP as well.
+                let message = String::from_utf8_lossy(&datagram[..length]).into_owned();
+                if wanted(&message) {
+                    return message;
+                }
+            }
+        })
+        .await
+    }
+
+    /// INVITE without SDP, to its 200; gives the parameter of the service's tag.
+    async fn invite(&self) -> String {
+        self.send("INVITE", 1, "", "").await;
+        let ok = self.receive("200", |message| message.starts_with("SIP/2.0 200 ")).await;
+        let to = ok.lines().find(|line| line.starts_with("To:")).unwrap();
+        to[to.find(";tag=").unwrap()..].trim_end().to_owned()
+    }
+
+    /// The answer to the service's offer, for RTP that nobody sends.
+    fn answer(&self) -> String {
+        let port = self.socket.local_addr().unwrap().port();
+        format!(
+            "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio {port} RTP/AVP 8\r\n"
+        )
+    }
+
+    /// Takes the service's BYE and answers it.
+    async fn take_bye(&self) {
+        let bye = self.receive("BYE", |message| message.starts_with("BYE ")).await;
+        let kept = bye.lines().filter(|line| {
+            ["Via:", "From:", "To:", "Call-ID:", "CSeq:"].iter().any(|name| line.starts_with(name))
+        });
+        let fields: String = kept.map(|line| format!("{line}\r\n")).collect();
+        let ok = format!("SIP/2.0 200 OK\r\n{fields}Content-Length: 0\r\n\r\n");
+        self.socket.send_to(ok.as_bytes(), self.service).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_that_meets_an_unfinished_call_waits_for_its_ack() {
+    let bench = Bench::new(|_| {}).await;
+    let wire = Wire::new(bench.address(), "130").await;
+    let tag = wire.invite().await;
+    let stop = async {
+        in_time("the end of calls", bench.server.end_calls()).await;
+    };
+    let finish = async {
+        // The 200 comes again, so the stop does not hurry: BYE may only follow the ACK (RFC 3261 §15).
+        wire.receive("200 again", |message| message.starts_with("SIP/2.0 200 ")).await;
+        wire.send("ACK", 1, &tag, &wire.answer()).await;
+        wire.take_bye().await;
+    };
+    tokio::join!(stop, finish);
+    let records = bench.closed().await;
+    assert_eq!(records.iter().map(|record| record.end).collect::<Vec<_>>(), [CallEnd::Shutdown]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_who_goes_at_an_odd_moment_is_recorded() {
+    let mut bench = Bench::new(|settings| settings.media.rtp_timeout_s = 1).await;
+    // BYE instead of ACK.
+    let hasty = Wire::new(bench.address(), "130").await;
+    let tag = hasty.invite().await;
+    hasty.send("BYE", 2, &tag, "").await;
+    hasty.receive("200 to BYE", |message| message.contains("CSeq: 2 BYE")).await;
+    bench.ended().await;
+    // An ACK without the answer that is due.
+    let silent = Wire::new(bench.address(), "130").await;
+    let tag = silent.invite().await;
+    silent.send("ACK", 1, &tag, "").await;
+    silent.take_bye().await;
+    bench.ended().await;
+    // No RTP ever comes.
+    let deaf = Wire::new(bench.address(), LINE_TEST).await;
+    let tag = deaf.invite().await;
+    deaf.send("ACK", 1, &tag, &deaf.answer()).await;
+    deaf.take_bye().await;
+    bench.ended().await;
+    // CANCEL right behind the INVITE: whichever the service sees first, nothing may be left over.
+    let fickle = Wire::new(bench.address(), "130").await;
+    fickle.send("INVITE", 1, "", "").await;
+    fickle.send("CANCEL", 1, "", "").await;
+    let last = fickle
+        .receive("a final response", |message| {
+            message.contains("CSeq: 1 INVITE") && !message.starts_with("SIP/2.0 1")
+        })
+        .await;
+    let tag = last.lines().find_map(|line| line.strip_prefix("To:")).and_then(|to| to.split_once(";tag="));
+    let tag = format!(";tag={}", tag.unwrap().1.trim_end());
+    fickle.send("ACK", 1, &tag, &fickle.answer()).await;
+    if last.starts_with("SIP/2.0 200 ") {
+        fickle.send("BYE", 2, &tag, "").await;
+    } else {
+        assert!(last.starts_with("SIP/2.0 487 "), "{last}");
+    }
+    bench.ended().await;
+    let records = bench.closed().await;
+    let ends: Vec<CallEnd> = records.iter().map(|record| record.end).collect();
+    assert_eq!(ends[..3], [CallEnd::CallerHungUp, CallEnd::Failed, CallEnd::RtpTimeout]);
+    assert!(matches!(ends[3..], [CallEnd::Cancelled | CallEnd::CallerHungUp]), "{ends:?}");
+}
