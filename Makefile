@@ -15,7 +15,7 @@ lint: ## Formatting and clippy, as CI has them
 tools: ## Install what tests need where it is missing (Debian packages)
 	@.ci/tools
 
-prompts: ## Make the prompts again from prompts/sq/ (needs espeak-ng), then check them
+prompts: ## Make the synthesised prompts of prompts/sq/ again (needs espeak-ng), then check them
 	cargo run --release -- prompts synthesise
 	cargo run --release -- prompts check
 

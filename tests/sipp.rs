@@ -42,8 +42,10 @@ cases! {
     from_of_a_test_bench
     full_service
     group_closed
+    group_closed_in_mid_call
     hang_up_after_confirmation
     hang_up_anywhere
+    hang_up_before_ack
     hang_up_before_confirmation
     help
     ipv6
@@ -53,6 +55,7 @@ cases! {
     limit_used_up
     line_test
     lost_ack
+    member_leaves_in_mid_call
     merged_request
     method_not_allowed
     method_unknown

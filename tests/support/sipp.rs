@@ -50,6 +50,8 @@ impl Sipp {
         let mut command = Command::new("sipp");
         command.arg(server.to_string()).arg("-sf").arg(&scenario);
         command.args(["-m", "1", "-l", "1", "-nostdin", "-bind_local", "-i", &address, "-mi", &address]);
+        // SIPp's watchdog would end the call on a machine that is busy.
+        command.args(["-watchdog_interval", "0"]);
         command.args(["-s", &call.number, "-cid_str", &call_id]).args(&call.sipp_arguments);
         for (key, value) in [("from", &call.from), ("identity", &call.identity), ("formats", &call.formats)] {
             command.args(["-key", key, value]);
