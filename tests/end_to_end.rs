@@ -2,7 +2,9 @@
 //!
 //! The prompts are tones of a fifth of a second under the ids of the real ones, so that calls are short.
 
-use klikon::call::{CallEvent, KeyGroup, Manner, Notice, Observer, Phone, PhoneError, PhoneSettings, Report, Step};
+use klikon::call::{
+    CallEvent, KeyGroup, Manner, Notice, Observer, Phone, PhoneError, PhoneSettings, Report, Step,
+};
 use klikon::config::Settings;
 use klikon::klikon::day_of;
 use klikon::server::Server;
