@@ -189,7 +189,7 @@ pub enum SettingsError {
         message: String,
     },
     /// Keys whose values cannot be used, all of them.
-    #[error("{origin}: {}", list(problems))]
+    #[error("{}", list(origin, problems))]
     Unusable {
         /// File name.
         origin: String,
@@ -198,8 +198,8 @@ pub enum SettingsError {
     },
 }
 
-fn list(problems: &[Problem]) -> String {
-    problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("\n")
+fn list(origin: &str, problems: &[Problem]) -> String {
+    problems.iter().map(|problem| format!("{origin}: {problem}")).collect::<Vec<_>>().join("\n")
 }
 
 /// One key that cannot be used.

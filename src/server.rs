@@ -44,7 +44,7 @@ pub enum StartError {
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Flow(Vec<FlowError>),
     /// The prompts cannot be used.
-    #[error("the prompts cannot be used")]
+    #[error("the prompts cannot be used; run where the folder `prompts` is, or set `files.prompts`")]
     Prompts(#[from] LoadError),
     /// Too many or too long prompts.
     #[error("the prompts cannot be encoded")]
@@ -82,6 +82,11 @@ impl Server {
         let numbers = read_flows(&settings, &prompts)?;
         let library = Arc::new(encode(&prompts)?);
         let store = Store::open(&settings.database).await?;
+        if store.terms().await.is_ok_and(|terms| terms.is_empty()) {
+            tracing::warn!(
+                "the ledger has no terms and no packages yet: every caller will hear that the service is not available; run `klikon admin seed`"
+            );
+        }
         let (stop_delivery, stop) = watch::channel(false);
         let delivery = Worker::new(store.clone(), settings.delivery.clone())?;
         let settlements = delivery.settlements();

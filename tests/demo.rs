@@ -1,6 +1,6 @@
 //! The binary's own promises: the demo, the service and the caller as commands.
 
-mod support;
+mod tones;
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -77,7 +77,7 @@ struct Service {
 /// A folder with settings, and prompts that are tones, so that neither start nor call takes long.
 fn folder() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    support::write_prompts(&folder.path().join("prompts/sq"));
+    tones::write_prompts(&folder.path().join("prompts/sq"));
     let text = format!(
         "numbers = {{ 130 = \"klik-on\", 131 = \"line-test\" }}\n\
          [sip]\nlisten = [\"127.0.0.1:0\"]\n[calls]\ndrain_s = 0\n[files]\ndialplans = {:?}\n",

@@ -2,9 +2,11 @@
 //!
 //! The prompts are tones of a fifth of a second under the ids of the real ones, so that calls are short.
 
-mod support;
+mod tones;
 
-use klikon::call::{CallEvent, Manner, Notice, Observer, Phone, PhoneError, PhoneSettings, Report, Step};
+use klikon::call::{
+    CallEvent, KeyGroup, Manner, Notice, Observer, Phone, PhoneError, PhoneSettings, Report, Step,
+};
 use klikon::config::Settings;
 use klikon::klikon::day_of;
 use klikon::server::Server;
@@ -52,7 +54,7 @@ impl Bench {
         watch: impl Fn(CallEvent) + Send + Sync + 'static,
     ) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        support::write_prompts(&folder.path().join("prompts/sq"));
+        tones::write_prompts(&folder.path().join("prompts/sq"));
         let mut settings = Settings::default();
         settings.sip.listen = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))];
         settings.numbers.insert(LINE_TEST.to_owned(), "line-test".to_owned());
@@ -90,7 +92,7 @@ impl Bench {
             request_uri: format!("sip:{called}@{remote}"),
             identity: Some(format!("tel:+355{}", &LEADER[1..])),
             from: None,
-            keys: keys.iter().map(|&group| group.to_owned()).collect(),
+            keys: keys.iter().map(|&keys| KeyGroup { prompt: None, keys: keys.to_owned() }).collect(),
             // Longer than the guard of the confirmation.
             manner: Manner::BargeIn { after: Duration::from_millis(650) },
             hang_up_on: Vec::new(),

@@ -5,7 +5,7 @@ use super::leg::{Leg, LegInput, Open, call_end};
 use super::observer::Step;
 use super::speak::speak;
 use crate::dialplan::{Effect, Event, Interpreter, PlayId, RequestId, Segment};
-use crate::media::{CommandError, Element, MediaEvent, Stream};
+use crate::media::{CommandError, Element, MediaEvent, Statistics, Stream};
 use crate::sip::EndCause;
 use crate::store::CallEnd;
 use crate::units::rtp::StreamParameters;
@@ -79,8 +79,11 @@ impl Leg {
             leg: self,
         };
         let end = conversation.run(&mut inputs, &mut events).await;
-        conversation.stream.close();
+        let summary = conversation.stream.finish();
         let (mut leg, mut pending) = (conversation.leg, conversation.pending);
+        if let Ok(summary) = summary.await {
+            account_for(&summary.statistics, agreed);
+        }
         // A booking that was under way when the caller hung up goes on; the record waits for what became of it.
         while let Some(answered) = pending.join_next().await {
             if let Some((_, answer)) = unbroken(answered) {
@@ -236,7 +239,7 @@ impl Conversation {
     fn play(&mut self, id: PlayId, segments: &[Segment], bargein: bool) -> Result<(), CommandError> {
         let service = &self.leg.service;
         let spoken = speak(&service.prompts, service.media.library(), segments);
-        self.leg.tell(Step::Say { text: spoken.text });
+        self.leg.tell(Step::Say { text: spoken.masked_text, whole_text: spoken.text });
         self.start_play(id.0.into(), spoken.elements, bargein)
     }
 
@@ -289,4 +292,17 @@ impl Conversation {
 /// The answer of a task that did not panic.
 fn unbroken(answered: Result<(RequestId, Answer), JoinError>) -> Option<(RequestId, Answer)> {
     answered.inspect_err(|error| tracing::error!(%error, "a query or booking broke")).ok()
+}
+
+/// Says what came over RTP; a caller who was not heard at all is told apart from one who said nothing.
+fn account_for(counted: &Statistics, agreed: &StreamParameters) {
+    tracing::info!(sent = counted.transmitted, received = counted.received, lost = counted.lost, "rtp");
+    if counted.accepted == 0 && counted.dropped_source > 0 {
+        tracing::warn!(
+            packets = counted.dropped_source,
+            agreed = %agreed.remote,
+            "the caller's RTP came from another address than his session description says, and none of it was taken, \
+             no key either; when callers are behind NAT set `media.nat = true`"
+        );
+    }
 }

@@ -22,7 +22,7 @@ pub use leg::{Leg, LegInput};
 pub use observer::{CallEvent, Observer, Step};
 pub use phone::{Notice, Phone, PhoneError, PhoneSettings, Report};
 pub use registry::{Account, Command, Registry};
-pub use script::Manner;
+pub use script::{KeyGroup, Manner};
 pub use service::{Ids, Service};
 pub use settings::Settings;
 pub use trust::{Caller, Claims, IdentityHeader, Peer, identify};

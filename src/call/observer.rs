@@ -1,4 +1,5 @@
-//! What can be watched of a call while it runs: one event a step, without whole numbers and without digits.
+//! What can be watched of a call while it runs: one event a step; as written out, without whole numbers and without
+//! digits.
 
 use crate::units::CallId;
 use jiff::Timestamp;
@@ -25,8 +26,11 @@ pub enum Step {
     },
     /// A prompt began.
     Say {
-        /// As a reader would read it.
+        /// As a reader would read it, numbers of telephones hidden.
         text: String,
+        /// The same with the numbers; never written to a log or an event line.
+        #[serde(skip)]
+        whole_text: String,
     },
     /// A prompt was cut short by a digit.
     BargeIn,

@@ -1,6 +1,6 @@
 //! The built-in caller: phones a SIP address over real UDP and RTP, keys, listens, and reports.
 
-use super::script::{Cue, Manner, Script};
+use super::script::{Cue, KeyGroup, Manner, Script};
 use crate::media::{
     CommandError, DigitTiming, Engine, EngineError, EngineSettings, Heard, MediaEvent, OpenError,
     PromptLibrary, Recording, Stream,
@@ -38,7 +38,7 @@ pub struct PhoneSettings {
     /// From URI; anonymous without.
     pub from: Option<String>,
     /// Groups of keys, one a prompt.
-    pub keys: Vec<String>,
+    pub keys: Vec<KeyGroup>,
     /// When to key.
     pub manner: Manner,
     /// Prompts at whose end the caller hangs up.
@@ -81,8 +81,11 @@ pub enum PhoneError {
     /// Its SDP cannot be used.
     #[error("the answer cannot be used: {0}")]
     Answer(#[from] sdp::Refusal),
+    /// Nobody picked up.
+    #[error("no answer within {} s: is the service there, and does its firewall let SIP through?", .0.as_secs())]
+    NoAnswer(Duration),
     /// Too long.
-    #[error("no end after {} s", .0.as_secs())]
+    #[error("the call was not over after {} s", .0.as_secs())]
     TimedOut(Duration),
     /// The call broke off before it was answered.
     #[error("the call ended before it was answered")]
@@ -387,7 +390,7 @@ impl Call<'_> {
                 },
                 Some(reason) = self.refusals.recv() => return Err(PhoneError::Invite(reason)),
                 () = tokio::time::sleep_until(self.hang_up_at.into()) => {
-                    return Err(PhoneError::TimedOut(self.settings.timeout));
+                    return Err(PhoneError::NoAnswer(self.settings.timeout));
                 }
             }
         }
@@ -445,9 +448,9 @@ impl Call<'_> {
         match heard {
             Heard::ClipBegan { id, .. } => {
                 self.clips.push(id.to_string());
-                self.cue(Cue::SpeechBegan, tell);
+                self.cue(Cue::SpeechBegan(Some(&id)), tell);
             }
-            Heard::SpeechBegan { .. } => self.cue(Cue::SpeechBegan, tell),
+            Heard::SpeechBegan { .. } => self.cue(Cue::SpeechBegan(None), tell),
             Heard::SpeechEnded { .. } => self.cue(Cue::SpeechEnded, tell),
             Heard::ClipEnded { id, .. } => {
                 self.cue(Cue::SpeechEnded, tell);
@@ -458,7 +461,7 @@ impl Call<'_> {
         }
     }
 
-    fn cue(&mut self, cue: Cue, tell: &mut impl FnMut(Duration, &Notice)) {
+    fn cue(&mut self, cue: Cue<'_>, tell: &mut impl FnMut(Duration, &Notice)) {
         if let Some(keys) = self.script.handle(self.now(), cue) {
             self.tell(tell, &Notice::Keyed(keys.clone()));
             if let Err(error) = self.stream.send_digits(&keys, DigitTiming::default()) {

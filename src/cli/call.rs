@@ -1,6 +1,6 @@
 //! `klikon call`: phones a SIP address, keys digits, says what was heard and when.
 
-use crate::call::{Manner, Notice, Phone, PhoneSettings};
+use crate::call::{KeyGroup, Manner, Notice, Phone, PhoneSettings};
 use crate::config::Settings;
 use crate::units::clock::Clock;
 use anyhow::{Context, bail};
@@ -22,16 +22,16 @@ const SIP_PORT: u16 = 5060;
   klikon call sip:130@127.0.0.1:5060 --identity tel:+355691234567 --keys 9 --expect goodbye
   klikon call sip:131@192.0.2.10 --hang-up-after-s 10
 
-Keys: 0-9 * # A-D. Prompts are recognised by their sound, octet for octet, where nothing between transcodes; else
+Keys: 0-9 * # A-D, or PROMPT:KEYS to wait for that prompt first (`klikon prompts list` names them). Prompts are recognised by their sound, octet for octet, where nothing between transcodes; else
 only that something was said is known.")]
 pub struct Arguments {
     /// Where to: `sip:130@host` or `sip:130@host:port`.
     #[arg(value_name = "SIP-URI")]
     uri: String,
 
-    /// A group of keys, sent when something new is being said; repeat it for each prompt to be answered.
-    #[arg(long, value_name = "KEYS", value_parser = keys)]
-    keys: Vec<String>,
+    /// Keys, sent when something new is being said, or when that prompt is; repeat it for each prompt to be answered.
+    #[arg(long, value_name = "[PROMPT:]KEYS", value_parser = key_group)]
+    keys: Vec<KeyGroup>,
 
     /// Who calls, in P-Asserted-Identity: a number or a `sip:` or `tel:` URI.
     #[arg(long, value_name = "NUMBER|URI")]
@@ -66,7 +66,15 @@ pub struct Arguments {
     wav: Option<PathBuf>,
 }
 
-/// Reads a group of keys.
+/// Reads a group of keys: `2`, or `choose-package:2`.
+pub(super) fn key_group(text: &str) -> Result<KeyGroup, String> {
+    match text.rsplit_once(':') {
+        Some(("", _)) => Err("no prompt before the `:`; write it like choose-package:2".to_owned()),
+        Some((prompt, text)) => Ok(KeyGroup { prompt: Some(prompt.to_owned()), keys: keys(text)? }),
+        None => Ok(KeyGroup { prompt: None, keys: keys(text)? }),
+    }
+}
+
 fn keys(text: &str) -> Result<String, String> {
     let keys: String = text.chars().filter(|c| !matches!(c, ' ' | '-' | ',')).collect();
     match keys.chars().find(|c| !matches!(c, '0'..='9' | '*' | '#' | 'A'..='D')) {
@@ -171,6 +179,9 @@ mod tests {
         assert_eq!(keys("067 212 3456#").as_deref(), Ok("0672123456#"));
         assert_eq!(keys("06x"), Err("`x` is no key; use 0-9 * # A-D".to_owned()));
         assert!(keys("").is_err());
+        let group = key_group("choose-package:2").unwrap();
+        assert_eq!((group.prompt.as_deref(), group.keys.as_str()), (Some("choose-package"), "2"));
+        assert!(key_group(":2").is_err() && key_group("welcome:").is_err());
         assert_eq!(identity("+355691234567"), "tel:+355691234567");
         assert_eq!(identity("sip:a@b"), "sip:a@b");
     }

@@ -1,7 +1,7 @@
 //! `klikon demo`: the whole path on this machine, shown line by line.
 
 use super::ledger;
-use crate::call::{CallEvent, Notice, Observer, Phone, PhoneSettings, Report, Step};
+use crate::call::{CallEvent, KeyGroup, Notice, Observer, Phone, PhoneSettings, Report, Step};
 use crate::config::Settings;
 use crate::klikon::day_of;
 use crate::server::Server;
@@ -22,7 +22,9 @@ const CONTRACT: &str = "042250928";
 const LEADER: &str = "0691234567";
 const MEMBER: &str = "0672123456";
 /// What is keyed, prompt by prompt: the member's number, Super 1100 on the menu, yes, and no other.
-const KEYS: [&str; 4] = ["0672123456#", "2", "1", "2"];
+const KEYS: [&str; 4] = ["0672123456#", "choose-package:2", "1", "2"];
+/// How much of what is said is heard before the keys barge in, ms: the whole ends in about 20 s.
+const BARGE_IN_AFTER_MS: u64 = 2200;
 
 /// Show the whole thing on this machine.
 ///
@@ -88,8 +90,8 @@ async fn show(arguments: &Arguments, settings: Settings, folder: &Path) -> anyho
         request_uri: format!("sip:130@{address}"),
         identity: Some(format!("tel:{}", leader.e164())),
         from: None,
-        keys: KEYS.map(str::to_owned).to_vec(),
-        manner: super::call::manner(arguments.listen, 1000),
+        keys: keys()?,
+        manner: super::call::manner(arguments.listen, BARGE_IN_AFTER_MS),
         hang_up_on: vec!["goodbye".to_owned()],
         hang_up_after: None,
         timeout: Duration::from_secs(180),
@@ -104,6 +106,10 @@ async fn show(arguments: &Arguments, settings: Settings, folder: &Path) -> anyho
     let wav = folder.join("heard.wav");
     report.recording.write_wav(&wav).with_context(|| format!("cannot write {}", wav.display()))?;
     account(&store, &contract, clock, &report, &wav).await
+}
+
+fn keys() -> anyhow::Result<Vec<KeyGroup>> {
+    KEYS.iter().map(|text| super::call::key_group(text).map_err(anyhow::Error::msg)).collect()
 }
 
 /// The same administration an operator does.
@@ -228,7 +234,7 @@ impl Screen {
     fn step(&self, event: &CallEvent) {
         let text = match &event.step {
             Step::Answered { caller, flow, .. } => format!("answers {caller} with the flow `{flow}`"),
-            Step::Say { text } => format!("says: «{text}»"),
+            Step::Say { whole_text, .. } => format!("says: «{whole_text}»"),
             Step::BargeIn => "stops speaking: a key".to_owned(),
             Step::Query { name, outcome } => format!("asks the ledger `{name}`: {outcome}"),
             Step::Booking { name, outcome, .. } => format!("books `{name}`: {outcome}"),

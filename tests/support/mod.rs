@@ -1,17 +1,137 @@
-//! What several test programs need.
+//! Runs the cases of `sip-tests/`: a real server, real SIPp, a real ledger. `sip-tests/README.md` is the manual.
 
-use klikon::speech::{Manifest, write_wav};
-use std::path::Path;
+pub mod case;
+pub mod journal;
+pub mod ledger;
+pub mod script;
+pub mod server;
+pub mod sipp;
+pub mod spool;
 
-/// Tones under the ids of the real prompts, each of another pitch.
-pub fn write_prompts(folder: &Path) {
-    let real = Path::new(env!("CARGO_MANIFEST_DIR")).join("prompts/sq");
-    std::fs::create_dir_all(folder).unwrap();
-    std::fs::copy(real.join("manifest.toml"), folder.join("manifest.toml")).unwrap();
-    for (index, prompt) in Manifest::read(folder).unwrap().prompts.iter().enumerate() {
-        let pitch = 300.0 + 20.0 * index as f64;
-        let angle = |n: u32| f64::from(n) * pitch * std::f64::consts::TAU / 16_000.0;
-        let samples: Vec<i16> = (0..3200).map(|n| (angle(n).sin() * 8000.0) as i16).collect();
-        write_wav(&folder.join(prompt.file_name()), &samples).unwrap();
+use anyhow::{Context, Result, bail, ensure};
+use case::Case;
+use journal::{Journal, SPOOL};
+use script::{Stage, Witness};
+use server::{House, Server};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use tokio::sync::Barrier;
+use tokio::task::JoinSet;
+
+/// Ends a case that hangs. It decides nothing else: no case passes or fails by how long it took.
+const SAFETY_NET: Duration = Duration::from_secs(180);
+
+/// Runs one case; panics with everything that was seen when it fails.
+pub fn run(name: &str) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    if let Err(error) = runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(play(name))) {
+        panic!("{error:#}");
     }
+}
+
+async fn play(name: &str) -> Result<()> {
+    let case = Case::read(name)?;
+    let folder = tempfile::tempdir()?;
+    let house = House::build(folder.path(), &case.settings)?;
+    let meeting = case.calls.iter().filter(|call| call.cues.iter().any(|cue| cue.together)).count();
+    let stage = Arc::new(Stage {
+        name: name.to_owned(),
+        folder: folder.path().to_owned(),
+        journal: Journal::new(),
+        together: Barrier::new(meeting.max(1)),
+        process: OnceLock::new(),
+        house,
+        case,
+    });
+    let outcome = match tokio::time::timeout(SAFETY_NET, perform(&stage)).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(anyhow::anyhow!("not over after {} s: something never came", SAFETY_NET.as_secs())),
+    };
+    outcome.map_err(|error| anyhow::anyhow!("{}\n{error:#}\n{}", stage.case.title, report(&stage)))
+}
+
+async fn perform(stage: &Arc<Stage>) -> Result<()> {
+    let house = &stage.house;
+    ledger::seed(house, &stage.case.seed).await?;
+    let mut server = Server::start(house, &stage.journal).await?;
+    let process = server.process()?;
+    stage.process.get_or_init(|| process);
+    let _watch = spool::watch(house.spool(), stage.journal.clone());
+    let mut calls = JoinSet::new();
+    for (index, call) in stage.case.calls.iter().enumerate() {
+        calls.spawn(script::run(Arc::clone(stage), index, server.address(call.ipv6)?));
+    }
+    let mut witnesses = Vec::new();
+    while !calls.is_empty() {
+        tokio::select! {
+            Some(ended) = calls.join_next() => witnesses.push(ended??),
+            status = server.over() => bail!("the server ended by itself with {}", status?),
+        }
+    }
+    witnesses.sort_by_key(|witness| witness.index);
+    compare_steps(stage)?;
+    compare_messages(&stage.case, &witnesses)?;
+    ledger::settled(&stage.case.ledger, &stage.journal).await;
+    server.stop().await?;
+    ledger::compare(house, &stage.case).await
+}
+
+/// Every call's steps, in order, nothing more and nothing less.
+fn compare_steps(stage: &Stage) -> Result<()> {
+    let calls = &stage.case.calls;
+    let mut expected: Vec<Vec<String>> = calls.iter().map(|call| call.steps.clone()).collect();
+    let mut seen: Vec<Vec<String>> =
+        calls.iter().map(|call| stage.journal.listed(&stage.call_id(&call.name))).collect();
+    if stage.case.interchangeable {
+        expected.sort();
+        seen.sort();
+    }
+    ensure!(seen == expected, "the server's steps\nexpected: {expected:#?}\nseen: {seen:#?}");
+    let strange: Vec<String> = stage
+        .journal
+        .steps()
+        .into_iter()
+        .filter(|step| step.source != SPOOL)
+        .filter(|step| calls.iter().all(|call| stage.call_id(&call.name) != step.source))
+        .map(|step| step.to_string())
+        .collect();
+    ensure!(strange.is_empty(), "steps of no call of this case: {strange:#?}");
+    Ok(())
+}
+
+/// The messages SIPp saw, where the case lists them; and a response that came twice must be the same, octet for octet.
+fn compare_messages(case: &Case, witnesses: &[Witness]) -> Result<()> {
+    for (call, witness) in case.calls.iter().zip(witnesses) {
+        if let Some(expected) = &call.sip {
+            ensure!(
+                &witness.messages == expected,
+                "SIP messages of call `{}`\nexpected: {expected:#?}\nseen: {:#?}",
+                call.name,
+                witness.messages
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Everything that was seen, for whoever mends it.
+fn report(stage: &Stage) -> String {
+    let steps: Vec<String> = stage.journal.steps().iter().map(ToString::to_string).collect();
+    let traces: Vec<String> = stage.case.calls.iter().map(|call| sipp::trace(&stage.folder, call)).collect();
+    format!("---- steps\n{}\n{}\n{}", steps.join("\n"), traces.join("\n"), stage.house.log())
+}
+
+/// The cases' folders, by name.
+pub fn folders() -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(case::cases())? {
+        let path = entry?.path();
+        if path.join("case.toml").exists() {
+            let name =
+                path.file_name().and_then(|name| name.to_str()).context("a folder's name is not UTF-8")?;
+            names.push(name.to_owned());
+        }
+    }
+    names.sort();
+    Ok(names)
 }

@@ -110,6 +110,12 @@ impl ClientTransactions {
         self.transactions.len()
     }
 
+    /// Entries of the index, which must not outlive their transactions.
+    #[cfg(test)]
+    pub(super) fn index_len(&self) -> usize {
+        self.by_key.len()
+    }
+
     pub(super) fn find(&self, key: ClientKey) -> Option<TransactionId> {
         self.by_key.get(&key).copied()
     }

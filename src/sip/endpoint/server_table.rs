@@ -103,6 +103,12 @@ impl ServerTransactions {
         self.transactions.len()
     }
 
+    /// Entries of the indices, which must not outlive their transactions.
+    #[cfg(test)]
+    pub(super) fn index_len(&self) -> usize {
+        self.by_key.len() + self.by_merge_key.len()
+    }
+
     pub(super) fn find(&self, key: &[u8]) -> Option<TransactionId> {
         self.by_key.get(key).copied()
     }

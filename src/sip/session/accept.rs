@@ -210,6 +210,9 @@ impl Endpoint {
     /// §13.3.1.4: "if the server retransmits the 2xx response for 64*T1 seconds without receiving an ACK, the dialog is
     /// confirmed, but the session SHOULD be terminated. This is accomplished with a BYE".
     fn ack_missing(&mut self, now: Instant, id: SessionId) {
+        if self.sessions.get_mut(id).is_none_or(|session| session.unacknowledged_mut().is_none()) {
+            return;
+        }
         self.counters.count(Counter::AckTimeouts);
         self.detach_with_bye(now, id, EndCause::AckTimeout);
     }

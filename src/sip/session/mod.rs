@@ -133,6 +133,12 @@ impl Sessions {
         self.sessions.get_mut(&id)
     }
 
+    /// Entries of the index, which must not outlive their sessions.
+    #[cfg(test)]
+    pub(super) fn index_len(&self) -> usize {
+        self.by_tag.len()
+    }
+
     /// The session whose dialog has `tag` as our tag.
     pub(super) fn find(&self, tag: Tag) -> Option<(SessionId, &Dialog)> {
         let id = self.by_tag.get(&tag)?;

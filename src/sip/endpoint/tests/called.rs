@@ -85,6 +85,19 @@ fn a_lost_ack_retransmits_200_for_64_t1_and_then_sends_bye() {
 }
 
 #[test]
+fn an_acknowledged_call_stands_until_it_is_ended() {
+    let mut bench = Bench::new();
+    let (_, ok) = bench.established();
+    assert!(bench.advance(Duration::from_secs(3_600)).is_empty());
+    bench.receive(within(&ok, "INVITE", 2, SDP));
+    bench.receive(within(&ok, "ACK", 2, ""));
+    assert!(bench.advance(Duration::from_secs(3_600)).is_empty());
+    assert!(bench.events().is_empty());
+    assert_eq!((bench.endpoint.session_count(), bench.endpoint.transaction_count()), (1, 0));
+    assert_eq!(bench.endpoint.poll_timeout(), None);
+}
+
+#[test]
 fn a_late_offer_is_answered_in_the_ack() {
     let mut bench = Bench::new();
     bench.receive(invite(None));
@@ -336,6 +349,20 @@ fn a_refresh_is_answered_with_the_present_description() {
     assert!(later.iter().all(|(_, line)| line.starts_with("SIP/2.0 491")), "{later:?}");
     assert_eq!(first_lines(&bench.receive(within(&ok, "BYE", 4, ""))), ["SIP/2.0 200 OK"]);
     bench.drain();
+}
+
+#[test]
+fn a_refresh_moves_the_target() {
+    let mut bench = Bench::new();
+    let (id, ok) = bench.established();
+    let moved = within(&ok, "INVITE", 2, SDP)
+        .replace("caller@192.0.2.9:5060>\r\nCo", "caller@192.0.2.33:5099>\r\nCo");
+    assert_eq!(first_lines(&bench.receive(moved)), ["SIP/2.0 200 OK"]);
+    bench.receive(within(&ok, "ACK", 2, ""));
+    bench.endpoint.bye(bench.now, id, None).expect("sent");
+    let bye = bench.endpoint.poll_transmit().expect("BYE");
+    assert_eq!(bye.flow.remote, "192.0.2.33:5099".parse().expect("an address"));
+    assert!(bye.bytes.starts_with(b"BYE sip:caller@192.0.2.33:5099 SIP/2.0\r\n"));
 }
 
 #[test]

@@ -72,6 +72,48 @@ fn a_call_of_ours_from_invite_to_bye() {
 }
 
 #[test]
+fn a_call_of_ours_stands_until_it_is_ended() {
+    let mut bench = Bench::new();
+    bench.called();
+    assert!(bench.advance(Duration::from_secs(3_600)).is_empty());
+    assert_eq!((bench.endpoint.session_count(), bench.endpoint.transaction_count()), (1, 0));
+    assert_eq!(bench.endpoint.poll_timeout(), None);
+}
+
+#[test]
+fn routes_of_a_200_are_followed_in_reverse() {
+    let mut bench = Bench::new();
+    let (id, invite) = bench.calling(Some(OUR_SDP));
+    let routes = "Record-Route: <sip:192.0.2.51;lr>\r\nRecord-Route: <sip:192.0.2.50:5070;lr>\r\n";
+    let ok = response(&invite, 200, "x", routes, SDP);
+    bench.endpoint.handle_datagram(bench.now, flow(), ok.as_bytes());
+    bench.endpoint.bye(bench.now, id, None).expect("sent");
+    for _ in ["ACK", "BYE"] {
+        let transmit = bench.endpoint.poll_transmit().expect("sent");
+        assert_eq!(transmit.flow.remote, "192.0.2.50:5070".parse().expect("an address"));
+        let message = Message::parse(&transmit.bytes).expect("reads");
+        let routes: Vec<_> = message.routes().map(|route| route.expect("a route").raw.to_vec()).collect();
+        assert_eq!(routes, [&b"<sip:192.0.2.50:5070;lr>"[..], &b"<sip:192.0.2.51;lr>"[..]]);
+    }
+}
+
+#[test]
+fn a_route_given_for_the_invite_stands_in_its_ack_and_cancel() {
+    let mut bench = Bench::new();
+    let routed = || InviteParams {
+        extra_headers: vec![("Route".to_owned(), "<sip:192.0.2.9;lr>".to_owned())],
+        ..params(Some(OUR_SDP))
+    };
+    let id = bench.endpoint.invite(bench.now, flow(), &routed()).expect("called");
+    let invite = bench.sent().remove(0);
+    bench.receive(response(&invite, 180, "x", "", ""));
+    bench.endpoint.cancel(bench.now, id).expect("sent");
+    assert_eq!(field(&bench.sent()[0], "Route"), Some("<sip:192.0.2.9;lr>"));
+    let ack = bench.receive(response(&invite, 487, "x", "", ""));
+    assert_eq!(field(&ack[0], "Route"), Some("<sip:192.0.2.9;lr>"));
+}
+
+#[test]
 fn the_peer_ends_a_call_of_ours() {
     let mut bench = Bench::new();
     let (id, invite, ok, _) = bench.called();

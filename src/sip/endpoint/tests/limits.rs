@@ -50,6 +50,7 @@ fn calls_that_exist_have_transactions_left_when_new_ones_are_refused() {
     let cancel = request("CANCEL", "", "").replace("call-1", "call-2").replace("CANCEL-1", "INVITE-2");
     bench.receive(cancel);
     assert_eq!(bench.count(Counter::DroppedNoTransaction), 1);
+    assert!(bench.events().is_empty(), "what is not answered has no effect");
 }
 
 #[test]

@@ -86,8 +86,7 @@ impl Bench {
     /// Lets all timers run out: afterwards nothing may be left of any transaction or session.
     pub(super) fn drain(&mut self) {
         self.advance(Duration::from_secs(600));
-        assert_eq!((self.endpoint.session_count(), self.endpoint.transaction_count()), (0, 0));
-        assert_eq!(self.endpoint.poll_timeout(), None, "a wake-up is left");
+        assert_nothing_left(&self.endpoint);
     }
 
     pub(super) fn count(&self, counter: Counter) -> u64 {
@@ -115,6 +114,13 @@ impl Bench {
         assert_eq!(self.events(), [Event::Confirmed { session: id, body: None }]);
         (id, ok)
     }
+}
+
+/// Nothing is held: no transaction, session, index entry or wake-up.
+pub(super) fn assert_nothing_left(endpoint: &Endpoint) {
+    let indices = [endpoint.server.index_len(), endpoint.client.index_len(), endpoint.sessions.index_len()];
+    assert_eq!((endpoint.session_count(), endpoint.transaction_count(), indices), (0, 0, [0; 3]));
+    assert_eq!(endpoint.poll_timeout(), None, "a wake-up is left");
 }
 
 /// Everything we send must read as valid by our own parser and by both oracles.

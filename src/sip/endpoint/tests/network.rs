@@ -233,11 +233,7 @@ fn twenty_calls(seed: u64, weather: Weather) -> World {
         assert!(sound, "seed {seed}, {weather:?}: the service was told {told:?} of {id:?}");
     }
     for endpoint in [&world.caller, &world.service] {
-        assert_eq!(
-            (endpoint.session_count(), endpoint.transaction_count()),
-            (0, 0),
-            "seed {seed}, {weather:?}"
-        );
+        assert_nothing_left(endpoint);
         assert!(endpoint.counters().get(Counter::DroppedMalformedResponse) == 0);
         assert!(endpoint.counters().get(Counter::RefusedMalformed) == 0);
     }

@@ -130,7 +130,7 @@ fn all_of_them_in_one_endpoint_leave_nothing() {
         raw(&mut bench.endpoint);
         bench.events();
     }
-    assert_eq!((bench.endpoint.session_count(), bench.endpoint.transaction_count()), (0, 0));
+    assert_nothing_left(&bench.endpoint);
 }
 
 #[test]

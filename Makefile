@@ -1,0 +1,26 @@
+# What is done often. `make help` lists it.
+.DEFAULT_GOAL := help
+.PHONY: help test lint tools prompts demo serve
+
+help: ## List the targets
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
+
+test: tools ## Run all tests: unit, property, SIPp cases, documentation
+	@.ci/test
+
+lint: ## Formatting and clippy, as CI has them
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+
+tools: ## Install what tests need where it is missing (Debian packages)
+	@.ci/tools
+
+prompts: ## Make the synthesised prompts of prompts/sq/ again (needs espeak-ng), then check them
+	cargo run --release -- prompts synthesise
+	cargo run --release -- prompts check
+
+demo: ## Show the whole thing: a service, a caller, a booked activation
+	cargo run --release -- demo
+
+serve: ## Run the service with klikon.toml
+	cargo run --release -- serve

@@ -1,0 +1,165 @@
+//! `klikon serve` as a process: its settings, its event lines, its stop.
+
+use super::journal::{Journal, Step};
+use anyhow::{Context, Result, ensure};
+use klikon::store;
+use std::fs::File;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
+use tokio::task::JoinHandle;
+
+/// The folder of one case's run: settings, database, spool, logs.
+pub struct House {
+    folder: PathBuf,
+}
+
+impl House {
+    /// Writes the settings, with those of the case over the runner's.
+    pub fn build(folder: &Path, differing: &toml::Table) -> Result<Self> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let text = format!(
+            r#"
+            sip.listen = ["127.0.0.1:0", "[::1]:0"]
+            database.url = "sqlite://klikon.db"
+            delivery.spool = "spool"
+            delivery.poll_interval_ms = 20
+            files.dialplans = {dialplans:?}
+            files.prompts = {prompts:?}
+            log.level = "info,klikon=debug"
+            "#,
+            dialplans = root.join("dialplans"),
+            prompts = root.join("prompts"),
+        );
+        let mut settings: toml::Table = toml::from_str(&text)?;
+        lay_over(&mut settings, differing);
+        std::fs::write(folder.join("klikon.toml"), settings.to_string())?;
+        Ok(Self { folder: folder.to_owned() })
+    }
+
+    /// Where the settings stand.
+    pub fn settings(&self) -> PathBuf {
+        self.folder.join("klikon.toml")
+    }
+
+    /// The ledger's database.
+    pub fn database(&self) -> store::Settings {
+        store::Settings::for_file(self.folder.join("klikon.db"))
+    }
+
+    /// Where the operator's batch finds orders and SMS.
+    pub fn spool(&self) -> PathBuf {
+        self.folder.join("spool")
+    }
+
+    /// Runs `klikon admin …` to its end.
+    pub async fn admin<S: AsRef<str>>(&self, arguments: &[S]) -> Result<()> {
+        let mut command = klikon();
+        command.arg("--config").arg(self.settings()).arg("admin");
+        command.args(arguments.iter().map(AsRef::as_ref));
+        let output = command.current_dir(&self.folder).output().await?;
+        let words = arguments.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(" ");
+        ensure!(
+            output.status.success(),
+            "`klikon admin {words}` failed:\n{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Ok(())
+    }
+
+    /// What the server logged.
+    pub fn log(&self) -> String {
+        let octets = std::fs::read(self.folder.join("server.log")).unwrap_or_default();
+        format!("---- server's log\n{}", String::from_utf8_lossy(&octets))
+    }
+}
+
+/// Tables are merged key by key; anything else replaces.
+fn lay_over(settings: &mut toml::Table, differing: &toml::Table) {
+    for (key, value) in differing {
+        match (settings.get_mut(key), value) {
+            (Some(toml::Value::Table(below)), toml::Value::Table(over)) => lay_over(below, over),
+            _ => {
+                settings.insert(key.clone(), value.clone());
+            }
+        }
+    }
+}
+
+fn klikon() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_klikon"));
+    command.stdin(Stdio::null()).kill_on_drop(true);
+    command
+}
+
+/// A server that listens.
+pub struct Server {
+    child: Child,
+    addresses: Vec<SocketAddr>,
+    reader: JoinHandle<()>,
+}
+
+impl Server {
+    /// Starts the server and waits until it listens; its steps go into the journal.
+    pub async fn start(house: &House, journal: &Journal) -> Result<Self> {
+        let mut command = klikon();
+        command.arg("--config").arg(house.settings()).args(["serve", "--events", "-"]);
+        let log = File::create(house.folder.join("server.log"))?;
+        command.current_dir(&house.folder).stdout(Stdio::piped()).stderr(log);
+        let mut child = command.spawn()?;
+        let output = child.stdout.take().context("the server has no standard output")?;
+        let mut lines = BufReader::new(output).lines();
+        let addresses = vec![listening(&mut lines).await?, listening(&mut lines).await?];
+        let reader = tokio::spawn(read_steps(lines, journal.clone()));
+        Ok(Self { child, addresses, reader })
+    }
+
+    /// Where it listens, over IPv4 or IPv6.
+    pub fn address(&self, ipv6: bool) -> Result<SocketAddr> {
+        let address = self.addresses.iter().find(|address| address.is_ipv6() == ipv6);
+        address.copied().context("the server does not listen on that family")
+    }
+
+    /// The number of its process.
+    pub fn process(&self) -> Result<u32> {
+        self.child.id().context("the server had ended by itself")
+    }
+
+    /// Waits for the server's end, which no case wants.
+    pub async fn over(&mut self) -> Result<ExitStatus> {
+        Ok(self.child.wait().await?)
+    }
+
+    /// Tells it to stop, as an operator does, and waits until it has: with exit code 0 and all steps told.
+    pub async fn stop(mut self) -> Result<()> {
+        signal(self.process()?, "TERM").await?;
+        let status = self.child.wait().await?;
+        ensure!(status.success(), "the server stopped with {status}");
+        self.reader.await?;
+        Ok(())
+    }
+}
+
+/// Sends a signal to a server's process.
+pub async fn signal(process: u32, name: &str) -> Result<()> {
+    let told = Command::new("sh").arg("-c").arg(format!("kill -{name} {process}")).status().await?;
+    ensure!(told.success(), "cannot send SIG{name} to the server");
+    Ok(())
+}
+
+async fn listening(lines: &mut Lines<BufReader<ChildStdout>>) -> Result<SocketAddr> {
+    let line = lines.next_line().await?.context("the server ended before it listened")?;
+    let address =
+        line.strip_prefix("listening on udp ").with_context(|| format!("the server said: {line}"))?;
+    address.parse().with_context(|| format!("the server said: {line}"))
+}
+
+async fn read_steps(mut lines: Lines<BufReader<ChildStdout>>, journal: Journal) {
+    while let Ok(Some(line)) = lines.next_line().await {
+        let step = Step::from_line(&line);
+        journal.add(step.unwrap_or_else(|| Step { source: "standard output".to_owned(), label: line }));
+    }
+}
