@@ -26,7 +26,7 @@ const COMMANDS_WAITING: usize = 4096;
 const LAST_WORDS: Duration = Duration::from_secs(15);
 
 /// The port of SIP over UDP, which need not be said (RFC 3261 §19.1.2).
-const SIP_PORT: u16 = 5060;
+pub const SIP_PORT: u16 = 5060;
 
 /// Why the service could not start.
 #[derive(Debug, thiserror::Error)]

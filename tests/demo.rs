@@ -179,7 +179,7 @@ fn nobody_there_is_a_failure() {
     let uri = format!("sip:130@{}", silent.local_addr().unwrap());
     let output = klikon(folder().path()).args(["call", &uri, "--timeout-s", "1"]).output().unwrap();
     assert!(!output.status.success());
-    assert!(text(&output.stderr).contains("no end after 1 s"), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("no answer within 1 s"), "{}", text(&output.stderr));
 }
 
 #[test]
