@@ -76,7 +76,6 @@ async fn show(arguments: &Arguments, settings: Settings, folder: &Path) -> anyho
     sample_group(&store, &contract, leader, clock).await?;
     let screen = Arc::new(Screen::new(clock));
     let watching = Arc::clone(&screen);
-    let files = settings.files.clone();
     let spool = settings.delivery.spool.clone();
     let server = Server::start(settings, Observer::new(move |event| watching.step(&event)), clock).await?;
     let address = *server.addresses().first().context("the service listens nowhere")?;
@@ -97,7 +96,7 @@ async fn show(arguments: &Arguments, settings: Settings, folder: &Path) -> anyho
         hang_up_after: None,
         timeout: Duration::from_secs(180),
     };
-    let prompts = crate::server::encode_prompts(&files)?;
+    let prompts = Arc::clone(server.library());
     let told = Arc::clone(&screen);
     let report = Phone::new(phone, prompts, clock).call(move |_, notice| told.notice(notice)).await?;
     server.drain().await;
