@@ -2,7 +2,9 @@
 //!
 //! The prompts are tones of a fifth of a second under the ids of the real ones, so that calls are short.
 
-use klikon::call::{CallEvent, KeyGroup, Manner, Notice, Observer, Phone, PhoneError, PhoneSettings, Report, Step};
+use klikon::call::{
+    CallEvent, KeyGroup, Manner, Notice, Observer, Phone, PhoneError, PhoneSettings, Report, Step,
+};
 use klikon::config::Settings;
 use klikon::klikon::day_of;
 use klikon::server::Server;
@@ -396,6 +398,33 @@ impl Wire {
         let ok = format!("SIP/2.0 200 OK\r\n{fields}Content-Length: 0\r\n\r\n");
         self.socket.send_to(ok.as_bytes(), self.service).await.unwrap();
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_offer_that_cannot_be_answered_is_refused_with_its_reason() {
+    let bench = Bench::new(|_| {}).await;
+    let refusals = [
+        ("hello", "SIP/2.0 400 ", None),
+        ("m=audio 4000 RTP/AVP 8\r\nc=IN IP6 ::1", "SIP/2.0 488 ", Some("301")),
+        ("m=audio 4000 RTP/SAVP 8", "SIP/2.0 488 ", Some("302")),
+        ("m=video 4000 RTP/AVP 31", "SIP/2.0 488 ", Some("304")),
+        ("m=audio 4000 RTP/AVP 18", "SIP/2.0 488 ", Some("305")),
+    ];
+    for (line, status, warn_code) in refusals {
+        let wire = Wire::new(bench.address(), "130").await;
+        let offer =
+            format!("v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n{line}\r\n");
+        wire.send("INVITE", 1, "", &offer).await;
+        let refusal = wire.receive("a refusal", |message| message.starts_with("SIP/2.0 4")).await;
+        assert!(refusal.starts_with(status), "{line}: {refusal}");
+        let warning = refusal.lines().find_map(|line| line.strip_prefix("Warning: "));
+        assert_eq!(warning.and_then(|warning| warning.split(' ').next()), warn_code, "{line}");
+    }
+    let counters = bench.server.account().await.unwrap().counters;
+    assert!(counters.contains(&("rejected_by_call", refusals.len() as u64)), "{counters:?}");
+    let records = bench.closed().await;
+    assert_eq!(records.len(), refusals.len());
+    assert!(records.iter().all(|record| record.end == CallEnd::Rejected));
 }
 
 #[tokio::test(flavor = "multi_thread")]
