@@ -26,7 +26,7 @@ const COMMANDS_WAITING: usize = 4096;
 const LAST_WORDS: Duration = Duration::from_secs(15);
 
 /// The port of SIP over UDP, which need not be said (RFC 3261 §19.1.2).
-const SIP_PORT: u16 = 5060;
+pub const SIP_PORT: u16 = 5060;
 
 /// Why the service could not start.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +67,7 @@ pub enum StartError {
 #[derive(Debug)]
 pub struct Server {
     addresses: Vec<SocketAddr>,
+    library: Arc<PromptLibrary>,
     commands: mpsc::Sender<Command>,
     store: Store,
     driver_ended: watch::Receiver<bool>,
@@ -96,7 +97,7 @@ impl Server {
             peers: settings.peers.clone(),
             numbers,
             prompts,
-            media: Engine::start(engine_settings(&settings.media, settings.calls.max), library)?,
+            media: Engine::start(engine_settings(&settings.media, settings.calls.max), Arc::clone(&library))?,
             media_advertised: settings.media.advertise,
             store: store.clone(),
             settlements,
@@ -117,12 +118,17 @@ impl Server {
             ended.send_replace(true);
         });
         let delivery = tokio::spawn(delivery.run(clock, stop));
-        Ok(Self { addresses, commands, store, driver_ended, delivery, stop_delivery })
+        Ok(Self { addresses, library, commands, store, driver_ended, delivery, stop_delivery })
     }
 
     /// Where SIP is listened for.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// The prompts, ready to be sent or recognised.
+    pub fn library(&self) -> &Arc<PromptLibrary> {
+        &self.library
     }
 
     /// Takes no new calls from now on. Gives the number of calls under way.

@@ -2,18 +2,20 @@
 //!
 //! The prompts are tones of a fifth of a second under the ids of the real ones, so that calls are short.
 
+mod tones;
+
 use klikon::call::{
     CallEvent, KeyGroup, Manner, Notice, Observer, Phone, PhoneError, PhoneSettings, Report, Step,
 };
 use klikon::config::Settings;
 use klikon::klikon::day_of;
 use klikon::server::Server;
-use klikon::speech::{Manifest, write_wav};
 use klikon::store::{self, ActivationState, BookFilter, CallEnd, CallRecord, GrantChannel, Store};
 use klikon::units::clock::Clock;
 use klikon::units::{FixedNumber, Msisdn};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::net::UdpSocket;
@@ -32,23 +34,9 @@ async fn in_time<T>(what: &str, work: impl Future<Output = T>) -> T {
     tokio::time::timeout(FOR_EVER, work).await.unwrap_or_else(|_| panic!("never: {what}"))
 }
 
-/// Tones under the ids of the real prompts, each of another pitch.
-fn write_prompts(folder: &Path) {
-    let real = Path::new(env!("CARGO_MANIFEST_DIR")).join("prompts/sq");
-    std::fs::create_dir_all(folder).unwrap();
-    std::fs::copy(real.join("manifest.toml"), folder.join("manifest.toml")).unwrap();
-    for (index, prompt) in Manifest::read(folder).unwrap().prompts.iter().enumerate() {
-        let pitch = 300.0 + 20.0 * index as f64;
-        let angle = |n: u32| f64::from(n) * pitch * std::f64::consts::TAU / 16_000.0;
-        let samples: Vec<i16> = (0..3200).map(|n| (angle(n).sin() * 8000.0) as i16).collect();
-        write_wav(&folder.join(prompt.file_name()), &samples).unwrap();
-    }
-}
-
 /// A service with one group, and who watches it.
 struct Bench {
     server: Server,
-    settings: Settings,
     store: Store,
     events: mpsc::UnboundedReceiver<CallEvent>,
     folder: TempDir,
@@ -66,7 +54,7 @@ impl Bench {
         watch: impl Fn(CallEvent) + Send + Sync + 'static,
     ) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        write_prompts(&folder.path().join("prompts/sq"));
+        tones::write_prompts(&folder.path().join("prompts/sq"));
         let mut settings = Settings::default();
         settings.sip.listen = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))];
         settings.numbers.insert(LINE_TEST.to_owned(), "line-test".to_owned());
@@ -88,8 +76,8 @@ impl Bench {
         }
         let leader = Msisdn::parse(LEADER).unwrap();
         store.grant_leader(&contract, leader, "Lideri Fiks", &GrantChannel::Online, now).await.unwrap();
-        let server = Server::start(settings.clone(), Observer::new(watch), clock).await.unwrap();
-        Self { server, settings, store, events, folder }
+        let server = Server::start(settings, Observer::new(watch), clock).await.unwrap();
+        Self { server, store, events, folder }
     }
 
     fn address(&self) -> SocketAddr {
@@ -115,7 +103,7 @@ impl Bench {
 
     /// Phones in the background; what the caller notices is collected.
     fn phone(&self, settings: PhoneSettings) -> JoinHandle<Result<(Report, Vec<Notice>), PhoneError>> {
-        let prompts = klikon::server::encode_prompts(&self.settings.files).unwrap();
+        let prompts = Arc::clone(self.server.library());
         let mut notices = Vec::new();
         tokio::spawn(async move {
             let phone = Phone::new(settings, prompts, Clock::system());

@@ -187,10 +187,12 @@ impl Conversation {
                 let id = PlayId(u32::try_from(play_id).unwrap_or(u32::MAX));
                 self.step(Event::PlayDone { id, interrupted }).await;
             }
-            MediaEvent::DigitBegan { .. } => self.step(Event::DigitBegan).await,
-            MediaEvent::Digit { digit, .. } => {
+            // A key counts when it was pressed, not when we get to it: on a busy machine one pressed before the
+            // confirmation must not come out of its guard against type-ahead (DOMAIN §5).
+            MediaEvent::DigitBegan { at, .. } => self.step_at(at, Event::DigitBegan).await,
+            MediaEvent::Digit { digit, at } => {
                 self.leg.tell(Step::Digit);
-                self.step(Event::Digit(digit)).await;
+                self.step_at(at, Event::Digit(digit)).await;
             }
             MediaEvent::RtpTimeout => {
                 tracing::info!("no RTP from the caller; the call is ended");
@@ -211,8 +213,12 @@ impl Conversation {
 
     /// One event into the flow, its effects performed. After the flow's end nothing reaches it.
     async fn step(&mut self, event: Event) {
+        self.step_at(self.now(), event).await;
+    }
+
+    async fn step_at(&mut self, at: Instant, event: Event) {
         if self.phase == Phase::Flow {
-            let effects = self.interpreter.handle(self.now(), event);
+            let effects = self.interpreter.handle(at, event);
             self.perform(effects).await;
         }
     }

@@ -59,3 +59,59 @@ impl RecordBuilder {
         self.0.clone()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sip::{Endpoint, EndpointConfig, Event, Flow, Transport};
+    use crate::units::Msisdn;
+    use crate::units::clock::Clock;
+
+    fn invite(target: &str) -> IncomingInvite {
+        let request = format!(
+            "INVITE {target} SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:9;branch=z9hG4bK1\r\nMax-Forwards: 70\r\n\
+             From: <sip:a@x>;tag=1\r\nTo: <sip:130@x>\r\nCall-ID: one@x\r\nCSeq: 1 INVITE\r\n\
+             Contact: <sip:a@127.0.0.1:9>\r\nContent-Length: 0\r\n\r\n"
+        );
+        let mut endpoint = Endpoint::new(EndpointConfig::new([1; 32]));
+        let flow = Flow {
+            transport: Transport::Udp,
+            local: "127.0.0.1:5060".parse().unwrap(),
+            remote: "127.0.0.1:9".parse().unwrap(),
+        };
+        endpoint.handle_datagram(Clock::system().instant(), flow, request.as_bytes());
+        match endpoint.poll_event() {
+            Some(Event::Invite(invite)) => *invite,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_record_is_gathered_and_bounded() {
+        let now = Clock::system().wall();
+        let id = CallId::new(now, [3; 10]);
+        let leader = Caller::Known(Msisdn::parse("0691234567").unwrap());
+        let mut record = RecordBuilder::new(id, &invite("sip:130@x"), leader, now);
+        for turn in 0..MAX_NODES + 50 {
+            record.node(&format!("node-{turn}"));
+        }
+        record.outcome("leader-rights", "leader");
+        record.outcome("activate", "accepted");
+        record.answered(now);
+        let whole = record.finish(CallEnd::Goodbye, now);
+        assert_eq!((whole.id, whole.sip_call_id.as_str(), whole.called.as_str()), (id, "one@x", "130"));
+        assert_eq!(whole.caller.as_deref(), Some("+355691234567"), "whole, in the record only");
+        assert_eq!((whole.nodes.len(), whole.outcome.as_str()), (MAX_NODES, "activate: accepted"));
+        assert_eq!((whole.answered_at, whole.end, whole.free_of_charge), (Some(now), CallEnd::Goodbye, true));
+    }
+
+    #[test]
+    fn who_is_not_believed_has_no_number() {
+        let now = Clock::system().wall();
+        for caller in [Caller::Foreign, Caller::Anonymous, Caller::Untrusted] {
+            let mut record = RecordBuilder::new(CallId::new(now, [3; 10]), &invite("sip:130@x"), caller, now);
+            let whole = record.finish(CallEnd::Rejected, now);
+            assert_eq!((whole.caller, whole.answered_at, whole.outcome.as_str()), (None, None, "none"));
+        }
+    }
+}

@@ -56,3 +56,34 @@ fn element(library: &PromptLibrary, unit: &Unit) -> Option<Element> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dialplan::{SayAs, Value};
+    use std::path::Path;
+
+    #[test]
+    fn what_cannot_be_said_is_left_out_and_the_rest_is_heard() {
+        let prompts = crate::speech::load(Path::new("prompts/sq")).unwrap();
+        // A library that lacks `leke`, as no checked set does.
+        let clips = ["left-is", "num-900"].map(|id| (id.to_owned(), vec![0; 320]));
+        let library = PromptLibrary::encode(clips).unwrap();
+        let clip = |id| Element::Clip(library.lookup(id).unwrap());
+        let segments = [
+            Segment::Prompt("left-is".to_owned()),
+            Segment::Say { value: Value::Truth(true), format: SayAs::Money },
+            Segment::Silence { ms: 120 },
+            Segment::Say { value: Value::Number(99_999), format: SayAs::Number },
+            Segment::Say { value: Value::Money(crate::units::Money::from_lek(900)), format: SayAs::Money },
+        ];
+        let spoken = speak(&prompts, &library, &segments);
+        assert_eq!(spoken.elements, [clip("left-is"), Element::Silence { ms: 120 }, clip("num-900")]);
+        let words = |id| prompts.clip(id).unwrap().text.clone();
+        for id in ["left-is", "num-900", "leke"] {
+            assert!(spoken.text.contains(&words(id)), "{id} is not in {}", spoken.text);
+        }
+        let nothing = speak(&prompts, &library, &[]);
+        assert_eq!((nothing.elements.len(), nothing.text.as_str()), (0, ""));
+    }
+}

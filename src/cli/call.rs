@@ -2,15 +2,13 @@
 
 use crate::call::{KeyGroup, Manner, Notice, Phone, PhoneSettings};
 use crate::config::Settings;
+use crate::server::SIP_PORT;
 use crate::units::clock::Clock;
 use anyhow::{Context, bail};
 use clap::Args;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::time::Duration;
-
-/// The port of SIP over UDP (RFC 3261 §19.1.2).
-const SIP_PORT: u16 = 5060;
 
 /// Phone a SIP address: a smoke test of a live deployment.
 ///

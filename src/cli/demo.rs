@@ -77,7 +77,6 @@ async fn show(arguments: &Arguments, settings: Settings, folder: &Path) -> anyho
     let booked_before = activations(&store, &contract, clock).await?;
     let screen = Arc::new(Screen::new(clock));
     let watching = Arc::clone(&screen);
-    let files = settings.files.clone();
     let spool = settings.delivery.spool.clone();
     let server = Server::start(settings, Observer::new(move |event| watching.step(&event)), clock).await?;
     let address = *server.addresses().first().context("the service listens nowhere")?;
@@ -98,7 +97,7 @@ async fn show(arguments: &Arguments, settings: Settings, folder: &Path) -> anyho
         hang_up_after: None,
         timeout: Duration::from_secs(180),
     };
-    let prompts = crate::server::encode_prompts(&files)?;
+    let prompts = Arc::clone(server.library());
     let told = Arc::clone(&screen);
     let report = Phone::new(phone, prompts, clock).call(move |_, notice| told.notice(notice)).await?;
     server.drain().await;

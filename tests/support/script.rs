@@ -30,24 +30,13 @@ pub struct Stage {
     pub together: Barrier,
 }
 
-/// What SIPp left behind of a call.
-#[derive(Debug)]
-pub struct Witness {
-    /// Which call of the case.
-    pub index: usize,
-    /// The messages SIPp saw.
-    pub messages: Vec<String>,
-}
-
-/// Runs one call from begin to end.
-pub async fn run(stage: Arc<Stage>, index: usize, address: SocketAddr) -> Result<Witness> {
+/// Runs one call from begin to end, and compares the messages that SIPp saw.
+pub async fn run(stage: Arc<Stage>, index: usize, address: SocketAddr) -> Result<()> {
     let Some(call) = stage.case.calls.get(index) else { bail!("no call {index}") };
-    let outcome = perform(&stage, call, address).await;
-    let messages = outcome.with_context(|| format!("call `{}`", call.name))?;
-    Ok(Witness { index, messages })
+    perform(&stage, call, address).await.with_context(|| format!("call `{}`", call.name))
 }
 
-async fn perform(stage: &Stage, call: &Call, address: SocketAddr) -> Result<Vec<String>> {
+async fn perform(stage: &Stage, call: &Call, address: SocketAddr) -> Result<()> {
     if let Some(begins) = &call.begins {
         let source = stage.source(call, begins.of.as_deref());
         stage.journal.wait_for(&source, begins, 0).await;
@@ -79,7 +68,11 @@ async fn perform(stage: &Stage, call: &Call, address: SocketAddr) -> Result<Vec<
         let kind = last.split(' ').next().unwrap_or_default();
         stage.journal.wait_for(&call_id, &Moment::of_step(kind), 0).await;
     }
-    sipp::messages(&stage.folder, call)
+    let seen = sipp::messages(&stage.folder, call)?;
+    if let Some(expected) = &call.sip {
+        ensure!(&seen == expected, "SIP messages\nexpected: {expected:#?}\nseen: {seen:#?}");
+    }
+    Ok(())
 }
 
 async fn wait(stage: &Stage, call: &Call, cue: &Cue, places: &mut BTreeMap<String, usize>) {
