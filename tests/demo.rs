@@ -71,6 +71,7 @@ struct Service {
     child: Child,
     address: String,
     lines: Receiver<String>,
+    log: Receiver<String>,
     folder: TempDir,
 }
 
@@ -103,11 +104,17 @@ impl Service {
                 let _ = sender.send(line);
             }
         });
-        let mut log: ChildStderr = child.stderr.take().unwrap();
-        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::stderr()));
+        let stderr: ChildStderr = child.stderr.take().unwrap();
+        let (sender, log) = channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                eprintln!("{line}");
+                let _ = sender.send(line);
+            }
+        });
         let first = lines.recv_timeout(FOR_EVER).expect("the service starts");
         let address = first.strip_prefix("listening on udp ").expect("the address comes first").to_owned();
-        Self { child, address, lines, folder }
+        Self { child, address, lines, log, folder }
     }
 
     fn call(&self, called: &str, arguments: &[&str]) -> Output {
@@ -125,13 +132,14 @@ impl Service {
         }
     }
 
-    /// SIGTERM; the service must end by itself, and well.
-    fn stop(mut self) {
+    /// SIGTERM; the service must end by itself, and well. Gives its log.
+    fn stop(mut self) -> String {
         let killed = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
         assert!(killed.success());
         // The lines end with the process.
         while self.lines.recv_timeout(FOR_EVER).is_ok() {}
         assert!(self.child.wait().unwrap().success());
+        self.log.iter().collect::<Vec<_>>().join("\n")
     }
 }
 
@@ -169,7 +177,8 @@ fn the_caller_s_exit_code_says_how_the_call_went() {
         assert!(!failed.status.success(), "{called} {arguments:?}");
         assert!(text(&failed.stderr).contains(why), "{why} is not in {}", text(&failed.stderr));
     }
-    service.stop();
+    let log = service.stop();
+    assert!(log.contains(" rejected_by_call=1 ") && !log.contains("1234567"), "{log}");
 }
 
 #[test]

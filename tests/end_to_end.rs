@@ -389,6 +389,33 @@ impl Wire {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_offer_that_cannot_be_answered_is_refused_with_its_reason() {
+    let bench = Bench::new(|_| {}).await;
+    let refusals = [
+        ("hello", "SIP/2.0 400 ", None),
+        ("m=audio 4000 RTP/AVP 8\r\nc=IN IP6 ::1", "SIP/2.0 488 ", Some("301")),
+        ("m=audio 4000 RTP/SAVP 8", "SIP/2.0 488 ", Some("302")),
+        ("m=video 4000 RTP/AVP 31", "SIP/2.0 488 ", Some("304")),
+        ("m=audio 4000 RTP/AVP 18", "SIP/2.0 488 ", Some("305")),
+    ];
+    for (line, status, warn_code) in refusals {
+        let wire = Wire::new(bench.address(), "130").await;
+        let offer =
+            format!("v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n{line}\r\n");
+        wire.send("INVITE", 1, "", &offer).await;
+        let refusal = wire.receive("a refusal", |message| message.starts_with("SIP/2.0 4")).await;
+        assert!(refusal.starts_with(status), "{line}: {refusal}");
+        let warning = refusal.lines().find_map(|line| line.strip_prefix("Warning: "));
+        assert_eq!(warning.and_then(|warning| warning.split(' ').next()), warn_code, "{line}");
+    }
+    let counters = bench.server.account().await.unwrap().counters;
+    assert!(counters.contains(&("rejected_by_call", refusals.len() as u64)), "{counters:?}");
+    let records = bench.closed().await;
+    assert_eq!(records.len(), refusals.len());
+    assert!(records.iter().all(|record| record.end == CallEnd::Rejected));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stop_that_meets_an_unfinished_call_waits_for_its_ack() {
     let bench = Bench::new(|_| {}).await;
     let wire = Wire::new(bench.address(), "130").await;

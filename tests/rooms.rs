@@ -36,6 +36,8 @@ const EFFECTS: &[&str] = &[
     "UdpSocket",
     "TcpStream",
     "std::thread",
+    "SysRng",
+    "rand::rng(",
     "units::clock",
     "mio::",
     "sqlx::",

@@ -68,6 +68,11 @@ impl Leg {
             caller: self.caller.to_string(),
         });
         tracing::info!("call answered");
+        if agreed.telephone_event.is_none() {
+            tracing::warn!(
+                "the caller's side does not know telephone-event (RFC 4733), so no key of this call can be heard"
+            );
+        }
         let mut conversation = Conversation {
             business: Arc::new(Business::new(Arc::clone(&self.service), self.id, self.caller)),
             interpreter: Interpreter::new(Arc::clone(&self.flow)),

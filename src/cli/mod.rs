@@ -24,7 +24,8 @@ use tracing_subscriber::EnvFilter;
 #[derive(Debug, Parser)]
 #[command(name = "klikon", version, max_term_width = 110)]
 pub struct Command {
-    /// Settings file; without it `klikon.toml` of this folder, and without that the defaults.
+    /// Settings file of `serve`, `call`, `admin` and `ledger`; without it `klikon.toml` of this folder, and without
+    /// that the defaults.
     #[arg(long, short, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
 

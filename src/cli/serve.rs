@@ -1,6 +1,6 @@
 //! `klikon serve`: the service, until it is told to stop.
 
-use crate::call::{CallEvent, Observer};
+use crate::call::{Account, CallEvent, Observer};
 use crate::config::Settings;
 use crate::server::Server;
 use crate::units::clock::Clock;
@@ -69,6 +69,10 @@ async fn serve(settings: Settings, observer: Observer) -> anyhow::Result<()> {
         _ = interrupt.recv() => {}
         () = server.finished() => anyhow::bail!("the service ended by itself; the log says why"),
     }
+    // Before the drain: without calls the SIP side ends with it, and gives no account any more.
+    if let Some(account) = server.account().await {
+        tracing::info!(counted = %counted(&account), "the SIP side, until the stop");
+    }
     let calls = server.drain().await;
     eprintln!(
         "klikon: stopping; {calls} calls under way, for {} s at most; signal again to end them",
@@ -85,6 +89,12 @@ async fn serve(settings: Settings, observer: Observer) -> anyhow::Result<()> {
     }
     server.stop().await;
     Ok(())
+}
+
+/// What was counted at all, as `name=count` with spaces between.
+fn counted(account: &Account) -> String {
+    let counted = account.counters.iter().filter(|(_, count)| *count > 0);
+    counted.map(|(name, count)| format!("{name}={count}")).collect::<Vec<_>>().join(" ")
 }
 
 fn open(path: &Path) -> anyhow::Result<Box<dyn Write + Send>> {

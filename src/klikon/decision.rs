@@ -165,15 +165,6 @@ mod tests {
 
     const LEADER: Standing = Standing::Leader { group: GroupId(1), member: MemberId(1) };
 
-    fn terms() -> Terms {
-        Terms {
-            discount: Money::from_lek(200),
-            limit: Money::from_lek(6500),
-            lowest_package: Money::from_lek(700),
-            members_max: 4,
-        }
-    }
-
     fn package(list: i32) -> Package {
         Package {
             id: PackageId(1),
@@ -198,7 +189,7 @@ mod tests {
 
     /// Books list prices one after the other against a month's limit; what is left, and how many passed.
     fn book_all(lists: impl IntoIterator<Item = i32>) -> (Money, usize) {
-        let terms = terms();
+        let terms = Terms::first();
         let (mut left, mut passed) = (terms.limit, 0);
         for list in lists {
             match decide(&request(&package(list), &terms, left)) {
@@ -225,7 +216,7 @@ mod tests {
 
     #[test]
     fn each_refusal() {
-        let (package, terms) = (package(1100), terms());
+        let (package, terms) = (package(1100), Terms::first());
         let good = request(&package, &terms, terms.limit);
         let refused = |request: Request<'_>| match decide(&request) {
             Decision::Refused(refusal) => refusal,

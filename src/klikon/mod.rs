@@ -1,4 +1,4 @@
-//! The rules of the business (`DOMAIN.md` §2 to §4 and §7) as pure functions that return exhaustive enums:
+//! The rules of the business (DOMAIN §2 to §4 and §7) as pure functions that return exhaustive enums:
 //! what a package costs on 130, which may be offered, who may activate for whom, whether the month's limit
 //! allows it, and how terms may change. No table, no clock, no telephone here: facts are arguments.
 

@@ -118,25 +118,16 @@ mod tests {
     use jiff::civil::date;
     use proptest::prelude::*;
 
-    fn terms() -> Terms {
-        Terms {
-            discount: Money::from_lek(200),
-            limit: Money::from_lek(6500),
-            lowest_package: Money::from_lek(700),
-            members_max: 4,
-        }
-    }
-
     #[test]
     fn net_prices_of_the_domain() {
         for (list, net) in [(700, 500), (1100, 900), (1300, 1100), (1900, 1700)] {
-            assert_eq!(net_price(Money::from_lek(list), &terms()), Ok(Money::from_lek(net)));
+            assert_eq!(net_price(Money::from_lek(list), &Terms::first()), Ok(Money::from_lek(net)));
         }
         assert_eq!(
-            net_price(Money::from_lek(400), &terms()),
+            net_price(Money::from_lek(400), &Terms::first()),
             Err(NotOffered::BelowLowestPackage(Money::from_lek(700)))
         );
-        let generous = Terms { discount: Money::from_lek(700), ..terms() };
+        let generous = Terms { discount: Money::from_lek(700), ..Terms::first() };
         assert_eq!(
             net_price(Money::from_lek(700), &generous),
             Err(NotOffered::NotAboveDiscount(Money::from_lek(700)))
@@ -153,13 +144,13 @@ mod tests {
             valid_until: Some(date(2026, 12, 1)),
         };
         assert_eq!(
-            offered(&package, &terms(), date(2025, 12, 31)),
+            offered(&package, &Terms::first(), date(2025, 12, 31)),
             Err(NotOffered::NotYetSold(date(2026, 1, 1)))
         );
-        assert_eq!(offered(&package, &terms(), date(2026, 1, 1)), Ok(Money::from_lek(900)));
-        assert_eq!(offered(&package, &terms(), date(2026, 11, 30)), Ok(Money::from_lek(900)));
+        assert_eq!(offered(&package, &Terms::first(), date(2026, 1, 1)), Ok(Money::from_lek(900)));
+        assert_eq!(offered(&package, &Terms::first(), date(2026, 11, 30)), Ok(Money::from_lek(900)));
         assert_eq!(
-            offered(&package, &terms(), date(2026, 12, 1)),
+            offered(&package, &Terms::first(), date(2026, 12, 1)),
             Err(NotOffered::NoLongerSold(date(2026, 12, 1)))
         );
     }
@@ -177,7 +168,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_net_price_is_positive_and_below_the_list(list in 0i64..10_000_000, discount in 0i64..1_000_000) {
-            let terms = Terms { discount: Money::from_qindarka(discount), ..terms() };
+            let terms = Terms { discount: Money::from_qindarka(discount), ..Terms::first() };
             let list = Money::from_qindarka(list);
             match net_price(list, &terms) {
                 Ok(net) => {

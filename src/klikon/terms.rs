@@ -20,6 +20,18 @@ pub struct Terms {
     pub members_max: u8,
 }
 
+impl Terms {
+    /// Those of the source page (DOMAIN §1, §2.1, §3.1, §3.2): 200 Lek off, 6,500 Lek a month, from Super 700 up, 4 members.
+    pub fn first() -> Self {
+        Self {
+            discount: Money::from_lek(200),
+            limit: Money::from_lek(6500),
+            lowest_package: Money::from_lek(700),
+            members_max: 4,
+        }
+    }
+}
+
 /// One version of the terms. In force from the start of `effective_on` in Tirane until the next version is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TermsVersion {
@@ -117,12 +129,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn version(limit: i32, announced_on: Date, effective_on: Date) -> TermsVersion {
-        let terms = Terms {
-            discount: Money::from_lek(200),
-            limit: Money::from_lek(limit),
-            lowest_package: Money::from_lek(700),
-            members_max: 4,
-        };
+        let terms = Terms { limit: Money::from_lek(limit), ..Terms::first() };
         TermsVersion { terms, announced_on, effective_on }
     }
 

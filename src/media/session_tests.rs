@@ -463,6 +463,34 @@ fn unfetched_events_are_bounded_and_counted() {
     assert_eq!(bench.events().len(), 64);
 }
 
+/// A source of keys is agreed on once: tones in the audio are none, neither beside events nor where no events were agreed.
+#[test]
+fn tones_in_the_audio_are_no_keys() {
+    // 770 and 1,336 Hz, the key 5, for 400 ms.
+    let tone: Vec<u8> = (0..3_200_i32)
+        .map(|sample| {
+            let turn = |hz: f64| (f64::from(sample) * hz / 8_000.0 * std::f64::consts::TAU).sin();
+            g711::encode(Encoding::Pcma, ((turn(770.0) + turn(1_336.0)) * 8_000.0) as i16)
+        })
+        .collect();
+    for (telephone_event, expected) in [(None, vec![]), (parameters().telephone_event, vec!["5 down", "5"])] {
+        let mut bench =
+            Bench::with(SessionSettings::default(), StreamParameters { telephone_event, ..parameters() });
+        for (frame, octets) in (0_u16..).zip(tone.chunks(160)) {
+            let at_ms = u64::from(frame) * 20;
+            let now = bench.at(at_ms);
+            bench.session.handle_packet(
+                now,
+                parameters().remote,
+                &Bench::packet(8, 9, 10 + 2 * frame, octets),
+            );
+            bench.key(at_ms, 5, 11, 11 + 2 * frame, frame == 19);
+        }
+        bench.run(1_000);
+        assert_eq!(bench.events(), expected);
+    }
+}
+
 #[test]
 fn keys_need_telephone_event_and_must_be_keys() {
     let mut bench = Bench::prompt();

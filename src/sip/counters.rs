@@ -61,7 +61,7 @@ counters! {
     RetransmissionsSent => "retransmissions_sent",
     /// OPTIONS outside a call, answered 200.
     OptionsAnswered => "options_answered",
-    /// 400: a malformed request.
+    /// 400: a malformed request; 513: one whose header is too large.
     RefusedMalformed => "refused_malformed",
     /// 505: another SIP version.
     RefusedVersion => "refused_version",
@@ -95,6 +95,8 @@ counters! {
     RefusedOverload => "refused_overload",
     /// 503: the service is set to refuse.
     RefusedByServiceState => "refused_by_service_state",
+    /// 480: a call that the call layer neither answered nor refused within its time.
+    RefusedSetupTimeout => "refused_setup_timeout",
     /// Refusals by the call layer.
     RejectedByCall => "rejected_by_call",
     /// Sessions answered with 200.

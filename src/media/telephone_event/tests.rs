@@ -164,8 +164,8 @@ fn an_event_is_four_octets() {
     assert_eq!(Event::read(&[1, 2, 3]), None);
 }
 
-/// The table: marker missing, start lost, end lost, repeats, reordering — every loss in every order, for one press
-/// and the same key again after it.
+/// Start lost, updates lost, end packets lost, reordering: every loss in every order, for one press and the same key again
+/// after it.
 #[test]
 fn every_loss_in_every_order_counts_once() {
     let mut sender = Sender::new();

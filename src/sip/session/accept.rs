@@ -220,6 +220,7 @@ impl Endpoint {
     fn setup_timed_out(&mut self, now: Instant, id: SessionId) {
         match self.unanswered(id) {
             Ok(invite) => {
+                self.counters.count(Counter::RefusedSetupTimeout);
                 let _ = self.refuse_invite(now, invite, &Rejection::new(TEMPORARILY_UNAVAILABLE));
                 self.end(id, EndCause::SetupTimeout);
             }

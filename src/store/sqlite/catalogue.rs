@@ -73,13 +73,8 @@ impl Store {
         let (terms, packages) =
             (terms_versions(&mut write).await?.is_empty(), package_versions(&mut write).await?.is_empty());
         if terms {
-            let terms = Terms {
-                discount: Money::from_lek(200),
-                limit: Money::from_lek(6_500),
-                lowest_package: Money::from_lek(700),
-                members_max: 4,
-            };
-            let version = TermsVersion { terms, announced_on: FIRST_DAY, effective_on: FIRST_DAY };
+            let version =
+                TermsVersion { terms: Terms::first(), announced_on: FIRST_DAY, effective_on: FIRST_DAY };
             add_terms(&mut write, version, today).await?;
         }
         for price in packages.then_some(FIRST_PACKAGES).into_iter().flatten() {

@@ -328,6 +328,7 @@ fn a_call_nobody_answers_is_refused_in_the_end() {
     assert!(bench.advance(ms(179_999)).is_empty());
     assert_eq!(bench.advance(ms(1))[0].1, "SIP/2.0 480 Temporarily Unavailable");
     assert_eq!(bench.events(), [Event::Ended { session: event.session, cause: EndCause::SetupTimeout }]);
+    assert_eq!(bench.count(Counter::RefusedSetupTimeout), 1);
     bench.drain();
 }
 
@@ -379,13 +380,49 @@ fn a_refresh_without_ack_ends_the_call() {
 fn a_reinvite_that_would_change_the_session_is_488_and_the_call_goes_on() {
     let mut bench = Bench::new();
     let (_, ok) = bench.established();
-    for (cseq, body) in [(2, SDP.replace("4000", "4002")), (3, String::new())] {
-        let sent = bench.receive(within(&ok, "INVITE", cseq, &body));
-        assert_eq!(first_lines(&sent), ["SIP/2.0 488 Not Acceptable Here"]);
+    let changes = [
+        // Another port, another codec, both ways to hold, an offer that is to come from us.
+        SDP.replace("4000", "4002"),
+        SDP.replace("RTP/AVP 8", "RTP/AVP 0"),
+        format!("{SDP}a=sendonly\r\n"),
+        SDP.replace("c=IN IP4 192.0.2.9", "c=IN IP4 0.0.0.0"),
+        String::new(),
+    ];
+    for (cseq, body) in (2..).zip(&changes) {
+        assert_ne!(body, SDP);
+        let sent = bench.receive(within(&ok, "INVITE", cseq, body));
+        assert_eq!(first_lines(&sent), ["SIP/2.0 488 Not Acceptable Here"], "{body}");
+        assert!(bench.receive(within(&ok, "ACK", cseq, "")).is_empty());
     }
+    assert_eq!(bench.count(Counter::RefusedSessionChange), changes.len() as u64);
+    assert!(bench.events().is_empty(), "the call layer is not disturbed");
     assert_eq!(bench.endpoint.session_count(), 1);
-    assert_eq!(first_lines(&bench.receive(within(&ok, "BYE", 4, ""))), ["SIP/2.0 200 OK"]);
+    assert_eq!(first_lines(&bench.receive(within(&ok, "BYE", 9, ""))), ["SIP/2.0 200 OK"]);
     bench.drain();
+}
+
+#[test]
+fn a_reinvite_whose_body_is_not_understood_is_415_and_the_call_goes_on() {
+    let mut bench = Bench::new();
+    let (_, ok) = bench.established();
+    let unread = within(&ok, "INVITE", 2, SDP).replace("application/sdp", "text/plain");
+    assert_eq!(first_lines(&bench.receive(unread)), ["SIP/2.0 415 Unsupported Media Type"]);
+    let long = within(&ok, "INVITE", 3, &"a=x\r\n".repeat(4_000));
+    assert_eq!(first_lines(&bench.receive(long)), ["SIP/2.0 413 Request Entity Too Large"]);
+    let no_answer =
+        within(&ok, "INVITE", 4, SDP).replace("Max-Forwards", "Accept: text/plain\r\nMax-Forwards");
+    assert_eq!(first_lines(&bench.receive(no_answer)), ["SIP/2.0 406 Not Acceptable"]);
+    assert_eq!(first_lines(&bench.receive(within(&ok, "INVITE", 5, SDP))), ["SIP/2.0 200 OK"]);
+}
+
+#[test]
+fn a_reinvite_after_our_bye_is_481() {
+    let mut bench = Bench::new();
+    let (id, ok) = bench.established();
+    bench.endpoint.bye(bench.now, id, None).expect("sent");
+    bench.sent();
+    let sent = bench.receive(within(&ok, "INVITE", 2, SDP));
+    assert_eq!(first_lines(&sent), ["SIP/2.0 481 Call/Transaction Does Not Exist"]);
 }
 
 #[test]

@@ -28,6 +28,9 @@ fn malformed_is_400_and_says_why() {
     assert_eq!(first_line(&text), "SIP/2.0 400 Bad Request: body shorter than Content-Length");
     let text = refusal(invite(Some(SDP)).replace("SIP/2.0\r\n", "SIP/7.0\r\n"), Counter::RefusedVersion);
     assert!(first_line(&text).starts_with("SIP/2.0 505 "));
+    let fields = "X: y\r\n".repeat(crate::sip::message::MAX_HEADER_FIELDS);
+    let text = refusal(request("INVITE", &fields, ""), Counter::RefusedMalformed);
+    assert_eq!(first_line(&text), "SIP/2.0 513 Message Too Large");
 }
 
 #[test]
@@ -65,12 +68,28 @@ fn a_tel_uri_is_taken() {
 #[test]
 fn required_extensions_are_420_with_unsupported() {
     let text =
-        refusal(request("INVITE", "Require: 100rel, x\r\nRequire: y\r\n", ""), Counter::RefusedExtension);
+        refusal(request("INVITE", "Require: 100rel, x\r\nRequire: timer\r\n", ""), Counter::RefusedExtension);
     assert_eq!(first_line(&text), "SIP/2.0 420 Bad Extension");
-    assert_eq!(field(&text, "Unsupported"), Some("100rel, x, y"));
+    assert_eq!(field(&text, "Unsupported"), Some("100rel, x, timer"));
     // What is required of proxies is none of ours.
     let (_, sent) = answer(request("INVITE", "Proxy-Require: x\r\n", ""));
     assert_eq!(first_lines(&sent), ["SIP/2.0 100 Trying"]);
+}
+
+/// Neither session timers (RFC 4028) nor reliable provisional responses (RFC 3262) are built: a peer that could do with
+/// them is not promised any, and its call is not ended for want of them.
+#[test]
+fn what_a_peer_merely_supports_changes_nothing() {
+    let mut bench = Bench::new();
+    let supported = "Supported: timer, 100rel\r\nSession-Expires: 90;refresher=uas\r\nMin-SE: 90\r\n";
+    let extra = format!("{supported}Content-Type: application/sdp\r\n");
+    let (_, ok) = bench.answered(&request("INVITE", &extra, SDP));
+    for name in ["Require", "Session-Expires", "RSeq"] {
+        assert_eq!(field(&ok, name), None, "{name}");
+    }
+    assert!(bench.receive(within(&ok, "ACK", 1, "")).is_empty());
+    assert!(bench.advance(ms(3_600_000)).is_empty());
+    assert_eq!(first_lines(&bench.receive(within(&ok, "BYE", 2, ""))), ["SIP/2.0 200 OK"]);
 }
 
 #[test]
