@@ -1,0 +1,66 @@
+//! The SIP side of the built-in caller: a handler that passes events on.
+
+use crate::net::Handler;
+use crate::sip::{Endpoint, Event, Flow, InviteParams, SessionId};
+use std::time::Instant;
+use tokio::sync::mpsc;
+
+/// What the caller asks of the SIP side.
+#[derive(Debug)]
+pub(super) enum Command {
+    Invite(Box<InviteParams>),
+    HangUp(SessionId),
+    /// Hang up whatever there is, and go when it is over.
+    Leave,
+}
+
+/// The SIP side of the caller: passes events on.
+#[derive(Debug)]
+pub(super) struct Line {
+    pub(super) flow: Flow,
+    pub(super) events: mpsc::Sender<Event>,
+    pub(super) refused: mpsc::Sender<String>,
+    pub(super) session: Option<SessionId>,
+    pub(super) leaving: bool,
+}
+
+impl Line {
+    fn hang_up(now: Instant, endpoint: &mut Endpoint, session: SessionId) {
+        if let Err(error) = endpoint.bye(now, session, None) {
+            tracing::debug!(%error, "nothing left to hang up");
+        }
+    }
+}
+
+impl Handler for Line {
+    type Command = Command;
+
+    fn event(&mut self, _: Instant, _: &mut Endpoint, event: Event) {
+        if self.events.try_send(event).is_err() {
+            tracing::warn!("the caller is gone or deaf; event dropped");
+        }
+    }
+
+    fn command(&mut self, now: Instant, endpoint: &mut Endpoint, command: Command) {
+        match command {
+            Command::Invite(parameters) => match endpoint.invite(now, self.flow, &parameters) {
+                Ok(session) => self.session = Some(session),
+                Err(error) => {
+                    // One INVITE, one place: it cannot be full.
+                    let _ = self.refused.try_send(error.to_string());
+                }
+            },
+            Command::HangUp(session) => Self::hang_up(now, endpoint, session),
+            Command::Leave => {
+                self.leaving = true;
+                if let Some(session) = self.session {
+                    Self::hang_up(now, endpoint, session);
+                }
+            }
+        }
+    }
+
+    fn finished(&self, endpoint: &Endpoint) -> bool {
+        self.leaving && endpoint.session_count() == 0
+    }
+}
