@@ -122,10 +122,12 @@ impl Worker {
         &self.spool
     }
 
-    /// Passes until `stop` is true or its sender is gone; a pass that has begun is finished.
+    /// Passes until `stop` is true or its sender is gone; a pass that has begun is finished. Each is a task of its own,
+    /// so that one that breaks is logged and the next one tries again: deliveries are idempotent.
     pub async fn run(self, clock: Clock, mut stop: watch::Receiver<bool>) {
+        let worker = Arc::new(self);
         let mut interval =
-            tokio::time::interval(Duration::from_millis(self.settings.poll_interval_ms.into()));
+            tokio::time::interval(Duration::from_millis(worker.settings.poll_interval_ms.into()));
         interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
@@ -133,7 +135,10 @@ impl Worker {
                 _ = stop.wait_for(|stop| *stop) => return,
                 _ = interval.tick() => {}
             }
-            self.run_once(clock.wall()).await;
+            let (passing, now) = (Arc::clone(&worker), clock.wall());
+            if let Err(error) = tokio::spawn(async move { passing.run_once(now).await }).await {
+                tracing::error!(%error, "a pass of the delivery broke");
+            }
         }
     }
 
