@@ -308,12 +308,32 @@ fn unbroken(answered: Result<(RequestId, Answer), JoinError>) -> Option<(Request
 /// Says what came over RTP; a caller who was not heard at all is told apart from one who said nothing.
 fn account_for(counted: &Statistics, agreed: &StreamParameters) {
     tracing::info!(sent = counted.transmitted, received = counted.received, lost = counted.lost, "rtp");
-    if counted.accepted == 0 && counted.dropped_source > 0 {
+    if came_only_from_elsewhere(counted) {
         tracing::warn!(
             packets = counted.dropped_source,
             agreed = %agreed.remote,
             "the caller's RTP came from another address than his session description says, and none of it was taken, \
              no key either; when callers are behind NAT set `media.nat = true`"
         );
+    }
+}
+
+/// Packets came, none was taken, and their source was a reason.
+fn came_only_from_elsewhere(counted: &Statistics) -> bool {
+    counted.accepted == 0 && counted.dropped_source > 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_caller_heard_from_elsewhere_only_is_told_apart() {
+        let silent = Statistics::default();
+        assert!(!came_only_from_elsewhere(&silent));
+        let elsewhere = Statistics { received: 400, dropped_source: 400, ..silent };
+        assert!(came_only_from_elsewhere(&elsewhere));
+        // A stranger's packets beside the caller's own are no reason to change a setting.
+        assert!(!came_only_from_elsewhere(&Statistics { accepted: 1, ..elsewhere }));
     }
 }

@@ -101,3 +101,18 @@ impl std::fmt::Debug for Observer {
         f.write_str(if self.0.is_some() { "Observer(watching)" } else { "Observer(nobody)" })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_said_whole_is_never_written_out() {
+        let said = Step::Say {
+            text: "Numri është •••.".to_owned(),
+            whole_text: "zero gjashtë shtatë".to_owned(),
+        };
+        let written = serde_json::to_string(&said).unwrap();
+        assert_eq!(written, r#"{"event":"say","text":"Numri është •••."}"#);
+    }
+}

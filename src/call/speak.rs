@@ -86,4 +86,26 @@ mod tests {
         let nothing = speak(&prompts, &library, &[]);
         assert_eq!((nothing.elements.len(), nothing.text.as_str()), (0, ""));
     }
+
+    #[test]
+    fn numbers_of_telephones_are_hidden_in_the_masked_text_and_nothing_else_is() {
+        let prompts = crate::speech::load(Path::new("prompts/sq")).unwrap();
+        let library = PromptLibrary::encode([("leke".to_owned(), vec![0; 320])]).unwrap();
+        let member = crate::units::Msisdn::parse("0672123456").unwrap();
+        let segments = [
+            Segment::Prompt("number-is".to_owned()),
+            Segment::Say { value: Value::Msisdn(member), format: SayAs::Telephone },
+            Segment::Silence { ms: 120 },
+            Segment::Say { value: Value::Text("0672123456".to_owned()), format: SayAs::Digits },
+            Segment::Silence { ms: 120 },
+            Segment::Say { value: Value::Money(crate::units::Money::from_lek(900)), format: SayAs::Money },
+        ];
+        let spoken = speak(&prompts, &library, &segments);
+        for digit in ["zero", "gjashtë", "shtatë", "dy", "një", "tre", "katër", "pesë"] {
+            assert!(spoken.text.contains(digit), "{digit} is not in {}", spoken.text);
+            assert!(!spoken.masked_text.contains(digit), "{digit} is in {}", spoken.masked_text);
+        }
+        assert_eq!(spoken.masked_text.matches(HIDDEN).count(), 2, "{}", spoken.masked_text);
+        assert!(spoken.masked_text.contains("nëntëqind"), "{}", spoken.masked_text);
+    }
 }

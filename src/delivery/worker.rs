@@ -122,24 +122,18 @@ impl Worker {
         &self.spool
     }
 
-    /// Passes until `stop` is true or its sender is gone; a pass that has begun is finished. Each is a task of its own,
-    /// so that one that breaks is logged and the next one tries again: deliveries are idempotent.
-    pub async fn run(self, clock: Clock, mut stop: watch::Receiver<bool>) {
+    /// Passes until `stop` is true or its sender is gone; a pass that has begun is finished. One that breaks is logged and
+    /// the next one tries again: deliveries are idempotent.
+    pub async fn run(self, clock: Clock, stop: watch::Receiver<bool>) {
+        let every = Duration::from_millis(self.settings.poll_interval_ms.into());
         let worker = Arc::new(self);
-        let mut interval =
-            tokio::time::interval(Duration::from_millis(worker.settings.poll_interval_ms.into()));
-        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                biased;
-                _ = stop.wait_for(|stop| *stop) => return,
-                _ = interval.tick() => {}
+        repeat(every, stop, || {
+            let worker = Arc::clone(&worker);
+            async move {
+                worker.run_once(clock.wall()).await;
             }
-            let (passing, now) = (Arc::clone(&worker), clock.wall());
-            if let Err(error) = tokio::spawn(async move { passing.run_once(now).await }).await {
-                tracing::error!(%error, "a pass of the delivery broke");
-            }
-        }
+        })
+        .await;
     }
 
     /// One pass: books the acknowledgements, then writes what is due, the SMS of these settlements too.
@@ -265,6 +259,25 @@ fn fail(pass: &mut Pass, error: &(dyn std::error::Error + 'static)) {
     let cause = error.source().map(ToString::to_string).unwrap_or_default();
     tracing::error!(error = %error, cause, "delivery; it will be tried again");
     pass.failures += 1;
+}
+
+/// Runs `pass` at once and then `every` so often until `stop`; each as a task of its own, so that a panic ends only it.
+async fn repeat<F>(every: Duration, mut stop: watch::Receiver<bool>, pass: impl Fn() -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let mut interval = tokio::time::interval(every);
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            biased;
+            _ = stop.wait_for(|stop| *stop) => return,
+            _ = interval.tick() => {}
+        }
+        if let Err(error) = tokio::spawn(pass()).await {
+            tracing::error!(%error, "a pass of the delivery broke");
+        }
+    }
 }
 
 #[cfg(test)]

@@ -254,3 +254,21 @@ async fn stops_when_it_is_told() {
     running.await.unwrap();
     assert_eq!(counters.sums().posted, 1);
 }
+
+#[tokio::test]
+async fn a_pass_that_breaks_does_not_end_the_delivery() {
+    let (stop, stopped) = watch::channel(false);
+    let (passed, mut passes) = tokio::sync::mpsc::unbounded_channel();
+    let count = Arc::new(std::sync::atomic::AtomicU32::new(0));
+    let running = tokio::spawn(repeat(Duration::from_millis(1), stopped, move || {
+        let (count, passed) = (Arc::clone(&count), passed.clone());
+        async move {
+            let number = count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            assert_ne!(number, 0, "the first pass breaks");
+            passed.send(number).unwrap();
+        }
+    }));
+    assert_eq!(passes.recv().await, Some(1));
+    stop.send(true).unwrap();
+    running.await.unwrap();
+}
