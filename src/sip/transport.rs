@@ -11,22 +11,36 @@ pub enum Transport {
     Udp,
     /// TCP. The machines know it; a driver hands whole messages in.
     Tcp,
+    /// TLS over TCP (RFC 3261 §26.3.1).
+    Tls,
+    /// WebSocket, one message a WebSocket message (RFC 7118).
+    Ws,
+    /// WebSocket over TLS (RFC 7118).
+    Wss,
 }
 
 impl Transport {
+    /// Every one.
+    pub const ALL: [Self; 5] = [Self::Udp, Self::Tcp, Self::Tls, Self::Ws, Self::Wss];
+
     /// Whether the transport itself retransmits, so that timers A, E and G need not run (RFC 3261 §17).
     pub fn is_reliable(self) -> bool {
-        match self {
-            Self::Udp => false,
-            Self::Tcp => true,
-        }
+        self != Self::Udp
     }
 
-    /// The protocol's name in a Via header (RFC 3261 §20.42).
+    /// Whether what passes is encrypted.
+    pub fn is_secure(self) -> bool {
+        matches!(self, Self::Tls | Self::Wss)
+    }
+
+    /// The protocol's name in a Via header (RFC 3261 §20.42, RFC 7118 §5.2).
     pub fn via_name(self) -> &'static str {
         match self {
             Self::Udp => "UDP",
             Self::Tcp => "TCP",
+            Self::Tls => "TLS",
+            Self::Ws => "WS",
+            Self::Wss => "WSS",
         }
     }
 }

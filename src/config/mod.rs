@@ -1,13 +1,24 @@
-//! The settings: `klikon.toml`, every key with a default, checked when read.
+//! The settings: `klikon.toml`, every key with a default, checked when read. One file a section.
 //!
 //! A file that cannot be used is refused with the file, the key, the value and the mend; nothing is guessed.
 
+mod files;
+mod log;
+mod media;
+mod problem;
+mod sip;
+
+pub use files::Files;
+pub use log::{Log, LogFormat};
+pub use media::Media;
+pub use problem::Problem;
+pub use sip::Sip;
+
 use crate::call::{self, Peer};
 use crate::{delivery, store};
+use problem::{problem, within};
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::fmt;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 /// All settings. One section of the file is one field.
@@ -50,124 +61,6 @@ impl Default for Settings {
     }
 }
 
-/// `[sip]`
-#[derive(Debug, Clone, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Sip {
-    /// UDP addresses to listen on; port 0 lets the system choose.
-    pub listen: Vec<SocketAddr>,
-    /// Host that peers reach us by, when it is not the address we listen on (NAT).
-    pub advertise: Option<String>,
-    /// What the Server header says.
-    pub server_name: String,
-    /// T1, the round-trip estimate (RFC 3261 §17.1.1.1), ms.
-    pub t1_ms: u64,
-    /// T2, the longest retransmission interval, ms.
-    pub t2_ms: u64,
-    /// T4, how long a message stays in the network, ms.
-    pub t4_ms: u64,
-    /// Server transactions held at once.
-    pub max_transactions: usize,
-    /// Largest message body read, octets.
-    pub max_body_octets: usize,
-    /// Retry-After of a 503, s.
-    pub retry_after_s: u32,
-}
-
-impl Default for Sip {
-    fn default() -> Self {
-        Self {
-            listen: vec![SocketAddr::from(([0, 0, 0, 0], 5060))],
-            advertise: None,
-            server_name: "klikon".to_owned(),
-            t1_ms: 500,
-            t2_ms: 4000,
-            t4_ms: 5000,
-            max_transactions: 20_000,
-            max_body_octets: 16_384,
-            retry_after_s: 10,
-        }
-    }
-}
-
-/// `[media]`
-#[derive(Debug, Clone, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Media {
-    /// First and last UDP port for RTP; `[0, 0]` lets the system choose.
-    pub rtp_ports: [u16; 2],
-    /// How long a port rests before the next call gets it, ms.
-    pub port_quarantine_ms: u64,
-    /// Worker threads.
-    pub workers: usize,
-    /// Silence before the first prompt, ms, so that its beginning is not clipped.
-    pub initial_silence_ms: u16,
-    /// A call without any RTP from the caller for this long is ended, s; 0 never ends it.
-    pub rtp_timeout_s: u64,
-    /// Callers behind NAT: follow the first valid packet's address once.
-    pub nat: bool,
-    /// Address that callers send RTP to, when it is not the one the INVITE arrived at (NAT).
-    pub advertise: Option<IpAddr>,
-}
-
-impl Default for Media {
-    fn default() -> Self {
-        Self {
-            rtp_ports: [0, 0],
-            port_quarantine_ms: 5000,
-            workers: 1,
-            initial_silence_ms: 300,
-            rtp_timeout_s: 0,
-            nat: false,
-            advertise: None,
-        }
-    }
-}
-
-/// `[files]`
-#[derive(Debug, Clone, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Files {
-    /// Folder of the flows.
-    pub dialplans: PathBuf,
-    /// Folder of the prompts, one folder a language below it.
-    pub prompts: PathBuf,
-    /// Language of the prompts.
-    pub language: String,
-}
-
-impl Default for Files {
-    fn default() -> Self {
-        Self { dialplans: "dialplans".into(), prompts: "prompts".into(), language: "sq".to_owned() }
-    }
-}
-
-/// How log lines look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
-}
-
-/// `[log]`
-#[derive(Debug, Clone, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Log {
-    /// `error`, `warn`, `info`, `debug`, `trace`, or directives such as `klikon::sip=debug`.
-    pub level: String,
-    /// `text` or `json`.
-    pub format: LogFormat,
-}
-
-impl Default for Log {
-    fn default() -> Self {
-        Self { level: "info".to_owned(), format: LogFormat::Text }
-    }
-}
-
 /// Why settings cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
@@ -200,33 +93,6 @@ pub enum SettingsError {
 
 fn list(origin: &str, problems: &[Problem]) -> String {
     problems.iter().map(|problem| format!("{origin}: {problem}")).collect::<Vec<_>>().join("\n")
-}
-
-/// One key that cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    /// Like `media.rtp_ports`.
-    pub key: String,
-    /// What is wrong, with the value.
-    pub wrong: String,
-    /// What to write instead.
-    pub mend: String,
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}`: {}; {}", self.key, self.wrong, self.mend)
-    }
-}
-
-impl Problem {
-    fn in_section(section: &str, error: &store::SettingsError) -> Self {
-        Self {
-            key: format!("{section}.{}", error.key),
-            wrong: format!("{} is out of range", error.value),
-            mend: format!("write {} to {}", error.least, error.most),
-        }
-    }
 }
 
 impl Settings {
@@ -330,56 +196,6 @@ impl Settings {
     }
 }
 
-fn problem(found: &mut Vec<Problem>, key: &str, wrong: &str, mend: &str) {
-    found.push(Problem { key: key.to_owned(), wrong: wrong.to_owned(), mend: mend.to_owned() });
-}
-
-fn within<T: PartialOrd + fmt::Display>(found: &mut Vec<Problem>, key: &str, value: T, least: T, most: T) {
-    if value < least || value > most {
-        problem(found, key, &format!("{value} is out of range"), &format!("write {least} to {most}"));
-    }
-}
-
-impl Sip {
-    fn check(&self, found: &mut Vec<Problem>) {
-        if self.listen.is_empty() {
-            problem(found, "sip.listen", "no address to listen on", "write [\"0.0.0.0:5060\"]");
-        }
-        within(found, "sip.t1_ms", self.t1_ms, 1, 10_000);
-        within(found, "sip.t2_ms", self.t2_ms, self.t1_ms, 60_000);
-        within(found, "sip.t4_ms", self.t4_ms, 1, 60_000);
-        within(found, "sip.max_transactions", self.max_transactions, 1, 10_000_000);
-        within(found, "sip.max_body_octets", self.max_body_octets, 512, 65_535);
-        within(found, "sip.retry_after_s", self.retry_after_s, 1, 3600);
-        let header_safe = |text: &str| !text.is_empty() && text.bytes().all(|b| (0x20..0x7f).contains(&b));
-        if !header_safe(&self.server_name) {
-            problem(
-                found,
-                "sip.server_name",
-                "empty, or with characters a header cannot hold",
-                "write printable ASCII",
-            );
-        }
-        if let Some(address) = self.advertise.as_ref().and_then(|host| host.parse::<Ipv6Addr>().ok()) {
-            problem(
-                found,
-                "sip.advertise",
-                &format!("`{address}` is an IPv6 address without brackets"),
-                &format!("write \"[{address}]\""),
-            );
-        } else if let Some(host) = &self.advertise
-            && (!header_safe(host) || host.contains([' ', '@', ';', '<', '>', '/']))
-        {
-            problem(
-                found,
-                "sip.advertise",
-                &format!("`{host}` is not a host"),
-                "write a name or address, like \"192.0.2.1\"",
-            );
-        }
-    }
-}
-
 fn check_calls(calls: &call::Settings, found: &mut Vec<Problem>) {
     within(found, "calls.max", calls.max, 1, 1_000_000);
     within(found, "calls.max_duration_s", calls.max_duration_s, 10, 86_400);
@@ -388,79 +204,11 @@ fn check_calls(calls: &call::Settings, found: &mut Vec<Problem>) {
     within(found, "calls.drain_s", calls.drain_s, 0, 86_400);
 }
 
-impl Media {
-    fn check(&self, found: &mut Vec<Problem>) {
-        let [first, last] = self.rtp_ports;
-        let shown = format!("[{first}, {last}]");
-        match (first, last) {
-            (0, 0) => {}
-            (0, _) | (_, 0) => {
-                problem(
-                    found,
-                    "media.rtp_ports",
-                    &format!("{shown} has one port 0"),
-                    "write two ports, or [0, 0] to let the system choose",
-                );
-            }
-            _ if first > last => {
-                problem(
-                    found,
-                    "media.rtp_ports",
-                    &format!("{shown} ends before it begins"),
-                    &format!("write [{last}, {first}]"),
-                );
-            }
-            _ if first < 1024 => {
-                problem(
-                    found,
-                    "media.rtp_ports",
-                    &format!("{shown} begins among the privileged ports"),
-                    "begin at 1024 or above",
-                );
-            }
-            _ if first == last && first % 2 == 1 => {
-                problem(
-                    found,
-                    "media.rtp_ports",
-                    &format!("{shown} has no even port, and RTP uses those (RFC 3550 §11)"),
-                    &format!("write [{}, {last}] or a longer range", first - 1),
-                );
-            }
-            _ => {}
-        }
-        if self.advertise.is_some_and(|address| address.is_unspecified() || address.is_multicast()) {
-            problem(
-                found,
-                "media.advertise",
-                "not an address that RTP can be sent to",
-                "write the address callers reach, like \"192.0.2.1\"",
-            );
-        }
-        within(found, "media.workers", self.workers, 1, 256);
-        within(found, "media.initial_silence_ms", self.initial_silence_ms, 0, 5000);
-        within(found, "media.port_quarantine_ms", self.port_quarantine_ms, 0, 600_000);
-        within(found, "media.rtp_timeout_s", self.rtp_timeout_s, 0, 86_400);
-    }
-}
-
-impl Log {
-    fn check(&self, found: &mut Vec<Problem>) {
-        if let Err(error) = tracing_subscriber::EnvFilter::builder().parse(&self.level) {
-            problem(
-                found,
-                "log.level",
-                &format!("`{}` is not understood ({error})", self.level),
-                "write error, warn, info, debug or trace, or directives like \"info,klikon::sip=debug\"",
-            );
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const SAMPLE: &str = include_str!("../klikon.toml");
+    const SAMPLE: &str = include_str!("../../klikon.toml");
 
     /// The sample with its commented-out keys switched on.
     fn sample_with_every_key() -> String {
