@@ -56,7 +56,7 @@ const BOOKS: [&str; 12] = [
 #[test]
 fn a_leader_books_through_kamailio() {
     let service = Service::start_with("calls.activation_wait_ms = 0\n");
-    let proxy = Kamailio::start(&[service.address.clone()], &["127.0.0.1"]);
+    let proxy = Kamailio::start(std::slice::from_ref(&service.address), &["127.0.0.1"]);
     let said = ended_well(call(&service, &proxy, &[&["--identity", LEADER][..], &BOOKS].concat()));
     assert!(said.contains("the far end hung up"), "its BYE came back through the proxy: {said}");
     assert!(service.line("\"event\":\"answered\"").contains("•••3456"));
@@ -67,7 +67,7 @@ fn a_leader_books_through_kamailio() {
 #[test]
 fn kamailio_takes_the_identity_from_whom_it_does_not_trust() {
     let service = Service::start_with("");
-    let proxy = Kamailio::start(&[service.address.clone()], &["192.0.2.20"]);
+    let proxy = Kamailio::start(std::slice::from_ref(&service.address), &["192.0.2.20"]);
     ended_well(call(&service, &proxy, &["--identity", LEADER, "--expect", "caller-anonymous"]));
     assert!(service.line("\"event\":\"answered\"").contains("\"caller\":\"anonymous\""));
     service.stop();
@@ -116,7 +116,7 @@ fn a_node_that_drains_keeps_its_calls_and_the_other_gets_the_new_ones() {
 #[test]
 fn kamailio_finds_by_options_that_a_node_drains() {
     let service = endless();
-    let proxy = Kamailio::start(&[service.address.clone()], &["127.0.0.1"]);
+    let proxy = Kamailio::start(std::slice::from_ref(&service.address), &["127.0.0.1"]);
     let held = call(&service, &proxy, &["--timeout-s", "100"]);
     service.line("\"event\":\"answered\"");
     service.signal("TERM");
