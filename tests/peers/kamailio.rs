@@ -1,17 +1,14 @@
 //! Kamailio from its package, with the recipe of `dialplans/pbx/kamailio/` as it stands there.
 
 use crate::service::{FOR_EVER, repository};
+use crate::{TRIES, free_port};
 use std::fmt::Write;
 use std::io::{BufRead, BufReader};
-use std::net::{TcpListener, UdpSocket};
+use std::net::UdpSocket;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use tempfile::TempDir;
-
-/// Kamailio takes no port from the system, so one that was just free is given to it; where another program was
-/// quicker, the next one is tried.
-const TRIES: usize = 10;
 
 /// A Kamailio that runs; ended when dropped.
 pub struct Kamailio {
@@ -20,17 +17,6 @@ pub struct Kamailio {
     _folder: TempDir,
     /// `127.0.0.1:PORT`, for UDP and TCP.
     pub address: String,
-}
-
-/// A port that is free for UDP and TCP, and was given back.
-fn free_port() -> u16 {
-    loop {
-        let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let port = udp.local_addr().unwrap().port();
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
 }
 
 /// The recipe in a folder of its own, with these nodes and trusted callers' addresses.

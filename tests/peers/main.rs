@@ -4,10 +4,28 @@
 mod service;
 
 mod kamailio;
+mod softphone;
 
 use kamailio::Kamailio;
 use service::{Service, text};
+use softphone::{Baresip, Linphone, loud_s};
+use std::net::{TcpListener, UdpSocket};
 use std::process::{Child, Stdio};
+
+/// These peers take no port from the system, so one that was just free is given to them; where another program was
+/// quicker, the next one is tried.
+const TRIES: usize = 10;
+
+/// A port that is free for UDP and TCP, and was given back.
+fn free_port() -> u16 {
+    loop {
+        let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let port = udp.local_addr().unwrap().port();
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
 
 const LEADER: &str = "0672003456";
 
@@ -127,4 +145,47 @@ fn kamailio_finds_by_options_that_a_node_drains() {
     service.signal("TERM");
     service.ended();
     heard_goodbye(held);
+}
+
+/// A service that believes a softphone's From: a test bench.
+fn test_bench() -> Service {
+    Service::start_with(
+        "peers = [{ name = \"softphone\", addresses = [\"127.0.0.0/8\"], identity = \"from\" }]\n",
+    )
+}
+
+/// A call in which the leader keys a member's number, hears the packages and leaves. `key` presses keys.
+fn keys_and_leaves(service: &Service, mut key: impl FnMut(&str)) {
+    assert!(service.line("\"event\":\"answered\"").contains("•••3456"));
+    service.line("\"node\":\"ask-member-number\"");
+    key("0672123456#");
+    assert!(service.line("\"name\":\"member\"").contains("\"outcome\":\"member\""));
+    service.line("\"node\":\"choose-package\"");
+    key("9");
+    assert!(service.line("\"event\":\"ended\"").contains("\"cause\":\"goodbye\""));
+}
+
+#[test]
+fn baresip_phones_and_keys() {
+    let service = test_bench();
+    let mut phone = Baresip::start(LEADER, "", "");
+    phone.order("dial", &format!("sip:130@{}", service.address));
+    phone.wait_for("CALL_ESTABLISHED");
+    keys_and_leaves(&service, |keys| phone.order("sndcode", keys));
+    phone.wait_for("CALL_CLOSED");
+    let heard = loud_s(&phone.heard());
+    assert!(heard > 0.5, "{heard} s of sound were heard");
+    service.stop();
+}
+
+#[test]
+fn linphone_phones_and_keys() {
+    let service = test_bench();
+    let mut phone = Linphone::start(LEADER);
+    phone.order(&format!("call sip:130@{}", service.address));
+    keys_and_leaves(&service, |keys| keys.chars().for_each(|key| phone.order(&key.to_string())));
+    phone.quit();
+    let heard = loud_s(&phone.heard());
+    assert!(heard > 0.5, "{heard} s of sound were heard");
+    service.stop();
 }
