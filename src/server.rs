@@ -1,13 +1,14 @@
 //! Puts the rooms together: reads flows and prompts, opens the ledger, starts delivery, media and SIP; drains, stops.
 
-use crate::call::{Account, Command, Ids, Observer, Registry, Service};
-use crate::config::{Files, Media, Settings, Sip};
+use crate::call::{Account, Command, Ids, Neighbours, Observer, Registry, Service};
+use crate::config::{Files, Media, Settings, Sip, User};
 use crate::delivery::{SpoolError, Worker};
 use crate::dialplan::{Flow, FlowError, Vocabulary};
 use crate::media::{
     Engine, EngineError, EngineSettings, LibraryError, PortRange, PromptLibrary, SessionSettings,
 };
 use crate::net::{BindError, Driver, UdpTransport};
+use crate::sip::auth::Policy;
 use crate::sip::{Endpoint, EndpointConfig, HostPort, Limits, Timers};
 use crate::speech::{self, LoadError, Prompts};
 use crate::store::{OpenError, Store};
@@ -92,9 +93,11 @@ impl Server {
         let settlements = delivery.settlements();
         let transport = UdpTransport::bind(&settings.sip.listen)?;
         let addresses = transport.addresses();
+        let users = settings.users.iter().map(User::identity).collect();
+        let neighbours = Arc::new(Neighbours::new(settings.peers.clone(), users));
         let service = Arc::new(Service {
             retry_after_s: settings.sip.retry_after_s,
-            peers: settings.peers.clone(),
+            neighbours: Arc::clone(&neighbours),
             numbers,
             prompts,
             media: Engine::start(engine_settings(&settings.media, settings.calls.max), Arc::clone(&library))?,
@@ -106,7 +109,11 @@ impl Server {
             observer,
             settings: settings.calls.clone(),
         });
-        let endpoint = Endpoint::new(endpoint_config(&settings.sip, settings.calls.max, &addresses));
+        let mut endpoint = Endpoint::new(endpoint_config(&settings.sip, settings.calls.max, &addresses));
+        if settings.peers.iter().any(|peer| peer.digest) {
+            let policy: Arc<dyn Policy> = neighbours;
+            endpoint.set_authentication(settings.authentication.settings(&settings.users, policy));
+        }
         let (commands, waiting) = mpsc::channel(COMMANDS_WAITING);
         let registry = Registry::new(service, commands.clone());
         let driver = Driver::new(transport, endpoint, registry, waiting, clock);

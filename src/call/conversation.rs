@@ -65,7 +65,7 @@ impl Leg {
         self.tell(Step::Answered {
             called: self.invite.called.clone().unwrap_or_default(),
             flow: self.flow.name().to_owned(),
-            caller: self.caller.to_string(),
+            caller: self.shown.to_string(),
         });
         tracing::info!("call answered");
         if agreed.telephone_event.is_none() {

@@ -7,7 +7,7 @@ use super::observer::{CallEvent, Step};
 use super::record::RecordBuilder;
 use super::registry::Command;
 use super::service::Service;
-use super::trust::{self, Caller, Claims};
+use super::trust::{Caller, Shown, origin_of};
 use crate::dialplan::Flow;
 use crate::media::{MediaEvent, OpenError, Stream};
 use crate::sdp::{self, Capabilities, Offer};
@@ -50,6 +50,7 @@ pub struct Leg {
     pub(super) invite: IncomingInvite,
     pub(super) id: CallId,
     pub(super) caller: Caller,
+    pub(super) shown: Shown,
     pub(super) commands: mpsc::Sender<Command>,
     pub(super) record: RecordBuilder,
 }
@@ -79,16 +80,17 @@ impl Leg {
         commands: mpsc::Sender<Command>,
     ) -> Self {
         let wall = service.clock.wall();
-        let claims = Claims { asserted: &invite.asserted_identities, from: &invite.from };
-        let caller = trust::identify(&service.peers, invite.flow.remote.ip(), claims);
+        let identified = service.neighbours.identify(&invite);
+        let (caller, shown) = (identified.caller, identified.caller.shown(&invite.privacy));
         let id = service.ids.call(wall);
-        let record = RecordBuilder::new(id, &invite, caller, wall);
-        Self { service, flow, invite, id, caller, commands, record }
+        let origin = origin_of(&invite, &identified);
+        let record = RecordBuilder::new(id, &invite, caller, origin, wall);
+        Self { service, flow, invite, id, caller, shown, commands, record }
     }
 
     /// The whole life of the call. Should it break, the call ends, is recorded, and leaves nothing behind.
     pub async fn run(self, inputs: mpsc::Receiver<LegInput>) {
-        let span = tracing::info_span!("call", call.id = %self.id, caller = %self.caller);
+        let span = tracing::info_span!("call", call.id = %self.id, caller = %self.shown);
         let (service, session) = (Arc::clone(&self.service), self.invite.session);
         let (commands, mut record) = (self.commands.clone(), self.record.clone());
         let life = tokio::spawn(self.live(inputs).instrument(span.clone()));

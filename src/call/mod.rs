@@ -25,4 +25,6 @@ pub use registry::{Account, Command, Registry};
 pub use script::{KeyGroup, Manner};
 pub use service::{Ids, Service};
 pub use settings::Settings;
-pub use trust::{Caller, Claims, IdentityHeader, Peer, identify};
+pub use trust::{
+    Caller, Claims, Identified, IdentityHeader, Neighbours, Peer, Shown, Source, User, identify, peer_of,
+};

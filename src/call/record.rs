@@ -2,7 +2,7 @@
 
 use super::trust::Caller;
 use crate::sip::IncomingInvite;
-use crate::store::{CallEnd, CallRecord};
+use crate::store::{CallEnd, CallRecord, Origin};
 use crate::units::CallId;
 use jiff::Timestamp;
 
@@ -15,7 +15,7 @@ pub struct RecordBuilder(CallRecord);
 
 impl RecordBuilder {
     /// At the INVITE's arrival.
-    pub fn new(id: CallId, invite: &IncomingInvite, caller: Caller, now: Timestamp) -> Self {
+    pub fn new(id: CallId, invite: &IncomingInvite, caller: Caller, origin: Origin, now: Timestamp) -> Self {
         let number = match caller {
             Caller::Known(number) => Some(number.e164()),
             Caller::Foreign | Caller::Anonymous | Caller::Untrusted => None,
@@ -32,6 +32,7 @@ impl RecordBuilder {
             outcome: "none".to_owned(),
             nodes: Vec::new(),
             free_of_charge: true,
+            origin,
         })
     }
 
@@ -91,7 +92,7 @@ mod tests {
         let now = Clock::system().wall();
         let id = CallId::new(now, [3; 10]);
         let leader = Caller::Known(Msisdn::parse("0691234567").unwrap());
-        let mut record = RecordBuilder::new(id, &invite("sip:130@x"), leader, now);
+        let mut record = RecordBuilder::new(id, &invite("sip:130@x"), leader, Origin::default(), now);
         for turn in 0..MAX_NODES + 50 {
             record.node(&format!("node-{turn}"));
         }
@@ -109,7 +110,8 @@ mod tests {
     fn who_is_not_believed_has_no_number() {
         let now = Clock::system().wall();
         for caller in [Caller::Foreign, Caller::Anonymous, Caller::Untrusted] {
-            let mut record = RecordBuilder::new(CallId::new(now, [3; 10]), &invite("sip:130@x"), caller, now);
+            let id = CallId::new(now, [3; 10]);
+            let mut record = RecordBuilder::new(id, &invite("sip:130@x"), caller, Origin::default(), now);
             let whole = record.finish(CallEnd::Rejected, now);
             assert_eq!((whole.caller, whole.answered_at, whole.outcome.as_str()), (None, None, "none"));
         }

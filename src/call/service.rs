@@ -2,7 +2,7 @@
 
 use super::observer::Observer;
 use super::settings::Settings;
-use super::trust::Peer;
+use super::trust::Neighbours;
 use crate::dialplan::Flow;
 use crate::media::Engine;
 use crate::sip::Rejection;
@@ -32,7 +32,7 @@ pub struct Service {
     /// Retry-After of a 503, s.
     pub retry_after_s: u32,
     /// Whose caller identity is believed.
-    pub peers: Vec<Peer>,
+    pub neighbours: Arc<Neighbours>,
     /// Called number → flow.
     pub numbers: BTreeMap<String, Arc<Flow>>,
     /// The texts of the clips.

@@ -2,12 +2,14 @@
 //!
 //! A file that cannot be used is refused with the file, the key, the value and the mend; nothing is guessed.
 
+mod authentication;
 mod files;
 mod log;
 mod media;
 mod problem;
 mod sip;
 
+pub use authentication::{AlgorithmName, Authentication, User};
 pub use files::Files;
 pub use log::{Log, LogFormat};
 pub use media::Media;
@@ -31,6 +33,10 @@ pub struct Settings {
     pub numbers: BTreeMap<String, String>,
     /// Whose caller identity is believed, first match wins. Nobody else's is.
     pub peers: Vec<Peer>,
+    /// How callers prove who they are, where a peer must.
+    pub authentication: Authentication,
+    /// Who can.
+    pub users: Vec<User>,
     /// Limits and waits of calls.
     pub calls: call::Settings,
     /// RTP.
@@ -51,6 +57,8 @@ impl Default for Settings {
             sip: Sip::default(),
             numbers: BTreeMap::from([("130".to_owned(), "klik-on".to_owned())]),
             peers: vec![Peer::loopback()],
+            authentication: Authentication::default(),
+            users: Vec::new(),
             calls: call::Settings::default(),
             media: Media::default(),
             files: Files::default(),
@@ -134,6 +142,7 @@ impl Settings {
         self.sip.check(&mut found);
         self.check_numbers(&mut found);
         self.check_peers(&mut found);
+        self.authentication.check(&self.users, &mut found);
         check_calls(&self.calls, &mut found);
         self.media.check(&mut found);
         self.log.check(&mut found);
@@ -176,22 +185,48 @@ impl Settings {
                     "name the peer, like \"pbx-1\"",
                 );
             }
-            if peer.addresses.is_empty() {
-                problem(
-                    found,
-                    &format!("peers[{index}].addresses"),
-                    "no address range, so the peer would never match",
-                    "write ranges like [\"192.0.2.10/32\"]",
-                );
-            }
-            for range in peer.addresses.iter().filter(|range| range.prefix_len() == 0) {
-                problem(
-                    found,
-                    &format!("peers[{index}].addresses"),
-                    &format!("`{range}` trusts the whole internet to say who is calling"),
-                    "name the peer's own addresses",
-                );
-            }
+            self.check_source(index, peer, found);
+        }
+    }
+
+    /// How a peer is known.
+    fn check_source(&self, index: usize, peer: &Peer, found: &mut Vec<Problem>) {
+        let key = |name: &str| format!("peers[{index}].{name}");
+        if peer.addresses.is_empty() && peer.certificates.is_empty() {
+            problem(
+                found,
+                &key("addresses"),
+                "no address range and no certificate, so the peer would never match",
+                "write ranges like [\"192.0.2.10/32\"]",
+            );
+        }
+        let proven = peer.digest || !peer.certificates.is_empty();
+        for range in peer.addresses.iter().filter(|range| range.prefix_len() == 0 && !proven) {
+            problem(
+                found,
+                &key("addresses"),
+                &format!("`{range}` trusts the whole internet to say who is calling"),
+                "name the peer's own addresses",
+            );
+        }
+        let is_host = |name: &str| {
+            !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:".contains(&b))
+        };
+        for name in peer.certificates.iter().filter(|name| !is_host(name)) {
+            problem(
+                found,
+                &key("certificates"),
+                &format!("`{}` is not a host", name.escape_debug()),
+                "write a name as it stands in the certificate; a wildcard stands for no peer",
+            );
+        }
+        if peer.digest && self.users.is_empty() {
+            problem(
+                found,
+                &key("digest"),
+                "there are no users, so nobody could authenticate",
+                "write [[users]]",
+            );
         }
     }
 }
@@ -272,7 +307,10 @@ mod tests {
                 "`delivery.poll_interval_ms`: 1 is out of range; write 10 to 60000",
             ),
             ("[database]\nreaders = 0", "`database.readers`: 0 is out of range; write 1 to 64"),
-            ("[[peers]]\nname = \" \"\naddresses = []", "`peers[0].addresses`: no address range"),
+            (
+                "[[peers]]\nname = \" \"\naddresses = []",
+                "`peers[0].addresses`: no address range and no certificate",
+            ),
         ] {
             let error = Settings::parse(text, "k.toml").unwrap_err().to_string();
             assert!(error.starts_with("k.toml: ") && error.contains(mend), "{mend}\n not in\n{error}");

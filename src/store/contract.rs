@@ -461,6 +461,13 @@ pub(super) async fn call_records(database: &dyn Database) {
         outcome: "activated".to_owned(),
         nodes: vec!["welcome".to_owned(), "confirm".to_owned()],
         free_of_charge: true,
+        origin: Origin {
+            peer: Some("core".to_owned()),
+            user: Some("lider".to_owned()),
+            charging_id: Some("1234bc9876e".to_owned()),
+            routing_number: Some("+35569".to_owned()),
+            stated: vec![StatedField { name: "Diversion".to_owned(), value: "<sip:a@x>, \"ë\"".to_owned() }],
+        },
     };
     store.record_call(&record).await.unwrap();
     store.record_call(&CallRecord { outcome: "other".to_owned(), ..record.clone() }).await.unwrap();
@@ -469,9 +476,12 @@ pub(super) async fn call_records(database: &dyn Database) {
     let activations = store.activations_of_call(record.id).await.unwrap();
     assert_eq!(activations.iter().map(|v| v.id).collect::<Vec<_>>(), [activation_id(1)]);
     let anonymous =
-        CallRecord { id: CallId::new(at(NOW), [9; 10]), caller: None, answered_at: None, ..record };
+        CallRecord { id: CallId::new(at(NOW), [9; 10]), caller: None, answered_at: None, ..record.clone() };
     store.record_call(&anonymous).await.unwrap();
     assert_eq!(store.call(anonymous.id).await.unwrap(), Some(anonymous));
+    let plain = CallRecord { id: CallId::new(at(NOW), [8; 10]), origin: Origin::default(), ..record };
+    store.record_call(&plain).await.unwrap();
+    assert_eq!(store.call(plain.id).await.unwrap(), Some(plain));
 }
 
 pub(super) async fn groups_and_members(database: &dyn Database) {

@@ -8,11 +8,13 @@
 #[cfg(test)]
 mod contract;
 mod error;
+mod origin;
 mod settings;
 mod sqlite;
 mod types;
 
 pub use error::{AdminError, AuditError, HoldError, OpenError, SettleError, StoreError};
+pub use origin::{Origin, StatedField};
 pub use settings::{DatabaseUrl, DatabaseUrlError, Settings, SettingsError};
 pub use sqlite::Store;
 pub use types::{

@@ -1,6 +1,6 @@
 //! What the store takes and gives, free of any database.
 
-use super::AdminError;
+use super::{AdminError, Origin};
 use crate::klikon::{Audience, PackageName, Refusal};
 use crate::ledger::{Account, Balance, Transfer};
 use crate::units::{ActivationId, CallId, FixedNumber, GroupId, MemberId, Money, Month, Msisdn, PackageId};
@@ -346,6 +346,8 @@ pub struct CallRecord {
     pub nodes: Vec<String>,
     /// Whether the caller pays nothing: true for a call to 130 (DOMAIN §3.6).
     pub free_of_charge: bool,
+    /// Where it came from, and what it said of its caller.
+    pub origin: Origin,
 }
 
 /// Which part of the ledger.

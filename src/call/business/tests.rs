@@ -55,7 +55,7 @@ impl House {
         let service = Service {
             settings: Settings { activation_wait_ms, ..Settings::default() },
             retry_after_s: 7,
-            peers: Vec::new(),
+            neighbours: Arc::default(),
             numbers: BTreeMap::new(),
             prompts: crate::speech::load(folder.path()).unwrap(),
             media: Engine::start(EngineSettings::default(), Arc::new(PromptLibrary::default())).unwrap(),

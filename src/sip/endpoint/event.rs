@@ -106,6 +106,8 @@ pub struct IncomingInvite {
     pub call_id: String,
     /// P-Asserted-Identity, in order (RFC 3325 §9.1). Whether the peer may assert it is for the call layer to know.
     pub asserted_identities: Vec<Party>,
+    /// P-Preferred-Identity, in order (RFC 3325 §9.2): what the sender would like to be known as.
+    pub preferred_identities: Vec<Party>,
     /// The values of Privacy, in lower case (RFC 3323 §4.2).
     pub privacy: Vec<String>,
     /// The user who has proven that he sent it, by digest authentication (RFC 3261 §22).
@@ -208,6 +210,7 @@ impl IncomingInvite {
             to: Party::of(&request.to().ok()?),
             call_id: text(request.call_id().ok()?),
             asserted_identities: request.asserted_identities().flatten().map(|i| Party::of(&i)).collect(),
+            preferred_identities: request.preferred_identities().flatten().map(|i| Party::of(&i)).collect(),
             privacy: request.privacy().flatten().map(|p| text(p).to_ascii_lowercase()).collect(),
             authenticated: None,
             offer: offer.then(|| Bytes::copy_from_slice(body)),

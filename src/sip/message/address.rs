@@ -69,10 +69,15 @@ impl<'a> NameAddr<'a> {
 
     /// The display name without quotes and escapes.
     pub fn display_name(&self) -> Cow<'a, [u8]> {
-        match self.display {
-            [b'"', quoted @ .., b'"'] => unquote(quoted),
-            tokens => Cow::Borrowed(tokens),
-        }
+        unquoted(self.display)
+    }
+}
+
+/// A quoted string without its quotes and escapes; anything else as it is.
+pub(super) fn unquoted(text: &[u8]) -> Cow<'_, [u8]> {
+    match text {
+        [b'"', quoted @ .., b'"'] => unquote(quoted),
+        tokens => Cow::Borrowed(tokens),
     }
 }
 

@@ -1,8 +1,10 @@
 //! Typed, strict readers of the header fields.
 
+use super::address;
 use super::lex;
 use super::{Contact, Defect, HeaderName, Message, Method, NameAddr, Parameters, StartLine, Uri, Via, date};
 use jiff::Timestamp;
+use std::borrow::Cow;
 
 /// CSeq (RFC 3261 §20.16).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -217,6 +219,27 @@ impl<'a> Message<'a> {
     pub fn asserted_identities(&self) -> impl Iterator<Item = Result<NameAddr<'a>, Defect>> + '_ {
         let name = HeaderName::PAssertedIdentity;
         self.elements(name).map(move |value| NameAddr::parse(value).ok_or(Defect::Syntax(name)))
+    }
+
+    /// P-Preferred-Identity (RFC 3325 §9.2), in the forms of P-Asserted-Identity.
+    pub fn preferred_identities(&self) -> impl Iterator<Item = Result<NameAddr<'a>, Defect>> + '_ {
+        let name = HeaderName::PPreferredIdentity;
+        self.elements(name).map(move |value| NameAddr::parse(value).ok_or(Defect::Syntax(name)))
+    }
+
+    /// The `icid-value` of P-Charging-Vector (RFC 7315 §5.6), without quotes: what all networks of a call write into their
+    /// records of it.
+    pub fn charging_id(&self) -> Option<Cow<'a, [u8]>> {
+        let value = self.values(HeaderName::PChargingVector).next()?;
+        // `icid-value=…` comes first, before any semicolon.
+        let (name, rest) = lex::split_once(value, b'=')?;
+        let rest = lex::trim_start(rest);
+        let is_icid = lex::trim(name).eq_ignore_ascii_case(b"icid-value");
+        let id = match rest {
+            [b'"', ..] => address::unquoted(lex::split_quoted(rest)?.0),
+            _ => Cow::Borrowed(lex::trim_end(lex::split_where(rest, |octet| matches!(octet, b';' | b',')).0)),
+        };
+        (is_icid && !id.is_empty()).then_some(id)
     }
 
     /// The values of Privacy (RFC 3323 §4.2: `id`, `user`, `header`, `none` …), separated by semicolons there;

@@ -56,7 +56,9 @@ header_names! {
     MinExpires = "Min-Expires", "RFC 3261 §20.23";
     MinSe = "Min-SE", "RFC 4028";
     PAssertedIdentity = "P-Asserted-Identity", "RFC 3325";
+    PChargingVector = "P-Charging-Vector", "RFC 7315";
     PPreferredIdentity = "P-Preferred-Identity", "RFC 3325";
+    PServedUser = "P-Served-User", "RFC 5502";
     Privacy = "Privacy", "RFC 3323";
     ProxyAuthenticate = "Proxy-Authenticate", "RFC 3261 §20.27";
     ProxyAuthorization = "Proxy-Authorization", "RFC 3261 §20.28";
@@ -64,6 +66,7 @@ header_names! {
     RAck = "RAck", "RFC 3262";
     Reason = "Reason", "RFC 3326";
     RecordRoute = "Record-Route", "RFC 3261 §20.30";
+    RemotePartyId = "Remote-Party-ID", "draft-ietf-sip-privacy-04";
     ReferTo = "Refer-To" / "r", "RFC 3515";
     ReferredBy = "Referred-By" / "b", "RFC 3892";
     RejectContact = "Reject-Contact" / "j", "RFC 3841";

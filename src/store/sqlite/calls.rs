@@ -2,7 +2,7 @@
 
 use super::columns::{Columns, corrupt};
 use super::{Store, commit};
-use crate::store::{CallEnd, CallRecord, StoreError};
+use crate::store::{CallEnd, CallRecord, Origin, StoreError};
 use crate::units::CallId;
 use sqlx::sqlite::SqliteRow;
 
@@ -11,6 +11,8 @@ impl Store {
     pub async fn record_call(&self, record: &CallRecord) -> Result<(), StoreError> {
         let nodes = serde_json::to_string(&record.nodes)
             .map_err(|error| StoreError::Corrupt(format!("nodes: {error}")))?;
+        let stated = serde_json::to_string(&record.origin.stated)
+            .map_err(|error| StoreError::Corrupt(format!("stated: {error}")))?;
         let mut write = self.write().await?;
         let known = sqlx::query("SELECT 1 FROM calls WHERE id = ?")
             .bind(record.id.to_string())
@@ -21,7 +23,9 @@ impl Store {
         }
         sqlx::query(
             "INSERT INTO calls (id, sip_call_id, caller, called, received_at_ms, answered_at_ms, ended_at_ms,
-                                end_cause, outcome, nodes, free_of_charge) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                                end_cause, outcome, nodes, free_of_charge, peer, user_name, charging_id,
+                                routing_number, stated)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(record.id.to_string())
         .bind(&record.sip_call_id)
@@ -34,6 +38,11 @@ impl Store {
         .bind(&record.outcome)
         .bind(nodes)
         .bind(record.free_of_charge)
+        .bind(&record.origin.peer)
+        .bind(&record.origin.user)
+        .bind(&record.origin.charging_id)
+        .bind(&record.origin.routing_number)
+        .bind(stated)
         .execute(&mut *write)
         .await?;
         commit(write).await
@@ -60,6 +69,7 @@ impl Store {
 
 fn call_of(row: &SqliteRow) -> Result<CallRecord, StoreError> {
     let (end, nodes) = (row.text("end_cause")?, row.text("nodes")?);
+    let stated = row.text_option("stated")?;
     Ok(CallRecord {
         id: row.parsed("id")?,
         sip_call_id: row.text("sip_call_id")?,
@@ -72,5 +82,16 @@ fn call_of(row: &SqliteRow) -> Result<CallRecord, StoreError> {
         outcome: row.text("outcome")?,
         nodes: serde_json::from_str(&nodes).map_err(|_| corrupt("nodes", &nodes))?,
         free_of_charge: row.integer("free_of_charge")? == 1,
+        origin: Origin {
+            peer: row.text_option("peer")?,
+            user: row.text_option("user_name")?,
+            charging_id: row.text_option("charging_id")?,
+            routing_number: row.text_option("routing_number")?,
+            // Records of an earlier version have none.
+            stated: match &stated {
+                Some(stated) => serde_json::from_str(stated).map_err(|_| corrupt("stated", stated))?,
+                None => Vec::new(),
+            },
+        },
     })
 }
