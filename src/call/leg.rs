@@ -238,7 +238,7 @@ pub(super) fn call_end(cause: EndCause) -> CallEnd {
     match cause {
         EndCause::ByeReceived => CallEnd::CallerHungUp,
         EndCause::ByeCompleted | EndCause::ByeTimeout => CallEnd::Goodbye,
-        EndCause::AckTimeout => CallEnd::AckTimeout,
+        EndCause::AckTimeout | EndCause::PrackTimeout => CallEnd::AckTimeout,
         EndCause::SetupTimeout | EndCause::AnsweredAfterCancel => CallEnd::Failed,
     }
 }

@@ -7,16 +7,16 @@ use crate::sip::message::{HeaderName, Method};
 
 /// The methods that are taken, in the order of [`ALLOW`].
 pub(in crate::sip) const METHODS: &[Method<'static>] =
-    &[Method::Invite, Method::Ack, Method::Cancel, Method::Bye, Method::Options];
+    &[Method::Invite, Method::Ack, Method::Cancel, Method::Bye, Method::Options, Method::Prack];
 
 /// Allow: the names of [`METHODS`] (RFC 3261 §20.5).
-pub(in crate::sip) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS";
+pub(in crate::sip) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK";
 
 /// The option tags that may be required of us, in the order of [`SUPPORTED`].
-pub(in crate::sip) const EXTENSIONS: &[&str] = &[];
+pub(in crate::sip) const EXTENSIONS: &[&str] = &["100rel"];
 
 /// Supported: the names of [`EXTENSIONS`] (RFC 3261 §20.37).
-pub(in crate::sip) const SUPPORTED: &str = "";
+pub(in crate::sip) const SUPPORTED: &str = "100rel";
 
 /// The media type of a session description, which is the only body that INVITE may bring (Accept, RFC 3261 §20.1).
 pub(in crate::sip) const SESSION_DESCRIPTION: &str = "application/sdp";

@@ -30,7 +30,7 @@ mod tests;
 pub use config::{EndpointConfig, HostPort, Limits, RESERVE_DIVISOR, ServiceState};
 pub use event::{
     EndCause, Event, IncomingInvite, InviteParams, OptionsId, OptionsParams, OriginateError, Party,
-    Rejection, SessionError, UriKind,
+    Rejection, Reliability, SessionError, UriKind,
 };
 pub(super) use server_table::TransactionId;
 

@@ -103,7 +103,7 @@ impl Endpoint {
         let Some((id, tag)) = self.session_of(received.message) else {
             return self.refuse(received, &Refusal::no_call());
         };
-        if received.method == Method::Invite {
+        if matches!(received.method, Method::Invite | Method::Prack) {
             let max_body_octets = self.config.limits.max_body_octets;
             if let Some(refusal) = ladder::content(received.message, max_body_octets)
                 .or_else(|| ladder::acceptable(received.message))
@@ -117,6 +117,7 @@ impl Endpoint {
         }
         match received.method {
             Method::Invite => self.handle_reinvite(now, received, id, tag),
+            Method::Prack => self.handle_prack(now, received, id, tag),
             Method::Bye => self.handle_bye(now, received, id, tag),
             _ => {
                 self.answer(now, received, tag, 200, &capabilities::CAPABILITIES);

@@ -1,12 +1,14 @@
 //! Sessions: the transaction user of INVITE (RFC 3261 §13–§15), one for each call, on either side.
 //!
 //! A session is a state and what belongs to it. The steps that move it are methods of the endpoint, one file for each
-//! part of a call: [`accept`] (the called side), [`invite`] (the calling side), [`bye`], [`cancel`] and [`reinvite`].
+//! part of a call: [`accept`] and [`provisional`] (the called side), [`invite`] (the calling side), [`bye`], [`cancel`]
+//! and [`reinvite`].
 
 mod accept;
 mod bye;
 mod cancel;
 mod invite;
+pub(super) mod provisional;
 mod reinvite;
 
 use crate::sip::dialog::Dialog;
@@ -77,11 +79,13 @@ pub(super) struct Session {
     pub(super) state: State,
     /// `None` on the calling side until a 2xx comes.
     pub(super) dialog: Option<Box<Dialog>>,
-    pub(super) timers: TimerTable<SessionTimer, 3>,
+    pub(super) timers: TimerTable<SessionTimer, 5>,
     /// Our current session description.
     pub(super) local_description: Option<Bytes>,
     /// The peer's current session description.
     pub(super) remote_description: Option<Bytes>,
+    /// Called side: its reliable provisional responses, where there was one.
+    pub(super) provisionals: Option<Box<provisional::Provisionals>>,
     /// Memory of the wake-up heap.
     pub(super) scheduled: Option<Instant>,
 }
@@ -94,6 +98,7 @@ impl Session {
             timers: TimerTable::default(),
             local_description: None,
             remote_description: None,
+            provisionals: None,
             scheduled: None,
         }
     }

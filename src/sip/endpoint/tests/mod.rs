@@ -6,6 +6,7 @@ mod capabilities;
 mod ladder;
 mod limits;
 mod network;
+mod provisional;
 mod robustness;
 mod torture;
 mod transports;
