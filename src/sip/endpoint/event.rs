@@ -27,6 +27,13 @@ pub enum Event {
         /// The ACK's body: the answer, where our 200 held the offer.
         body: Option<Bytes>,
     },
+    /// The peer says why it ends or cancels the call (RFC 3326); the event of the end follows.
+    ReasonGiven {
+        /// Which call.
+        session: SessionId,
+        /// The value of its Reason field, as far as it is kept.
+        reason: String,
+    },
     /// The caller gave up before the answer, by CANCEL or BYE. 487 was answered; the session is gone.
     Cancelled {
         /// Which call.
@@ -38,6 +45,8 @@ pub enum Event {
         session: SessionId,
         /// 101–199.
         status: u16,
+        /// A session description: early media may come. Of a reliable response it is the answer to our offer.
+        body: Option<Bytes>,
     },
     /// Our INVITE was answered with 2xx.
     Answered {

@@ -27,6 +27,7 @@ mod wake_up;
 #[cfg(test)]
 mod tests;
 
+pub(super) use client_table::MAX_FORKS;
 pub use config::{EndpointConfig, HostPort, Limits, RESERVE_DIVISOR, ServiceState};
 pub use event::{
     EndCause, Event, IncomingInvite, InviteParams, OptionsId, OptionsParams, OriginateError, Party,

@@ -8,6 +8,7 @@ use crate::sip::endpoint::{
     EndCause, Endpoint, Event, IncomingInvite, Rejection, SessionError, TransactionId, receive::Received,
 };
 use crate::sip::message::{HeaderName, Message, Writer};
+use crate::sip::reason::Reason;
 use crate::sip::timer::SessionTimer;
 use crate::sip::transaction::key::RequestIdentity;
 use bytes::Bytes;
@@ -183,7 +184,7 @@ impl Endpoint {
         }
         self.counters.count(Counter::SessionsConfirmed);
         match hang_up {
-            Some(HangUp { reason }) => self.send_bye(now, id, reason.as_deref()),
+            Some(HangUp { reason }) => self.send_bye(now, id, &reason),
             None => self.emit(Event::Confirmed { session: id, body }),
         }
     }
@@ -220,7 +221,7 @@ impl Endpoint {
             return;
         }
         self.counters.count(Counter::AckTimeouts);
-        self.detach_with_bye(now, id, EndCause::AckTimeout);
+        self.detach_with_bye(now, id, EndCause::AckTimeout, Reason::NoAck);
     }
 
     fn setup_timed_out(&mut self, now: Instant, id: SessionId) {
@@ -232,7 +233,7 @@ impl Endpoint {
             }
             // The calling side gives up.
             Err(_) => {
-                let _ = self.cancel(now, id);
+                let _ = self.cancel_for(now, id, Reason::NoAnswer);
             }
         }
     }
