@@ -6,9 +6,9 @@
 //! octet by octet.
 
 use super::Endpoint;
+use super::capabilities::{ALLOW, SESSION_DESCRIPTION};
 use super::client_table::{ClientKey, Purpose};
 use super::event::{InviteParams, OptionsId, OptionsParams, OriginateError};
-use super::respond::{ALLOW, SESSION_DESCRIPTION};
 use crate::sip::dialog::MAX_FORWARDS;
 use crate::sip::identifier::{BranchId, Tag};
 use crate::sip::message::{HeaderName, Method, NameAddr, Unwritable, Uri, Writer};

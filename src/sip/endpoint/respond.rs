@@ -17,12 +17,6 @@ use std::fmt::Write;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-/// The methods that are supported (RFC 3261 §20.5).
-pub(in crate::sip) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS";
-
-/// The media type of a session description.
-pub(in crate::sip) const SESSION_DESCRIPTION: &str = "application/sdp";
-
 /// The reason phrase of RFC 3261 §21 for a status this user agent answers or the call layer is likely to.
 pub(in crate::sip) fn reason_phrase(status: u16) -> &'static str {
     match status {

@@ -3,7 +3,7 @@
 use super::{HangUp, Session, SessionId, State, Unacknowledged};
 use crate::sip::counters::Counter;
 use crate::sip::dialog::Dialog;
-use crate::sip::endpoint::respond::{ALLOW, SESSION_DESCRIPTION};
+use crate::sip::endpoint::capabilities::{ALLOW, SESSION_DESCRIPTION, SUPPORTED};
 use crate::sip::endpoint::{
     EndCause, Endpoint, Event, IncomingInvite, Rejection, SessionError, TransactionId, receive::Received,
 };
@@ -59,7 +59,7 @@ impl Endpoint {
     pub fn accept(&mut self, now: Instant, id: SessionId, sdp: Vec<u8>) -> Result<(), SessionError> {
         let invite = self.unanswered(id)?;
         let mut writer = self.write_dialog_response(invite, 200)?;
-        writer.field(HeaderName::Allow, ALLOW)?.field(HeaderName::Supported, "")?;
+        writer.field(HeaderName::Allow, ALLOW)?.field(HeaderName::Supported, SUPPORTED)?;
         let response = Bytes::from(writer.finish_with_body(SESSION_DESCRIPTION, &sdp)?);
         let Some(flow) = self.respond(now, invite, 200, response.clone()) else {
             return Err(SessionError::NoSuchSession);

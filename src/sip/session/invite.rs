@@ -3,7 +3,7 @@
 use super::{Cancelling, Session, SessionId, State};
 use crate::sip::counters::Counter;
 use crate::sip::dialog::Dialog;
-use crate::sip::endpoint::respond::SESSION_DESCRIPTION;
+use crate::sip::endpoint::capabilities::SESSION_DESCRIPTION;
 use crate::sip::endpoint::{EndCause, Endpoint, Event, SessionError, TransactionId};
 use crate::sip::message::{Message, Method, StartLine, Unwritable};
 use crate::sip::timer::SessionTimer;

@@ -2,6 +2,7 @@
 
 mod called;
 mod calling;
+mod capabilities;
 mod ladder;
 mod limits;
 mod network;
