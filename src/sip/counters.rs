@@ -107,6 +107,8 @@ counters! {
     RefusedLockedOut => "refused_locked_out",
     /// 480: a call that the call layer neither answered nor refused within its time.
     RefusedSetupTimeout => "refused_setup_timeout",
+    /// 504: no PRACK to a reliable provisional response within 64·T1.
+    RefusedPrackMissing => "refused_prack_missing",
     /// Refusals by the call layer.
     RejectedByCall => "rejected_by_call",
     /// Requests whose sender proved who he is.

@@ -25,6 +25,8 @@ pub struct Identified {
     pub caller: Caller,
     /// The peer that sent it, by name.
     pub peer: Option<String>,
+    /// Whether a leader who calls from there must key his PIN.
+    pub asks_pin: bool,
 }
 
 impl Neighbours {
@@ -50,9 +52,13 @@ impl Neighbours {
     pub fn identify(&self, invite: &IncomingInvite) -> Identified {
         let user = invite.authenticated.as_deref();
         let digest_user = user.and_then(|name| self.users.iter().find(|user| user.name == name));
-        self.with_source(&invite.flow, digest_user, |source| Identified {
-            caller: identify(&self.peers, source, Claims::of(invite)),
-            peer: peer_of(&self.peers, source).map(|peer| peer.name.clone()),
+        self.with_source(&invite.flow, digest_user, |source| {
+            let peer = peer_of(&self.peers, source);
+            Identified {
+                caller: identify(&self.peers, source, Claims::of(invite)),
+                peer: peer.map(|peer| peer.name.clone()),
+                asks_pin: peer.is_some_and(|peer| peer.pin),
+            }
         })
     }
 
@@ -79,8 +85,24 @@ impl Policy for Neighbours {
 
 #[cfg(test)]
 mod tests {
+    use super::super::spoofs;
     use super::*;
     use crate::sip::Transport;
+
+    #[test]
+    fn the_pin_is_asked_for_by_the_peer_that_matches() {
+        let invite = spoofs::invite("");
+        let peer = |name: &str, pin| Peer {
+            name: name.to_owned(),
+            addresses: vec![invite.flow.remote.ip().into()],
+            pin,
+            ..Peer::loopback()
+        };
+        let asks = |peers| Neighbours::new(peers, vec![]).identify(&invite).asks_pin;
+        assert!(asks(vec![peer("weak", true), peer("strong", false)]));
+        assert!(!asks(vec![peer("strong", false), peer("weak", true)]));
+        assert!(!asks(vec![]));
+    }
 
     fn flow(port: u16) -> Flow {
         let remote = ([192, 0, 2, 9], port).into();

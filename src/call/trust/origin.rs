@@ -92,7 +92,7 @@ mod tests {
     use crate::call::trust::spoofs::invite;
 
     fn by(peer: Option<&str>) -> Identified {
-        Identified { caller: Caller::Untrusted, peer: peer.map(str::to_owned) }
+        Identified { caller: Caller::Untrusted, peer: peer.map(str::to_owned), asks_pin: false }
     }
 
     #[test]

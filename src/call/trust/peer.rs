@@ -36,6 +36,9 @@ pub struct Peer {
     /// Where its callers' identity stands.
     #[serde(default = "Peer::default_identity")]
     pub identity: IdentityHeader,
+    /// Whether a leader who calls from there must key his PIN as well.
+    #[serde(default)]
+    pub pin: bool,
 }
 
 impl Peer {
@@ -54,6 +57,7 @@ impl Peer {
             certificates: Vec::new(),
             digest: false,
             identity: IdentityHeader::PAssertedIdentity,
+            pin: false,
         }
     }
 
