@@ -36,6 +36,12 @@ cases! {
     change_at_confirmation
     content_not_understood
     cseq_method_mismatch
+    digest
+    digest_claims_another
+    digest_nonce_again
+    digest_stale_nonce
+    digest_unknown_user
+    digest_wrong_password
     exactly_the_limit
     exit
     extension_required

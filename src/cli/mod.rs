@@ -2,6 +2,7 @@
 
 pub mod admin;
 mod call;
+mod clean;
 mod demo;
 pub mod flow;
 pub mod ledger;
@@ -13,6 +14,7 @@ use crate::store;
 use crate::units::clock::Clock;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
+use clean::CleanWriter;
 use jiff::Timestamp;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -106,10 +108,15 @@ fn on_database(
 /// Log lines go to standard error; standard output belongs to what the command says.
 fn start_logging(log: &crate::config::Log) {
     let filter = EnvFilter::try_new(&log.level).unwrap_or_else(|_| EnvFilter::new("info"));
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Colours are control characters too, and log lines mostly go to a journal.
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false);
     // A second call in one process, as tests make, changes nothing.
     let _ = match log.format {
-        crate::config::LogFormat::Text => lines.try_init(),
-        crate::config::LogFormat::Json => lines.json().try_init(),
+        crate::config::LogFormat::Text => {
+            lines.with_writer(|| CleanWriter::text(std::io::stderr())).try_init()
+        }
+        crate::config::LogFormat::Json => {
+            lines.with_writer(|| CleanWriter::json(std::io::stderr())).json().try_init()
+        }
     };
 }

@@ -1,5 +1,6 @@
 //! `klikon serve`: the service, until it is told to stop.
 
+use super::clean::escaped_json;
 use crate::call::{Account, CallEvent, Observer};
 use crate::config::Settings;
 use crate::server::Server;
@@ -114,6 +115,7 @@ fn event_lines(mut out: Box<dyn Write + Send>) -> anyhow::Result<(Observer, Rece
         let _writing: SyncSender<()> = writing;
         for event in waiting {
             let line = serde_json::to_string(&event).unwrap_or_default();
+            let line = escaped_json(&line);
             if let Err(error) = writeln!(out, "{line}").and_then(|()| out.flush()) {
                 tracing::warn!(%error, "an event line could not be written");
             }
