@@ -4,6 +4,7 @@ pub mod counters;
 pub mod dialog;
 pub mod endpoint;
 pub mod identifier;
+pub mod locate;
 pub mod message;
 pub mod session;
 pub mod timer;
