@@ -1,0 +1,3 @@
+//! Digest authentication against the examples of its RFCs and independent computations.
+
+mod digest;
