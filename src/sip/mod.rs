@@ -7,6 +7,7 @@ pub mod endpoint;
 pub mod identifier;
 pub mod locate;
 pub mod message;
+pub mod registration;
 pub mod session;
 pub mod timer;
 pub mod transaction;
@@ -15,7 +16,7 @@ pub mod transport;
 pub use counters::{Counter, Counters};
 pub use endpoint::{
     EndCause, Endpoint, EndpointConfig, Event, HostPort, IncomingInvite, InviteParams, Limits, Party,
-    Rejection, ServiceState, SessionError,
+    RegisterId, RegisterParams, Rejection, ServiceState, SessionError,
 };
 pub use session::SessionId;
 pub use timer::Timers;

@@ -216,7 +216,11 @@ impl Endpoint {
                 let request = *request;
                 self.emit(Event::OptionsAnswered { request, status });
             }
-            Purpose::Bye(_) | Purpose::Options(_) | Purpose::Cancel => {}
+            Purpose::Register(request) if class != ResponseClass::Provisional => {
+                let (request, sent) = (*request, transaction.request.clone());
+                self.register_answered(request, &sent, response);
+            }
+            Purpose::Bye(_) | Purpose::Options(_) | Purpose::Register(_) | Purpose::Cancel => {}
         }
     }
 }
@@ -230,6 +234,7 @@ fn answers(response: &Message<'_>, transaction: &ClientTransaction) -> bool {
         Purpose::Bye(_) => cseq.method == Method::Bye,
         Purpose::Cancel => cseq.method == Method::Cancel,
         Purpose::Options(_) => cseq.method == Method::Options,
+        Purpose::Register(_) => cseq.method == Method::Register,
     }
 }
 

@@ -19,6 +19,7 @@ mod event;
 mod ladder;
 mod originate;
 pub(super) mod receive;
+mod register;
 pub(super) mod respond;
 mod server_table;
 mod wake_up;
@@ -27,9 +28,10 @@ mod wake_up;
 mod tests;
 
 pub use config::{EndpointConfig, HostPort, Limits, RESERVE_DIVISOR, ServiceState};
+pub(super) use event::text;
 pub use event::{
     EndCause, Event, IncomingInvite, InviteParams, OptionsId, OptionsParams, OriginateError, Party,
-    Rejection, SessionError, UriKind,
+    RegisterId, RegisterParams, Rejection, SessionError, UriKind,
 };
 pub(super) use server_table::TransactionId;
 
