@@ -22,6 +22,7 @@ mod event;
 mod ladder;
 mod originate;
 pub(super) mod receive;
+mod register;
 pub(super) mod respond;
 mod server_table;
 mod wake_up;
@@ -31,9 +32,10 @@ mod tests;
 
 pub(super) use client_table::MAX_FORKS;
 pub use config::{EndpointConfig, HostPort, Limits, RESERVE_DIVISOR, ServiceState};
+pub(super) use event::text;
 pub use event::{
     EndCause, Event, IncomingInvite, InviteParams, OptionsId, OptionsParams, OriginateError, Party,
-    Rejection, Reliability, SessionError, UriKind,
+    RegisterId, RegisterParams, Rejection, Reliability, SessionError, UriKind,
 };
 pub(super) use server_table::TransactionId;
 
