@@ -159,7 +159,7 @@ fn mask_text(text: &mut [u8], runs: Runs) {
             at += octets;
         } else if let Some(octets) = address_octets(text, at).filter(|_| at >= uri.number_end) {
             at += octets;
-        } else if let Some(scheme) = scheme(text, at) {
+        } else if let Some(scheme) = scheme(text, at).filter(|_| at >= uri.end) {
             uri = Extent::of(text, at, &scheme);
             at = uri.number_start;
         } else if rest.first() == Some(&b'@') {
@@ -211,8 +211,10 @@ fn tag_octets(text: &[u8], at: usize) -> Option<usize> {
     let named = |name: &&[u8]| rest.get(..name.len()).is_some_and(|octets| octets.eq_ignore_ascii_case(name));
     let is_tag = matches!(before, b';' | b' ' | b'\t' | b'\n')
         && [&b"tag="[..], b"ftag=", b"branch="].iter().any(named);
-    let end = rest.iter().position(|octet| is_uri_end(*octet) || *octet == b';').unwrap_or(rest.len());
-    is_tag.then_some(end)
+    if !is_tag {
+        return None;
+    }
+    Some(rest.iter().position(|octet| is_uri_end(*octet) || *octet == b';').unwrap_or(rest.len()))
 }
 
 /// The octets of an IPv4 address that begins at `at`.
