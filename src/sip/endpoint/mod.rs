@@ -10,12 +10,14 @@
 //! are in [`crate::sip::session`].
 //!
 //! A refusal that the ladder makes outside a call is stateless (RFC 3261 §8.2.7): one datagram out for one in, no
-//! retransmission and no memory, so that forged requests gain nothing. Refusals by the call layer are transactions.
+//! retransmission and no memory, so that forged requests gain nothing. Refusals by the call layer and within a call are
+//! transactions.
 
 mod client;
 mod client_table;
 mod config;
 mod event;
+mod held;
 mod ladder;
 mod originate;
 pub(super) mod receive;
@@ -31,6 +33,7 @@ pub use event::{
     EndCause, Event, IncomingInvite, InviteParams, OptionsId, OptionsParams, OriginateError, Party,
     Rejection, SessionError, UriKind,
 };
+pub use held::Held;
 pub(super) use server_table::TransactionId;
 
 use super::counters::{Counter, Counters};
