@@ -16,7 +16,7 @@ pub mod transport;
 
 pub use counters::{Counter, Counters};
 pub use endpoint::{
-    EndCause, Endpoint, EndpointConfig, Event, HostPort, IncomingInvite, InviteParams, Limits, Party,
+    EndCause, Endpoint, EndpointConfig, Event, Held, HostPort, IncomingInvite, InviteParams, Limits, Party,
     RegisterId, RegisterParams, Rejection, Reliability, ServiceState, SessionError,
 };
 pub use reason::Reason;
