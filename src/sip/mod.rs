@@ -5,6 +5,7 @@ pub mod dialog;
 pub mod endpoint;
 pub mod identifier;
 pub mod message;
+pub mod overload;
 pub mod session;
 pub mod timer;
 pub mod transaction;

@@ -32,11 +32,13 @@ impl Endpoint {
         let Some(event) = event else { return };
         let Some(invite) = self.open_invite(now, received, identity, tag, id, octets) else { return };
         let mut session = Session::new(State::Incoming { invite });
+        session.neighbour = Some(received.neighbour);
         session.dialog = Some(Box::new(dialog));
         session.remote_description = event.offer.clone();
         session.timers.start(SessionTimer::Setup, now + self.config.limits.max_setup);
         self.sessions.insert(id, session);
         self.settle_session(id);
+        self.overload.admitted(now, received.neighbour);
         self.emit(Event::Invite(Box::new(event)));
     }
 

@@ -12,6 +12,7 @@ mod reinvite;
 use crate::sip::dialog::Dialog;
 use crate::sip::endpoint::TransactionId;
 use crate::sip::identifier::{HashKey, Tag};
+use crate::sip::overload::Neighbour;
 use crate::sip::timer::{SessionTimer, TimerTable};
 use crate::sip::transport::Flow;
 use bytes::Bytes;
@@ -75,6 +76,8 @@ pub(super) enum State {
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) state: State,
+    /// Whose call it is; `None` for one of ours.
+    pub(super) neighbour: Option<Neighbour>,
     /// `None` on the calling side until a 2xx comes.
     pub(super) dialog: Option<Box<Dialog>>,
     pub(super) timers: TimerTable<SessionTimer, 3>,
@@ -90,6 +93,7 @@ impl Session {
     pub(super) fn new(state: State) -> Self {
         Self {
             state,
+            neighbour: None,
             dialog: None,
             timers: TimerTable::default(),
             local_description: None,
@@ -118,11 +122,17 @@ impl Session {
 pub(super) struct Sessions {
     sessions: HashMap<SessionId, Session, HashKey>,
     by_tag: HashMap<Tag, SessionId, HashKey>,
+    /// How many calls each neighbour has.
+    by_neighbour: HashMap<Neighbour, usize, HashKey>,
 }
 
 impl Sessions {
     pub(super) fn new(hash_key: HashKey) -> Self {
-        Self { sessions: HashMap::with_hasher(hash_key), by_tag: HashMap::with_hasher(hash_key) }
+        Self {
+            sessions: HashMap::with_hasher(hash_key),
+            by_tag: HashMap::with_hasher(hash_key),
+            by_neighbour: HashMap::with_hasher(hash_key),
+        }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -150,7 +160,15 @@ impl Sessions {
         if let Some(dialog) = &session.dialog {
             self.by_tag.insert(dialog.local_tag(), id);
         }
+        if let Some(neighbour) = session.neighbour {
+            *self.by_neighbour.entry(neighbour).or_default() += 1;
+        }
         self.sessions.insert(id, session);
+    }
+
+    /// How many calls `neighbour` has under way.
+    pub(super) fn calls_of(&self, neighbour: Neighbour) -> usize {
+        self.by_neighbour.get(&neighbour).copied().unwrap_or(0)
     }
 
     /// Gives a session of the calling side its dialog.
@@ -165,6 +183,11 @@ impl Sessions {
         let session = self.sessions.remove(&id)?;
         if let Some(dialog) = &session.dialog {
             self.by_tag.remove(&dialog.local_tag());
+        }
+        if let Some(neighbour) = session.neighbour
+            && let Some(calls) = self.by_neighbour.get_mut(&neighbour)
+        {
+            *calls = calls.saturating_sub(1);
         }
         Some(session)
     }

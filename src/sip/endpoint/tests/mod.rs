@@ -5,6 +5,7 @@ mod calling;
 mod ladder;
 mod limits;
 mod network;
+mod overload;
 mod robustness;
 mod torture;
 mod transports;
