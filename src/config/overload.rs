@@ -20,6 +20,10 @@ pub struct Overload {
     pub feedback: bool,
     /// For how long such a word holds, ms.
     pub feedback_validity_ms: u64,
+    /// Calls at once of one peer, or of all who are nobody's, whose answer is not acknowledged.
+    pub max_unacknowledged: usize,
+    /// Calls at once of all who are nobody's peer.
+    pub strangers_max_calls: usize,
     /// How calls from addresses that are nobody's peer are met.
     pub strangers: Strangers,
     /// Whether their other requests outside calls, such as OPTIONS and REGISTER, get no answer.
@@ -48,6 +52,8 @@ impl Default for Overload {
             retry_after_spread_s: 10,
             feedback: true,
             feedback_validity_ms: 500,
+            max_unacknowledged: 200,
+            strangers_max_calls: 50,
             strangers: Strangers::Answer,
             silent_to_strangers: false,
             source_messages_per_s: 50,
@@ -67,6 +73,8 @@ impl Overload {
         within(found, "overload.call_burst", self.call_burst, 1, 1_000_000);
         within(found, "overload.retry_after_spread_s", self.retry_after_spread_s, 0, 3600);
         within(found, "overload.feedback_validity_ms", self.feedback_validity_ms, 100, 60_000);
+        within(found, "overload.max_unacknowledged", self.max_unacknowledged, 1, 1_000_000);
+        within(found, "overload.strangers_max_calls", self.strangers_max_calls, 1, 1_000_000);
         within(found, "overload.source_messages_per_s", self.source_messages_per_s, 0, 1_000_000);
         within(found, "overload.source_message_burst", self.source_message_burst, 1, 1_000_000);
         within(found, "overload.offences_per_minute", self.offences_per_minute, 1, 1_000_000);
@@ -89,6 +97,8 @@ impl Overload {
             max_calls_per_s: Some(self.max_calls_per_s).filter(|rate| *rate > 0),
             call_burst: self.call_burst,
             peers: peers.iter().map(share).collect(),
+            max_unacknowledged: Some(self.max_unacknowledged),
+            strangers_max_calls: Some(self.strangers_max_calls),
             strangers: self.strangers,
             silent_to_strangers: self.silent_to_strangers,
             guard: Some(Guard {

@@ -113,6 +113,8 @@ counters! {
     RefusedCallRate => "refused_call_rate",
     /// 503: the peer has as many calls as it may.
     RefusedPeerCalls => "refused_peer_calls",
+    /// 503: as many of the sender's calls as may be are not acknowledged.
+    RefusedUnacknowledged => "refused_unacknowledged",
     /// 503: more new calls a second than the peer may bring.
     RefusedPeerRate => "refused_peer_rate",
     /// 403: a call of a sender who is no peer.

@@ -60,7 +60,7 @@ impl Endpoint {
         let refusal = match self.overload.welcome(neighbour) {
             Strangers::Answer => {
                 let calls = self.sessions.calls_of(neighbour);
-                match self.overload.refusal(now, neighbour, calls) {
+                match self.overload.refusal(now, neighbour, calls.all, calls.unacknowledged) {
                     Some(counter) => self.unavailable(received.message, counter),
                     None => return false,
                 }

@@ -97,7 +97,7 @@ impl Overload {
             loss: LossControl::new(window),
         };
         let peers = settings.peers.iter().map(|peer| share(peer.max_calls, peer.max_calls_per_s));
-        let shares = peers.chain([share(None, None)]).collect();
+        let shares = peers.chain([share(settings.strangers_max_calls, None)]).collect();
         let sources = settings.guard.map(|guard| {
             let rules = Rules {
                 messages: guard.max_messages_per_s.map(|rate| Rate::per_second(rate, guard.message_burst)),
@@ -196,13 +196,15 @@ impl Overload {
         self.settings.silent_to_strangers && self.is_stranger(neighbour)
     }
 
-    /// Why a new call of a neighbour that has `calls` under way is refused; `None` lets it begin. Takes nothing: only a
+    /// Why a new call of a neighbour that has `calls` under way, of which `unacknowledged` never got their ACK, is
+    /// refused; `None` lets it begin. Takes nothing: only a
     /// call that begins does.
     pub(in crate::sip) fn refusal(
         &self,
         now: Instant,
         neighbour: Neighbour,
         calls: usize,
+        unacknowledged: usize,
     ) -> Option<Counter> {
         let share = self.shares.get(neighbour.0)?;
         if self.room == 0 {
@@ -210,6 +212,9 @@ impl Overload {
         }
         if share.max_calls.is_some_and(|max_calls| calls >= max_calls) {
             return Some(Counter::RefusedPeerCalls);
+        }
+        if self.settings.max_unacknowledged.is_some_and(|most| unacknowledged >= most) {
+            return Some(Counter::RefusedUnacknowledged);
         }
         if share.rate.is_some_and(|rate| !rate.has(share.level, now)) {
             return Some(Counter::RefusedPeerRate);

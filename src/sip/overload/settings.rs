@@ -63,6 +63,10 @@ pub struct Settings {
     pub call_burst: u32,
     /// The neighbours; first match wins.
     pub peers: Vec<PeerShare>,
+    /// Calls of one neighbour at once that are not acknowledged, or not answered; `None` does not limit them.
+    pub max_unacknowledged: Option<usize>,
+    /// Calls at once of all who are nobody's peer; `None` for as many as there may be.
+    pub strangers_max_calls: Option<usize>,
     /// How calls of others are met.
     pub strangers: Strangers,
     /// Whether other requests outside calls, such as OPTIONS and REGISTER, of others are left unanswered.
@@ -87,6 +91,8 @@ impl Settings {
             max_calls_per_s: None,
             call_burst: 1,
             peers: Vec::new(),
+            max_unacknowledged: None,
+            strangers_max_calls: None,
             strangers: Strangers::Answer,
             silent_to_strangers: false,
             guard: None,

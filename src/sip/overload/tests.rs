@@ -25,7 +25,7 @@ fn admitted(limiter: &mut Overload, start: Instant, rates: &[(Neighbour, u32)]) 
     let mut counts = vec![0; rates.len()];
     for (at, neighbour) in due {
         let now = start + at;
-        if limiter.refusal(now, neighbour, 0).is_none() {
+        if limiter.refusal(now, neighbour, 0, 0).is_none() {
             limiter.admitted(now, neighbour);
             let place = rates.iter().position(|(other, _)| *other == neighbour).expect("one of them");
             counts[place] += 1;
@@ -62,14 +62,22 @@ fn a_peer_s_own_limits_hold_whatever_room_there_is() {
     shares[1].max_calls_per_s = Some(10);
     let mut limiter = limiter(Settings { peers: shares, ..Settings::open() });
     let now = Clock::system().instant();
-    assert_eq!(limiter.refusal(now, Neighbour(0), 1), None);
-    assert_eq!(limiter.refusal(now, Neighbour(0), 2), Some(Counter::RefusedPeerCalls));
+    assert_eq!(limiter.refusal(now, Neighbour(0), 1, 0), None);
+    assert_eq!(limiter.refusal(now, Neighbour(0), 2, 0), Some(Counter::RefusedPeerCalls));
     for _ in 0..10 {
-        assert_eq!(limiter.refusal(now, Neighbour(1), 1_000), None);
+        assert_eq!(limiter.refusal(now, Neighbour(1), 1_000, 0), None);
         limiter.admitted(now, Neighbour(1));
     }
-    assert_eq!(limiter.refusal(now, Neighbour(1), 0), Some(Counter::RefusedPeerRate));
-    assert_eq!(limiter.refusal(now, Neighbour(0), 0), None);
+    assert_eq!(limiter.refusal(now, Neighbour(1), 0, 0), Some(Counter::RefusedPeerRate));
+    assert_eq!(limiter.refusal(now, Neighbour(0), 0, 0), None);
+}
+
+#[test]
+fn calls_without_an_ack_take_only_so_many_places() {
+    let limiter = limiter(Settings { max_unacknowledged: Some(10), peers: peers(1), ..Settings::open() });
+    let now = Clock::system().instant();
+    assert_eq!(limiter.refusal(now, Neighbour(0), 1_000, 9), None);
+    assert_eq!(limiter.refusal(now, Neighbour(0), 10, 10), Some(Counter::RefusedUnacknowledged));
 }
 
 #[test]
@@ -78,10 +86,10 @@ fn room_is_what_the_call_layer_says_less_what_has_begun_since() {
     let now = Clock::system().instant();
     limiter.set_room(2);
     for _ in 0..2 {
-        assert_eq!(limiter.refusal(now, Neighbour(0), 0), None);
+        assert_eq!(limiter.refusal(now, Neighbour(0), 0, 0), None);
         limiter.admitted(now, Neighbour(0));
     }
-    assert_eq!(limiter.refusal(now, Neighbour(0), 0), Some(Counter::RefusedCallLimit));
+    assert_eq!(limiter.refusal(now, Neighbour(0), 0, 0), Some(Counter::RefusedCallLimit));
     limiter.set_room(1);
-    assert_eq!(limiter.refusal(now, Neighbour(0), 0), None);
+    assert_eq!(limiter.refusal(now, Neighbour(0), 0, 0), None);
 }

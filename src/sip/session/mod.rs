@@ -55,6 +55,22 @@ pub(super) enum Cancelling {
     Sent,
 }
 
+/// Whether a call of a neighbour was ever acknowledged: until then nothing shows that it is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Acknowledged {
+    NotYet,
+    Once,
+}
+
+/// The calls that a neighbour has under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct CallsUnderWay {
+    /// All.
+    pub(super) all: usize,
+    /// Those whose answer was never acknowledged, and those that are not answered.
+    pub(super) unacknowledged: usize,
+}
+
 /// The states of a session.
 #[derive(Debug)]
 pub(super) enum State {
@@ -76,8 +92,8 @@ pub(super) enum State {
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) state: State,
-    /// Whose call it is; `None` for one of ours.
-    pub(super) neighbour: Option<Neighbour>,
+    /// Whose call it is, and whether its answer waits for the first ACK; `None` for a call of ours.
+    pub(super) neighbour: Option<(Neighbour, Acknowledged)>,
     /// `None` on the calling side until a 2xx comes.
     pub(super) dialog: Option<Box<Dialog>>,
     pub(super) timers: TimerTable<SessionTimer, 3>,
@@ -123,7 +139,7 @@ pub(super) struct Sessions {
     sessions: HashMap<SessionId, Session, HashKey>,
     by_tag: HashMap<Tag, SessionId, HashKey>,
     /// How many calls each neighbour has.
-    by_neighbour: HashMap<Neighbour, usize, HashKey>,
+    by_neighbour: HashMap<Neighbour, CallsUnderWay, HashKey>,
 }
 
 impl Sessions {
@@ -160,15 +176,28 @@ impl Sessions {
         if let Some(dialog) = &session.dialog {
             self.by_tag.insert(dialog.local_tag(), id);
         }
-        if let Some(neighbour) = session.neighbour {
-            *self.by_neighbour.entry(neighbour).or_default() += 1;
+        if let Some((neighbour, acknowledged)) = session.neighbour {
+            let calls = self.by_neighbour.entry(neighbour).or_default();
+            calls.all += 1;
+            calls.unacknowledged += usize::from(acknowledged == Acknowledged::NotYet);
         }
         self.sessions.insert(id, session);
     }
 
-    /// How many calls `neighbour` has under way.
-    pub(super) fn calls_of(&self, neighbour: Neighbour) -> usize {
-        self.by_neighbour.get(&neighbour).copied().unwrap_or(0)
+    /// The calls that `neighbour` has under way.
+    pub(super) fn calls_of(&self, neighbour: Neighbour) -> CallsUnderWay {
+        self.by_neighbour.get(&neighbour).copied().unwrap_or_default()
+    }
+
+    /// The answer of a call was acknowledged.
+    pub(super) fn acknowledged(&mut self, id: SessionId) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        if let Some((neighbour, acknowledged @ Acknowledged::NotYet)) = &mut session.neighbour {
+            *acknowledged = Acknowledged::Once;
+            if let Some(calls) = self.by_neighbour.get_mut(neighbour) {
+                calls.unacknowledged = calls.unacknowledged.saturating_sub(1);
+            }
+        }
     }
 
     /// Gives a session of the calling side its dialog.
@@ -184,10 +213,12 @@ impl Sessions {
         if let Some(dialog) = &session.dialog {
             self.by_tag.remove(&dialog.local_tag());
         }
-        if let Some(neighbour) = session.neighbour
+        if let Some((neighbour, acknowledged)) = session.neighbour
             && let Some(calls) = self.by_neighbour.get_mut(&neighbour)
         {
-            *calls = calls.saturating_sub(1);
+            calls.all = calls.all.saturating_sub(1);
+            let waited = usize::from(acknowledged == Acknowledged::NotYet);
+            calls.unacknowledged = calls.unacknowledged.saturating_sub(waited);
         }
         Some(session)
     }
