@@ -38,6 +38,9 @@ pub struct Peer {
     /// Its new calls a second. `None` for as many as `overload.max_calls_per_s`.
     #[serde(default)]
     pub max_calls_per_s: Option<u32>,
+    /// Whether a leader who calls from there must key his PIN as well.
+    #[serde(default)]
+    pub pin: bool,
 }
 
 impl Peer {
@@ -56,6 +59,7 @@ impl Peer {
             identity: IdentityHeader::PAssertedIdentity,
             max_calls: None,
             max_calls_per_s: None,
+            pin: false,
         }
     }
 
@@ -107,6 +111,11 @@ pub fn identify(peers: &[Peer], source: IpAddr, claims: Claims<'_>) -> Caller {
         Some(IdentityHeader::From) => number_in(claims.from),
         Some(IdentityHeader::PAssertedIdentity) => asserted(claims.asserted),
     }
+}
+
+/// Whether a leader who calls from `source` must key his PIN.
+pub fn asks_pin(peers: &[Peer], source: IpAddr) -> bool {
+    peers.iter().find(|peer| peer.holds(source)).is_some_and(|peer| peer.pin)
 }
 
 /// RFC 3325 §9.1 allows one value, or one sip(s) and one tel. Where two numbers differ, neither is believed.

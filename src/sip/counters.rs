@@ -127,6 +127,8 @@ counters! {
     RefusedByServiceState => "refused_by_service_state",
     /// 480: a call that the call layer neither answered nor refused within its time.
     RefusedSetupTimeout => "refused_setup_timeout",
+    /// 504: no PRACK to a reliable provisional response within 64·T1.
+    RefusedPrackMissing => "refused_prack_missing",
     /// Refusals by the call layer.
     RejectedByCall => "rejected_by_call",
     /// Sessions answered with 200.

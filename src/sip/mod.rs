@@ -6,6 +6,7 @@ pub mod endpoint;
 pub mod identifier;
 pub mod message;
 pub mod overload;
+pub mod reason;
 pub mod session;
 pub mod timer;
 pub mod transaction;
@@ -14,8 +15,9 @@ pub mod transport;
 pub use counters::{Counter, Counters};
 pub use endpoint::{
     EndCause, Endpoint, EndpointConfig, Event, HostPort, IncomingInvite, InviteParams, Limits, Party,
-    Rejection, ServiceState, SessionError,
+    Rejection, Reliability, ServiceState, SessionError,
 };
+pub use reason::Reason;
 pub use session::SessionId;
 pub use timer::Timers;
 pub use transport::{Flow, Transmit, Transport};

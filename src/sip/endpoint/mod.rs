@@ -5,14 +5,16 @@
 //! takes out what is to be sent ([`Endpoint::poll_transmit`]) and the call layer what happened
 //! ([`Endpoint::poll_event`]). Time is an argument and the seed a setting, so that any run can be replayed.
 //!
-//! Parts: `admission` (what is not even looked into), `receive` (requests), `ladder` (what is refused, RFC 3261 §8.2), `respond` (our responses), `client` (our
-//! requests and the responses to them), `originate` (requests outside dialogs), `wake_up` (timers). The steps of a call
+//! Parts: `admission` (what is not even looked into), `receive` (requests), `ladder` (what is refused, RFC 3261 §8.2),
+//! `capabilities` (what we can do), `respond` (our responses), `client` (our requests and the responses to them),
+//! `originate` (requests outside dialogs), `wake_up` (timers). The steps of a call
 //! are in [`crate::sip::session`].
 //!
 //! A refusal that the ladder makes outside a call is stateless (RFC 3261 §8.2.7): one datagram out for one in, no
 //! retransmission and no memory, so that forged requests gain nothing. Refusals by the call layer are transactions.
 
 mod admission;
+pub(super) mod capabilities;
 mod client;
 mod client_table;
 mod config;
@@ -27,10 +29,11 @@ mod wake_up;
 #[cfg(test)]
 mod tests;
 
+pub(super) use client_table::MAX_FORKS;
 pub use config::{EndpointConfig, HostPort, Limits, RESERVE_DIVISOR, ServiceState};
 pub use event::{
     EndCause, Event, IncomingInvite, InviteParams, OptionsId, OptionsParams, OriginateError, Party,
-    Rejection, SessionError, UriKind,
+    Rejection, Reliability, SessionError, UriKind,
 };
 pub(super) use server_table::TransactionId;
 

@@ -1,6 +1,7 @@
 //! Requests that come in: retransmissions to their transaction, the others down the ladder (RFC 3261 §8.2, §9.2,
 //! §12.2.2, §17.2.3) and to their session.
 
+use super::capabilities;
 use super::ladder::{self, Refusal};
 use super::server_table::ServerMachine;
 use super::{Endpoint, TransactionId};
@@ -103,7 +104,7 @@ impl Endpoint {
                 self.refuse(received, &refusal);
             }
             (None, Method::Invite) => self.handle_invite(now, received, identity),
-            (None, _) => self.refuse(received, &capabilities()),
+            (None, _) => self.refuse(received, &capabilities::answer()),
         }
     }
 
@@ -113,7 +114,7 @@ impl Endpoint {
             return self.refuse(received, &Refusal::no_call());
         };
         self.heard_within(now, received.flow, id);
-        if received.method == Method::Invite {
+        if matches!(received.method, Method::Invite | Method::Prack) {
             let max_body_octets = self.config.limits.max_body_octets;
             if let Some(refusal) = ladder::content(received.message, max_body_octets)
                 .or_else(|| ladder::acceptable(received.message))
@@ -127,10 +128,10 @@ impl Endpoint {
         }
         match received.method {
             Method::Invite => self.handle_reinvite(now, received, id, tag),
+            Method::Prack => self.handle_prack(now, received, id, tag),
             Method::Bye => self.handle_bye(now, received, id, tag),
             _ => {
-                let fields: Vec<_> = CAPABILITIES.iter().map(|(name, value)| (*name, *value)).collect();
-                self.answer(now, received, tag, 200, &fields);
+                self.answer(now, received, tag, 200, &capabilities::CAPABILITIES);
             }
         }
     }
@@ -186,6 +187,7 @@ impl Endpoint {
         if self.answer(now, received, tag, 200, &[])
             && let Some(session) = session
         {
+            self.tell_reason(session, received.message);
             self.session_cancelled(now, session);
         }
     }
@@ -207,22 +209,6 @@ impl Endpoint {
         self.respond(now, id, 100, Bytes::from(trying.finish()));
         Some(id)
     }
-}
-
-/// What is told of our capabilities (§11.2). Accept-Encoding is only identity, and no extension is supported.
-const CAPABILITIES: [(HeaderName, &str); 5] = [
-    (HeaderName::Allow, super::respond::ALLOW),
-    (HeaderName::Accept, super::respond::SESSION_DESCRIPTION),
-    (HeaderName::AcceptEncoding, "identity"),
-    (HeaderName::AcceptLanguage, "sq, en"),
-    (HeaderName::Supported, ""),
-];
-
-/// The answer to OPTIONS outside a dialog: stateless, as every retransmission gets the same.
-fn capabilities() -> Refusal {
-    CAPABILITIES
-        .iter()
-        .fold(Refusal::new(200, Counter::OptionsAnswered), |answer, (name, value)| answer.with(*name, *value))
 }
 
 /// Whether an ACK carries the tag of our response. With a branch that names the transaction it need not be looked at.

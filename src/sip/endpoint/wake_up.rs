@@ -66,7 +66,7 @@ impl Endpoint {
             Purpose::Invite { session, .. } => self.invite_failed(session, TIMED_OUT, "Request Timeout"),
             Purpose::Bye(Some(session)) => self.bye_unanswered(session),
             Purpose::Options(request) => self.emit(Event::OptionsAnswered { request, status: TIMED_OUT }),
-            Purpose::Bye(None) | Purpose::Cancel => {}
+            Purpose::Bye(None) | Purpose::Cancel | Purpose::Prack => {}
         }
     }
 
