@@ -76,14 +76,11 @@ impl Registry {
         Self { service, commands, legs: HashMap::new(), draining: false }
     }
 
-    /// Admission before work: the number, then room; everything else is the leg's.
+    /// The number; everything else is the leg's. Room was looked to before: the endpoint is told of it.
     fn admit(&mut self, now: Instant, endpoint: &mut Endpoint, invite: IncomingInvite) {
         let Some(flow) = invite.called.as_deref().and_then(|called| self.service.flow_for(called)) else {
             return self.refuse(now, endpoint, &invite, Rejection::new(404));
         };
-        if self.legs.len() >= self.service.settings.max {
-            return self.refuse(now, endpoint, &invite, self.service.full());
-        }
         let (sender, inputs) = mpsc::channel(INPUTS_A_LEG);
         self.legs.insert(invite.session, sender);
         let leg = Leg::new(Arc::clone(&self.service), flow, invite, self.commands.clone());
@@ -109,6 +106,11 @@ impl Registry {
         endpoint.set_service_state(ServiceState::Refusing { retry_after_s: self.service.retry_after_s });
     }
 
+    /// Tells the endpoint how many more calls there may be: over it, it refuses them by itself, before any work.
+    fn tell_room(&self, endpoint: &mut Endpoint) {
+        endpoint.set_room_for_calls(self.service.settings.max.saturating_sub(self.legs.len()));
+    }
+
     fn tell(&mut self, session: SessionId, input: LegInput) {
         match self.legs.get(&session).map(|leg| leg.try_send(input)) {
             // A leg that has ended is about to say so.
@@ -125,7 +127,10 @@ impl Handler for Registry {
 
     fn event(&mut self, now: Instant, endpoint: &mut Endpoint, event: Event) {
         match event {
-            Event::Invite(invite) => self.admit(now, endpoint, *invite),
+            Event::Invite(invite) => {
+                self.admit(now, endpoint, *invite);
+                self.tell_room(endpoint);
+            }
             Event::Confirmed { session, body } => self.tell(session, LegInput::Confirmed { body }),
             Event::ReasonGiven { session, reason } => self.tell(session, LegInput::ReasonGiven { reason }),
             Event::Cancelled { session } => self.tell(session, LegInput::Cancelled),
@@ -144,6 +149,7 @@ impl Handler for Registry {
             }
             Command::Gone { session } => {
                 self.legs.remove(&session);
+                self.tell_room(endpoint);
             }
             Command::Drain(calls) => {
                 self.drain(endpoint);

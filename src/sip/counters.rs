@@ -27,6 +27,24 @@ counters! {
     Datagrams => "datagrams",
     /// Datagrams of only CR, LF or NUL, which keep NAT bindings open (RFC 5626 §4.4.1 and common practice).
     KeepAlives => "keep_alives",
+    /// Dropped: from an address that is banned.
+    DroppedBanned => "dropped_banned",
+    /// Dropped: more from one address, or one IPv6 /64, than one that is nobody's may send.
+    DroppedSourceRate => "dropped_source_rate",
+    /// Dropped: a request that says that a scanner made it.
+    DroppedScanner => "dropped_scanner",
+    /// Dropped: a request outside a call, INVITE not counted, of a sender who is no peer, where those get no answer.
+    DroppedStrangerRequest => "dropped_stranger_request",
+    /// Dropped: an INVITE of a sender who is no peer, where those get no answer.
+    DroppedStrangerCall => "dropped_stranger_call",
+    /// Not sent: more than may go over UDP to an address that has proved nothing.
+    DroppedUnproved => "dropped_unproved",
+    /// Addresses that were banned.
+    SourcesBanned => "sources_banned",
+    /// Addresses that would have been, but for the limit of bans.
+    BansOverLimit => "bans_over_limit",
+    /// What would count against its sender, but came from a peer's address.
+    PeerOffences => "peer_offences",
     /// Dropped: not readable as a SIP message, nor answerable.
     DroppedUnreadable => "dropped_unreadable",
     /// Dropped: a malformed response (RFC 3261 §18.1.2).
@@ -89,6 +107,18 @@ counters! {
     RefusedOverlapping => "refused_overlapping",
     /// 488: a re-INVITE that would change the session.
     RefusedSessionChange => "refused_session_change",
+    /// 503: as many calls as the service takes are under way.
+    RefusedCallLimit => "refused_call_limit",
+    /// 503: more new calls a second than the service takes.
+    RefusedCallRate => "refused_call_rate",
+    /// 503: the peer has as many calls as it may.
+    RefusedPeerCalls => "refused_peer_calls",
+    /// 503: as many of the sender's calls as may be are not acknowledged.
+    RefusedUnacknowledged => "refused_unacknowledged",
+    /// 503: more new calls a second than the peer may bring.
+    RefusedPeerRate => "refused_peer_rate",
+    /// 403: a call of a sender who is no peer.
+    RefusedStranger => "refused_stranger",
     /// 503: too many sessions.
     RefusedSessionLimit => "refused_session_limit",
     /// 503: too many transactions or outputs for a new call.

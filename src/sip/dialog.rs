@@ -180,6 +180,11 @@ impl Dialog {
         Flow { remote: self.next_hop, ..self.flow }
     }
 
+    /// Where the peer was heard from: where our responses went.
+    pub fn heard_from(&self) -> IpAddr {
+        self.flow.remote.ip()
+    }
+
     /// Whether a request of the peer, whose To tag is ours, belongs to this dialog (RFC 3261 §12.2.2).
     pub fn matches(&self, request: &Message<'_>) -> bool {
         let same_call = request.call_id().is_ok_and(|call_id| call_id == &*self.call_id);

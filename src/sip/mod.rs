@@ -7,6 +7,7 @@ pub mod endpoint;
 pub mod identifier;
 pub mod locate;
 pub mod message;
+pub mod overload;
 pub mod reason;
 pub mod registration;
 pub mod session;

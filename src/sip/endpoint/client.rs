@@ -166,6 +166,8 @@ impl Endpoint {
             return self.counters.count(Counter::DroppedStrayResponse);
         }
         self.counters.count(Counter::ResponsesReceived);
+        // The branch of our request is not to be guessed.
+        self.overload.proved(now, flow);
         let action = transaction.machine.response(now, ResponseClass::of(status), &self.config.timers);
         match action {
             ClientAction::Deliver => self.deliver(now, id, response, status),

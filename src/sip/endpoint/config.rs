@@ -1,5 +1,6 @@
 //! What an endpoint is told when it is made, and the switch between taking calls and refusing them.
 
+use crate::sip::overload;
 use crate::sip::timer::Timers;
 use std::fmt;
 use std::time::Duration;
@@ -75,14 +76,16 @@ pub struct EndpointConfig {
     pub contact_user: String,
     /// What Via and Contact name instead of the flow's local address.
     pub advertised: Option<HostPort>,
-    /// Retry-After of a 503 for a full service, in seconds.
+    /// Retry-After of a 503 for a full service, in seconds; the least one.
     pub retry_after_s: u32,
+    /// What is admitted.
+    pub overload: overload::Settings,
     /// Determines every tag, branch and Call-ID. From the system's random source, but for tests.
     pub seed: [u8; 32],
 }
 
 impl EndpointConfig {
-    /// The default timers and limits, with `seed`.
+    /// The default timers and limits, and no guard against anybody, with `seed`.
     pub fn new(seed: [u8; 32]) -> Self {
         Self {
             timers: Timers::default(),
@@ -91,6 +94,7 @@ impl EndpointConfig {
             contact_user: "130".to_owned(),
             advertised: None,
             retry_after_s: 10,
+            overload: overload::Settings::open(),
             seed,
         }
     }

@@ -147,7 +147,7 @@ impl Endpoint {
     }
 
     /// Whether there is room for another call: sessions, and the share of transactions and outputs for new calls.
-    pub(super) fn room(&self) -> Option<Refusal> {
+    pub(super) fn room(&self, request: &Message<'_>) -> Option<Refusal> {
         let limits = &self.config.limits;
         let counter = if self.sessions.len() >= limits.max_sessions {
             Counter::RefusedSessionLimit
@@ -158,7 +158,6 @@ impl Endpoint {
         } else {
             return None;
         };
-        let refusal = Refusal::new(503, counter);
-        Some(refusal.with(HeaderName::RetryAfter, self.config.retry_after_s.to_string()))
+        Some(self.unavailable(request, counter))
     }
 }

@@ -8,6 +8,7 @@ use super::{Endpoint, TransactionId};
 use crate::sip::counters::Counter;
 use crate::sip::identifier::Tag;
 use crate::sip::message::{Branch, CSeq, Defect, HeaderName, Message, Method};
+use crate::sip::overload::Neighbour;
 use crate::sip::session::SessionId;
 use crate::sip::transaction::ServerAction;
 use crate::sip::transaction::key::{self, RequestIdentity};
@@ -19,6 +20,7 @@ use std::time::Instant;
 #[derive(Debug, Clone, Copy)]
 pub(in crate::sip) struct Received<'a, 'm> {
     pub(in crate::sip) flow: Flow,
+    pub(in crate::sip) neighbour: Neighbour,
     pub(in crate::sip) datagram: &'a [u8],
     pub(in crate::sip) message: &'m Message<'a>,
     pub(in crate::sip) method: Method<'a>,
@@ -28,6 +30,9 @@ pub(in crate::sip) struct Received<'a, 'm> {
 
 impl Endpoint {
     pub(super) fn handle_request(&mut self, now: Instant, received: Received<'_, '_>) {
+        if self.is_turned_away(now, &received) {
+            return;
+        }
         if received.method == Method::Ack {
             return self.handle_ack(now, &received);
         }
@@ -88,12 +93,15 @@ impl Endpoint {
             Method::Invite => ladder::content(received.message, max_body_octets)
                 .or_else(|| ladder::acceptable(received.message))
                 .or_else(|| self.service())
-                .or_else(|| self.room()),
+                .or_else(|| self.room(received.message)),
             Method::Options => ladder::content(received.message, max_body_octets).or_else(|| self.service()),
             // BYE without a To tag belongs to no call (§15.1.2).
             _ => Some(Refusal::no_call()),
         };
         if let Some(refusal) = refusal {
+            if refusal.status == 503 && received.method == Method::Invite {
+                self.overload.refused(now, received.neighbour);
+            }
             return self.refuse(received, &refusal);
         }
         let user = match self.authenticate(now, received, false) {
@@ -112,6 +120,7 @@ impl Endpoint {
         let Some((id, tag)) = self.session_of(received.message) else {
             return self.refuse(received, &Refusal::no_call());
         };
+        self.heard_within(now, received.flow, id);
         if matches!(received.method, Method::Invite | Method::Prack) {
             let max_body_octets = self.config.limits.max_body_octets;
             if let Some(refusal) = ladder::content(received.message, max_body_octets)
@@ -176,7 +185,10 @@ impl Endpoint {
             }
         }
         match self.session_of(received.message) {
-            Some((session, _)) => self.session_acknowledged(now, session, cseq.number, received.message),
+            Some((session, _)) => {
+                self.heard_within(now, received.flow, session);
+                self.session_acknowledged(now, session, cseq.number, received.message);
+            }
             None => self.counters.count(Counter::DroppedStrayAck),
         }
     }

@@ -91,7 +91,8 @@ impl Endpoint {
         let tag = local_tag.map(|tag| tag.to_string());
         let tag = tag.as_ref().map(|tag| tag.as_bytes());
         let phrase = if phrase.is_empty() { reason_phrase(status) } else { phrase };
-        let mut writer = Writer::response(request, source, status, phrase, tag)?;
+        let feedback = || self.overload.feedback(source.ip());
+        let mut writer = Writer::response_with_feedback(request, source, status, phrase, tag, &feedback)?;
         if !self.config.server_name.is_empty() {
             writer.field(HeaderName::Server, &self.config.server_name)?;
         }

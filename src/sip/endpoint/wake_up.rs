@@ -16,6 +16,7 @@ pub(in crate::sip) const TIMED_OUT: u16 = 408;
 impl Endpoint {
     /// Fires everything that is due at `now`.
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.overload.tick(now);
         while let Some((at, wake_up)) = self.wake_ups.take_due(now) {
             match wake_up {
                 WakeUp::Server(id) => self.wake_server(now, at, id),

@@ -1,6 +1,6 @@
 //! The called side: a new INVITE, its answer and the ACK (RFC 3261 §13.3), and what a session's timers do.
 
-use super::{HangUp, Session, SessionId, State, Unacknowledged};
+use super::{Acknowledged, HangUp, Session, SessionId, State, Unacknowledged};
 use crate::sip::counters::Counter;
 use crate::sip::dialog::Dialog;
 use crate::sip::endpoint::capabilities::{ALLOW, SESSION_DESCRIPTION, SUPPORTED};
@@ -34,11 +34,13 @@ impl Endpoint {
         event.authenticated = received.user.map(str::to_owned);
         let Some(invite) = self.open_invite(now, received, identity, tag, id, octets) else { return };
         let mut session = Session::new(State::Incoming { invite });
+        session.neighbour = Some((received.neighbour, Acknowledged::NotYet));
         session.dialog = Some(Box::new(dialog));
         session.remote_description = event.offer.clone();
         session.timers.start(SessionTimer::Setup, now + self.config.limits.max_setup);
         self.sessions.insert(id, session);
         self.settle_session(id);
+        self.overload.admitted(now, received.neighbour);
         self.emit(Event::Invite(Box::new(event)));
     }
 
@@ -177,6 +179,7 @@ impl Endpoint {
     }
 
     fn session_confirmed(&mut self, now: Instant, id: SessionId, ack: &Message<'_>, hang_up: Option<HangUp>) {
+        self.sessions.acknowledged(id);
         let Some(session) = self.sessions.get_mut(id) else { return };
         session.state = State::Established { reinvite: None };
         let body = Some(ack.body()).filter(|body| !body.is_empty()).map(Bytes::copy_from_slice);

@@ -15,6 +15,7 @@ mod reinvite;
 use crate::sip::dialog::Dialog;
 use crate::sip::endpoint::TransactionId;
 use crate::sip::identifier::{HashKey, Tag};
+use crate::sip::overload::Neighbour;
 use crate::sip::reason::Reason;
 use crate::sip::timer::{SessionTimer, TimerTable};
 use crate::sip::transport::Flow;
@@ -58,6 +59,22 @@ pub(super) enum Cancelling {
     Sent,
 }
 
+/// Whether a call of a neighbour was ever acknowledged: until then nothing shows that it is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Acknowledged {
+    NotYet,
+    Once,
+}
+
+/// The calls that a neighbour has under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct CallsUnderWay {
+    /// All.
+    pub(super) all: usize,
+    /// Those whose answer was never acknowledged, and those that are not answered.
+    pub(super) unacknowledged: usize,
+}
+
 /// The states of a session.
 #[derive(Debug)]
 pub(super) enum State {
@@ -79,6 +96,8 @@ pub(super) enum State {
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) state: State,
+    /// Whose call it is, and whether its answer waits for the first ACK; `None` for a call of ours.
+    pub(super) neighbour: Option<(Neighbour, Acknowledged)>,
     /// `None` on the calling side until a 2xx comes.
     pub(super) dialog: Option<Box<Dialog>>,
     pub(super) timers: TimerTable<SessionTimer, 5>,
@@ -98,6 +117,7 @@ impl Session {
     pub(super) fn new(state: State) -> Self {
         Self {
             state,
+            neighbour: None,
             dialog: None,
             timers: TimerTable::default(),
             local_description: None,
@@ -128,11 +148,17 @@ impl Session {
 pub(super) struct Sessions {
     sessions: HashMap<SessionId, Session, HashKey>,
     by_tag: HashMap<Tag, SessionId, HashKey>,
+    /// How many calls each neighbour has.
+    by_neighbour: HashMap<Neighbour, CallsUnderWay, HashKey>,
 }
 
 impl Sessions {
     pub(super) fn new(hash_key: HashKey) -> Self {
-        Self { sessions: HashMap::with_hasher(hash_key), by_tag: HashMap::with_hasher(hash_key) }
+        Self {
+            sessions: HashMap::with_hasher(hash_key),
+            by_tag: HashMap::with_hasher(hash_key),
+            by_neighbour: HashMap::with_hasher(hash_key),
+        }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -159,7 +185,28 @@ impl Sessions {
         if let Some(dialog) = &session.dialog {
             self.by_tag.insert(dialog.local_tag(), id);
         }
+        if let Some((neighbour, acknowledged)) = session.neighbour {
+            let calls = self.by_neighbour.entry(neighbour).or_default();
+            calls.all += 1;
+            calls.unacknowledged += usize::from(acknowledged == Acknowledged::NotYet);
+        }
         self.sessions.insert(id, session);
+    }
+
+    /// The calls that `neighbour` has under way.
+    pub(super) fn calls_of(&self, neighbour: Neighbour) -> CallsUnderWay {
+        self.by_neighbour.get(&neighbour).copied().unwrap_or_default()
+    }
+
+    /// The answer of a call was acknowledged.
+    pub(super) fn acknowledged(&mut self, id: SessionId) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        if let Some((neighbour, acknowledged @ Acknowledged::NotYet)) = &mut session.neighbour {
+            *acknowledged = Acknowledged::Once;
+            if let Some(calls) = self.by_neighbour.get_mut(neighbour) {
+                calls.unacknowledged = calls.unacknowledged.saturating_sub(1);
+            }
+        }
     }
 
     /// Gives a session of the calling side its dialog.
@@ -174,6 +221,13 @@ impl Sessions {
         let session = self.sessions.remove(&id)?;
         if let Some(dialog) = &session.dialog {
             self.by_tag.remove(&dialog.local_tag());
+        }
+        if let Some((neighbour, acknowledged)) = session.neighbour
+            && let Some(calls) = self.by_neighbour.get_mut(&neighbour)
+        {
+            calls.all = calls.all.saturating_sub(1);
+            let waited = usize::from(acknowledged == Acknowledged::NotYet);
+            calls.unacknowledged = calls.unacknowledged.saturating_sub(waited);
         }
         Some(session)
     }

@@ -8,6 +8,7 @@ mod early;
 mod ladder;
 mod limits;
 mod network;
+mod overload;
 mod pair;
 mod provisional;
 mod robustness;
