@@ -24,6 +24,8 @@ pub(in crate::sip) struct Received<'a, 'm> {
     pub(in crate::sip) datagram: &'a [u8],
     pub(in crate::sip) message: &'m Message<'a>,
     pub(in crate::sip) method: Method<'a>,
+    /// Who has proven that he sent it.
+    pub(in crate::sip) user: Option<&'m str>,
 }
 
 impl Endpoint {
@@ -96,15 +98,20 @@ impl Endpoint {
             // BYE without a To tag belongs to no call (§15.1.2).
             _ => Some(Refusal::no_call()),
         };
-        match (refusal, received.method) {
-            (Some(refusal), method) => {
-                if refusal.status == 503 && method == Method::Invite {
-                    self.overload.refused(now, received.neighbour);
-                }
-                self.refuse(received, &refusal);
+        if let Some(refusal) = refusal {
+            if refusal.status == 503 && received.method == Method::Invite {
+                self.overload.refused(now, received.neighbour);
             }
-            (None, Method::Invite) => self.handle_invite(now, received, identity),
-            (None, _) => self.refuse(received, &capabilities::answer()),
+            return self.refuse(received, &refusal);
+        }
+        let user = match self.authenticate(now, received, false) {
+            Ok(user) => user,
+            Err(refusal) => return self.refuse(received, &refusal),
+        };
+        let received = &Received { user: user.as_deref(), ..*received };
+        match received.method {
+            Method::Invite => self.handle_invite(now, received, identity),
+            _ => self.refuse(received, &capabilities::answer()),
         }
     }
 
@@ -121,6 +128,9 @@ impl Endpoint {
             {
                 return self.refuse(received, &refusal);
             }
+        }
+        if let Err(refusal) = self.authenticate(now, received, true) {
+            return self.refuse(received, &refusal);
         }
         let Some(session) = self.sessions.get_mut(id) else { return };
         if session.dialog.as_mut().is_some_and(|dialog| !dialog.accept_cseq(cseq)) {
