@@ -5,6 +5,7 @@ mod called;
 mod calling;
 mod capabilities;
 mod early;
+mod goodput;
 mod ladder;
 mod limits;
 mod network;
