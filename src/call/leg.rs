@@ -247,7 +247,7 @@ pub(super) fn note_reason(reason: &str) {
 /// What our BYE says of a call that ends so.
 pub(super) fn reason_of(end: CallEnd) -> Reason {
     match end {
-        CallEnd::RtpTimeout => Reason::TimerExpiry,
+        CallEnd::RtpTimeout | CallEnd::SessionExpired => Reason::TimerExpiry,
         CallEnd::Failed | CallEnd::Shutdown => Reason::TemporaryFailure,
         _ => Reason::NormalClearing,
     }
@@ -259,6 +259,7 @@ pub(super) fn call_end(cause: EndCause) -> CallEnd {
         EndCause::ByeReceived => CallEnd::CallerHungUp,
         EndCause::ByeCompleted | EndCause::ByeTimeout => CallEnd::Goodbye,
         EndCause::AckTimeout | EndCause::PrackTimeout => CallEnd::AckTimeout,
+        EndCause::SessionExpired | EndCause::RefreshFailed => CallEnd::SessionExpired,
         EndCause::SetupTimeout | EndCause::AnsweredAfterCancel => CallEnd::Failed,
     }
 }

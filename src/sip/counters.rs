@@ -89,6 +89,8 @@ counters! {
     RefusedOverlapping => "refused_overlapping",
     /// 488: a re-INVITE that would change the session.
     RefusedSessionChange => "refused_session_change",
+    /// 422: a session interval below the least.
+    RefusedIntervalTooSmall => "refused_interval_too_small",
     /// 503: too many sessions.
     RefusedSessionLimit => "refused_session_limit",
     /// 503: too many transactions or outputs for a new call.
@@ -111,6 +113,12 @@ counters! {
     ByesReceived => "byes_received",
     /// BYEs that we sent.
     ByesSent => "byes_sent",
+    /// Refreshes of sessions that we sent, repeated attempts included.
+    RefreshesSent => "refreshes_sent",
+    /// Of those, the ones that were refused for good or not answered.
+    RefreshesFailed => "refreshes_failed",
+    /// Sessions ended because no refresh came in time.
+    SessionsExpired => "sessions_expired",
     /// Sessions whose 200 was not acknowledged within 64·T1.
     AckTimeouts => "ack_timeouts",
     /// Non-2xx final responses that were not acknowledged within timer H.

@@ -29,6 +29,8 @@ pub struct Dialog {
     remote_target: Box<[u8]>,
     /// `name-addr` values in the order of our Route.
     route_set: Vec<Box<[u8]>>,
+    /// Whether the INVITE that made the dialog was ours.
+    is_ours: bool,
     /// CSeq of the INVITE that made the dialog, and of its ACK.
     invite_cseq: u32,
     local_cseq: u32,
@@ -100,6 +102,7 @@ impl Dialog {
             remote: boxed(from.raw),
             remote_target: request_uri_of(&target).into(),
             route_set: route_set?,
+            is_ours: false,
             invite_cseq: cseq,
             local_cseq: 0,
             remote_cseq: Some(cseq),
@@ -130,6 +133,7 @@ impl Dialog {
             remote: boxed(to.raw),
             remote_target: request_uri_of(&target).into(),
             route_set,
+            is_ours: true,
             invite_cseq: cseq,
             local_cseq: cseq,
             remote_cseq: None,
@@ -173,6 +177,16 @@ impl Dialog {
     /// The peer's tag; empty where it has none.
     pub fn remote_tag(&self) -> &[u8] {
         &self.remote_tag
+    }
+
+    /// The way by which the peer was last heard.
+    pub fn heard(&self) -> Flow {
+        self.flow
+    }
+
+    /// Whether we made the call, and with it the Call-ID.
+    pub fn is_ours(&self) -> bool {
+        self.is_ours
     }
 
     /// By which way our requests go.

@@ -14,7 +14,7 @@ pub mod transport;
 pub use counters::{Counter, Counters};
 pub use endpoint::{
     EndCause, Endpoint, EndpointConfig, Event, HostPort, IncomingInvite, InviteParams, Limits, Party,
-    Rejection, Reliability, ServiceState, SessionError,
+    Rejection, Reliability, ServiceState, SessionError, SessionIntervals,
 };
 pub use reason::Reason;
 pub use session::SessionId;

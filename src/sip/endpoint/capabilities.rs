@@ -14,10 +14,10 @@ pub(in crate::sip) const METHODS: &[Method<'static>] =
 pub(in crate::sip) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK";
 
 /// The option tags that may be required of us, in the order of [`SUPPORTED`].
-pub(in crate::sip) const EXTENSIONS: &[&str] = &["100rel"];
+pub(in crate::sip) const EXTENSIONS: &[&str] = &["100rel", "timer"];
 
 /// Supported: the names of [`EXTENSIONS`] (RFC 3261 §20.37).
-pub(in crate::sip) const SUPPORTED: &str = "100rel";
+pub(in crate::sip) const SUPPORTED: &str = "100rel, timer";
 
 /// The media type of a session description, which is the only body that INVITE may bring (Accept, RFC 3261 §20.1).
 pub(in crate::sip) const SESSION_DESCRIPTION: &str = "application/sdp";

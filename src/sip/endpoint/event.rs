@@ -99,6 +99,10 @@ pub enum EndCause {
     PrackTimeout,
     /// The call was not answered by us within the limit, and was refused with 480.
     SetupTimeout,
+    /// No refresh of the session came in time; BYE was sent (RFC 4028 §10).
+    SessionExpired,
+    /// Our refresh of the session was answered 408 or 481, or not at all; BYE was sent (RFC 4028 §10).
+    RefreshFailed,
     /// A 2xx crossed our CANCEL; ACK and BYE were sent.
     AnsweredAfterCancel,
 }

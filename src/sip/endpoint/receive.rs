@@ -85,6 +85,7 @@ impl Endpoint {
         let refusal = match received.method {
             Method::Invite => ladder::content(received.message, max_body_octets)
                 .or_else(|| ladder::acceptable(received.message))
+                .or_else(|| ladder::session_interval(received.message, &self.config.session_intervals))
                 .or_else(|| self.service())
                 .or_else(|| self.room()),
             Method::Options => ladder::content(received.message, max_body_octets).or_else(|| self.service()),
@@ -110,6 +111,11 @@ impl Endpoint {
             {
                 return self.refuse(received, &refusal);
             }
+        }
+        if matches!(received.method, Method::Invite | Method::Update)
+            && let Some(refusal) = ladder::session_interval(received.message, &self.config.session_intervals)
+        {
+            return self.refuse(received, &refusal);
         }
         let Some(session) = self.sessions.get_mut(id) else { return };
         if session.dialog.as_mut().is_some_and(|dialog| !dialog.accept_cseq(cseq)) {

@@ -57,6 +57,10 @@ impl Endpoint {
         let sdp = session.local_description.clone().unwrap_or_else(|| Bytes::from(sdp));
         let mut writer = self.write_dialog_response(invite, 200)?;
         writer.field(HeaderName::Allow, ALLOW)?.field(HeaderName::Supported, SUPPORTED)?;
+        if let Some((octets, ..)) = self.pending_invite(invite) {
+            let request = Message::parse(&octets).map_err(|_| SessionError::State)?;
+            self.agree_on_timer(now, id, &request, &mut writer)?;
+        }
         // Offer and answer are exchanged: another description would be a new offer, which a 2xx may not hold (RFC 6337 §2.2).
         let response = Bytes::from(match offered {
             true => writer.finish(),
@@ -196,6 +200,8 @@ impl Endpoint {
             SessionTimer::AckMissing => self.ack_missing(now, id),
             SessionTimer::RetransmitProvisional => self.retransmit_provisional(now, id),
             SessionTimer::PrackMissing => self.prack_missing(now, id),
+            SessionTimer::Refresh => self.refresh_due(now, id),
+            SessionTimer::Expired => self.session_expired(now, id),
             SessionTimer::Setup => self.setup_timed_out(now, id),
             SessionTimer::CancelUnanswered => self.cancel_unanswered(id),
         }

@@ -72,6 +72,7 @@ impl Endpoint {
                 let body = Some(response.body()).filter(|body| !body.is_empty());
                 let body = early_answer.or_else(|| body.map(Bytes::copy_from_slice));
                 self.call_answered(id, invite, dialog, has_offer, body);
+                self.take_timer(now, id, response);
             }
             Some(_) => {
                 self.decline(now, invite, dialog, Reason::NormalClearing);

@@ -2,7 +2,7 @@
 //!
 //! A session is a state and what belongs to it. The steps that move it are methods of the endpoint, one file for each
 //! part of a call: [`accept`] and [`provisional`] (the called side), [`invite`] and [`early`] (the calling side), [`bye`], [`cancel`]
-//! and [`reinvite`].
+//! and [`reinvite`], [`refresh`] and [`refreshing`] (session timers).
 
 mod accept;
 mod bye;
@@ -10,6 +10,8 @@ mod cancel;
 mod early;
 mod invite;
 pub(super) mod provisional;
+pub(super) mod refresh;
+mod refreshing;
 mod reinvite;
 
 use crate::sip::dialog::Dialog;
@@ -81,7 +83,7 @@ pub(super) struct Session {
     pub(super) state: State,
     /// `None` on the calling side until a 2xx comes.
     pub(super) dialog: Option<Box<Dialog>>,
-    pub(super) timers: TimerTable<SessionTimer, 5>,
+    pub(super) timers: TimerTable<SessionTimer, 6>,
     /// Our current session description.
     pub(super) local_description: Option<Bytes>,
     /// The peer's current session description.
@@ -90,6 +92,11 @@ pub(super) struct Session {
     pub(super) early: Vec<early::EarlyDialog>,
     /// Called side: its reliable provisional responses, where there was one.
     pub(super) provisionals: Option<Box<provisional::Provisionals>>,
+    /// The session timer, where there is one.
+    pub(super) refresh: Option<Box<refresh::Refresh>>,
+    /// A re-INVITE or UPDATE of ours that holds an offer has no final response yet: whoever sends one sets it, and
+    /// clears it with the response. Meanwhile offers of the peer are answered 491.
+    pub(super) offer_of_ours: bool,
     /// Memory of the wake-up heap.
     pub(super) scheduled: Option<Instant>,
 }
@@ -104,6 +111,8 @@ impl Session {
             remote_description: None,
             early: Vec::new(),
             provisionals: None,
+            refresh: None,
+            offer_of_ours: false,
             scheduled: None,
         }
     }
@@ -141,6 +150,10 @@ impl Sessions {
 
     pub(super) fn get_mut(&mut self, id: SessionId) -> Option<&mut Session> {
         self.sessions.get_mut(&id)
+    }
+
+    pub(super) fn contains(&self, id: SessionId) -> bool {
+        self.sessions.contains_key(&id)
     }
 
     /// Entries of the index, which must not outlive their sessions.

@@ -48,6 +48,10 @@ impl Endpoint {
                 self.counters.count(Counter::RefusedNoCall);
                 self.answer(now, received, tag, 481, &[]);
             }
+            State::Established { reinvite: None } if session.offer_of_ours => {
+                self.counters.count(Counter::RefusedOverlapping);
+                self.answer(now, received, tag, 491, &[]);
+            }
             State::Established { reinvite: None } => {
                 let offer = received.message.body();
                 let is_refresh = !offer.is_empty() && session.remote_description.as_deref() == Some(offer);
@@ -81,6 +85,9 @@ impl Endpoint {
         let contact = self.contact(received.flow);
         let fields = [(HeaderName::Contact, contact.as_str()), (HeaderName::Allow, ALLOW)];
         if fields.iter().any(|(name, value)| writer.field(*name, value).is_err()) {
+            return;
+        }
+        if self.agree_on_timer(now, id, received.message, &mut writer).is_err() {
             return;
         }
         let Ok(response) = writer.finish_with_body(SESSION_DESCRIPTION, description) else { return };

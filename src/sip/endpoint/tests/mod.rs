@@ -9,6 +9,7 @@ mod limits;
 mod network;
 mod pair;
 mod provisional;
+mod refresh;
 mod robustness;
 mod torture;
 mod transports;
@@ -90,7 +91,7 @@ impl Bench {
 
     /// Lets all timers run out: afterwards nothing may be left of any transaction or session.
     pub(super) fn drain(&mut self) {
-        self.advance(Duration::from_secs(600));
+        self.advance(Duration::from_secs(4_000));
         assert_nothing_left(&self.endpoint);
     }
 
