@@ -15,6 +15,6 @@ pub use endpoint::{
     EndCause, Endpoint, EndpointConfig, Event, HostPort, IncomingInvite, InviteParams, Limits, Party,
     Rejection, ServiceState, SessionError,
 };
-pub use session::SessionId;
+pub use session::{ChangeId, SessionId};
 pub use timer::Timers;
 pub use transport::{Flow, Transmit, Transport};

@@ -94,6 +94,8 @@ pub enum SessionTimer {
     AckMissing,
     /// The call was not answered, refused or cancelled for too long.
     Setup,
+    /// A change of the session waits for the call layer for too long.
+    ChangeUnanswered,
     /// No final response to a cancelled INVITE came within 64·T1 (RFC 3261 §9.1).
     CancelUnanswered,
 }

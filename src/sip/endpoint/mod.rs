@@ -20,6 +20,7 @@ mod event;
 mod ladder;
 mod originate;
 pub(super) mod receive;
+mod replaces;
 pub(super) mod respond;
 mod server_table;
 mod wake_up;

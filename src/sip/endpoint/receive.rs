@@ -48,7 +48,8 @@ impl Endpoint {
         let refusal = ladder::method(received.method)
             .or_else(|| ladder::request_uri(received.message))
             .or_else(|| ladder::extensions(received.message))
-            .or_else(|| if in_dialog { None } else { self.merged(&identity, received.method) });
+            .or_else(|| if in_dialog { None } else { self.merged(&identity, received.method) })
+            .or_else(|| self.replaces(received.message, received.method));
         if let Some(refusal) = refusal {
             return self.refuse(&received, &refusal);
         }
@@ -88,7 +89,7 @@ impl Endpoint {
                 .or_else(|| self.service())
                 .or_else(|| self.room()),
             Method::Options => ladder::content(received.message, max_body_octets).or_else(|| self.service()),
-            // BYE without a To tag belongs to no call (§15.1.2).
+            // BYE, UPDATE and INFO without a To tag belong to no call (§15.1.2, RFC 3311 §5.2, RFC 6086 §4.2.1).
             _ => Some(Refusal::no_call()),
         };
         match (refusal, received.method) {
@@ -103,7 +104,7 @@ impl Endpoint {
         let Some((id, tag)) = self.session_of(received.message) else {
             return self.refuse(received, &Refusal::no_call());
         };
-        if received.method == Method::Invite {
+        if matches!(received.method, Method::Invite | Method::Update) {
             let max_body_octets = self.config.limits.max_body_octets;
             if let Some(refusal) = ladder::content(received.message, max_body_octets)
                 .or_else(|| ladder::acceptable(received.message))
@@ -117,6 +118,8 @@ impl Endpoint {
         }
         match received.method {
             Method::Invite => self.handle_reinvite(now, received, id, tag),
+            Method::Update => self.handle_update(now, received, id, tag),
+            Method::Info => self.handle_info(now, received, id, tag),
             Method::Bye => self.handle_bye(now, received, id, tag),
             _ => {
                 self.answer(now, received, tag, 200, &capabilities::CAPABILITIES);
@@ -172,11 +175,12 @@ impl Endpoint {
         if self.answer(now, received, tag, 200, &[])
             && let Some(session) = session
         {
-            self.session_cancelled(now, session);
+            self.session_cancelled(now, session, id);
         }
     }
 
-    /// Opens the transaction of a new INVITE, whose octets are `request`, and sends 100 at once (§17.2.1).
+    /// Opens the transaction of an INVITE that the call layer is to answer, whose octets are `request`, and sends 100 at
+    /// once (§17.2.1).
     pub(in crate::sip) fn open_invite(
         &mut self,
         now: Instant,

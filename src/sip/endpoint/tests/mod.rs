@@ -3,6 +3,7 @@
 mod called;
 mod calling;
 mod capabilities;
+mod changes;
 mod ladder;
 mod limits;
 mod network;
