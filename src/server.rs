@@ -106,7 +106,10 @@ impl Server {
             observer,
             settings: settings.calls.clone(),
         });
-        let endpoint = Endpoint::new(endpoint_config(&settings.sip, settings.calls.max, &addresses));
+        let endpoint = Endpoint::new(EndpointConfig {
+            session_intervals: settings.calls.session_intervals(),
+            ..endpoint_config(&settings.sip, settings.calls.max, &addresses)
+        });
         let (commands, waiting) = mpsc::channel(COMMANDS_WAITING);
         let registry = Registry::new(service, commands.clone());
         let driver = Driver::new(transport, endpoint, registry, waiting, clock);

@@ -2,7 +2,7 @@
 
 use super::business::{Answer, Business};
 use super::key_source::{ChosenSource, KeySource};
-use super::leg::{Leg, LegInput, Open, call_end};
+use super::leg::{Leg, LegInput, Open, call_end, note_reason, reason_of};
 use super::negotiation::Negotiation;
 use super::observer::Step;
 use super::speak::speak;
@@ -63,7 +63,7 @@ impl Leg {
         let Open { stream, mut events, negotiation } = open;
         if let Err(error) = stream.start(agreed) {
             tracing::error!(%error, "the media worker takes no stream");
-            self.hang_up().await;
+            self.hang_up(reason_of(CallEnd::Failed)).await;
             return self.end(CallEnd::Failed).await;
         }
         let reading = self.service.clock.read();
@@ -151,6 +151,7 @@ impl Conversation {
                         self.apply().await;
                     }
                     Some(LegInput::Key { key, at }) => self.key_by_info(at, key).await,
+                    Some(LegInput::ReasonGiven { reason }) => note_reason(&reason),
                     Some(LegInput::Confirmed { .. } | LegInput::Cancelled) => {}
                     None => return CallEnd::Shutdown,
                 },
@@ -375,7 +376,7 @@ impl Conversation {
     async fn hang_up(&mut self, end: CallEnd) {
         if !matches!(self.phase, Phase::Over(_)) {
             self.phase = Phase::Over(end);
-            self.leg.hang_up().await;
+            self.leg.hang_up(reason_of(end)).await;
         }
     }
 }

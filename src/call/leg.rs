@@ -12,7 +12,7 @@ use super::trust::{self, Caller, Claims};
 use crate::dialplan::Flow;
 use crate::media::{MediaEvent, OpenError, Stream};
 use crate::sdp::Capabilities;
-use crate::sip::{EndCause, IncomingInvite, Rejection};
+use crate::sip::{EndCause, IncomingInvite, Reason, Rejection};
 use crate::store::CallEnd;
 use crate::units::CallId;
 use crate::units::rtp::StreamParameters;
@@ -48,6 +48,11 @@ pub enum LegInput {
         key: char,
         /// When.
         at: Instant,
+    },
+    /// Why the caller's side ends the call, which the next input tells.
+    ReasonGiven {
+        /// The value of its Reason field (RFC 3326).
+        reason: String,
     },
     /// CANCEL came before the answer.
     Cancelled,
@@ -105,7 +110,7 @@ impl Leg {
         if let Err(error) = life.await {
             span.in_scope(|| tracing::error!(%error, "a call broke"));
             // It takes a session whose ACK has not come, or that is over, as well as any other.
-            let _ = commands.send(Command::Bye { session }).await;
+            let _ = commands.send(Command::Bye { session, reason: Reason::TemporaryFailure }).await;
             let failed = record.finish(CallEnd::Failed, service.clock.wall());
             service.record(&failed).instrument(span).await;
         }
@@ -155,12 +160,13 @@ impl Leg {
                 Some(LegInput::ChangeWithdrawn) => negotiation.take_back(),
                 // What is keyed before the dialogue begins is keyed to nobody.
                 Some(LegInput::Key { .. } | LegInput::ChangeAcknowledged { .. }) => {}
+                Some(LegInput::ReasonGiven { reason }) => note_reason(&reason),
                 Some(LegInput::Cancelled) => return Err(CallEnd::Cancelled),
                 Some(LegInput::Ended { .. }) if stopped => return Err(CallEnd::Shutdown),
                 Some(LegInput::Ended { cause }) => return Err(call_end(cause)),
                 Some(LegInput::Stop) => {
                     stopped = true;
-                    self.hang_up().await;
+                    self.hang_up(Reason::TemporaryFailure).await;
                 }
                 None => return Err(CallEnd::Shutdown),
             }
@@ -177,7 +183,7 @@ impl Leg {
         {
             // RFC 3261 §13.2.2.4: an unacceptable answer ends in a BYE.
             tracing::info!(%refusal, "the ACK's answer cannot be used");
-            self.hang_up().await;
+            self.hang_up(Reason::NotAcceptable).await;
         }
         negotiation.agreed().ok_or(CallEnd::Failed)
     }
@@ -192,8 +198,8 @@ impl Leg {
         self.tell_sip(command).await;
     }
 
-    pub(super) async fn hang_up(&self) {
-        self.tell_sip(Command::Bye { session: self.invite.session }).await;
+    pub(super) async fn hang_up(&self, reason: Reason) {
+        self.tell_sip(Command::Bye { session: self.invite.session, reason }).await;
     }
 
     async fn tell_sip(&self, command: Command) {
@@ -232,12 +238,27 @@ impl Leg {
     }
 }
 
+/// Why the caller's side ends the call: in its own words, which may hold anything.
+pub(super) fn note_reason(reason: &str) {
+    tracing::info!(?reason, "the caller's side says why it ends the call");
+}
+
+/// What our BYE says of a call that ends so.
+pub(super) fn reason_of(end: CallEnd) -> Reason {
+    match end {
+        CallEnd::RtpTimeout | CallEnd::SessionExpired => Reason::TimerExpiry,
+        CallEnd::Failed | CallEnd::Shutdown => Reason::TemporaryFailure,
+        _ => Reason::NormalClearing,
+    }
+}
+
 /// How a session's end stands in the call record.
 pub(super) fn call_end(cause: EndCause) -> CallEnd {
     match cause {
         EndCause::ByeReceived => CallEnd::CallerHungUp,
         EndCause::ByeCompleted | EndCause::ByeTimeout => CallEnd::Goodbye,
-        EndCause::AckTimeout => CallEnd::AckTimeout,
+        EndCause::AckTimeout | EndCause::PrackTimeout => CallEnd::AckTimeout,
+        EndCause::SessionExpired | EndCause::RefreshFailed => CallEnd::SessionExpired,
         EndCause::SetupTimeout | EndCause::AnsweredAfterCancel => CallEnd::Failed,
     }
 }

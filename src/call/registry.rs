@@ -6,7 +6,7 @@ use super::observer::{CallEvent, Step};
 use super::service::Service;
 use crate::net::Handler;
 use crate::sip::{
-    ChangeId, Endpoint, Event, IncomingInvite, Rejection, ServiceState, SessionError, SessionId,
+    ChangeId, Endpoint, Event, IncomingInvite, Reason, Rejection, ServiceState, SessionError, SessionId,
 };
 use crate::units::CallId;
 use std::collections::HashMap;
@@ -57,6 +57,8 @@ pub enum Command {
     Bye {
         /// Which call.
         session: SessionId,
+        /// What the BYE says of it.
+        reason: Reason,
     },
     /// The leg has nothing left to do; its session may be forgotten here.
     Gone {
@@ -167,6 +169,9 @@ impl Handler for Registry {
             Event::Key { session, key, at } => drop(self.tell(session, LegInput::Key { key, at })),
             Event::Cancelled { session } => drop(self.tell(session, LegInput::Cancelled)),
             Event::Ended { session, cause } => drop(self.tell(session, LegInput::Ended { cause })),
+            Event::ReasonGiven { session, reason } => {
+                self.tell(session, LegInput::ReasonGiven { reason });
+            }
             // Outcomes of requests of our own; the service makes none.
             other => tracing::debug!(?other, "nothing to do for this event"),
         }
@@ -182,7 +187,9 @@ impl Handler for Registry {
             Command::RefuseChange { session, change, rejection } => {
                 carried_out(endpoint.refuse_change(now, session, change, &rejection));
             }
-            Command::Bye { session } => carried_out(endpoint.bye(now, session, None)),
+            Command::Bye { session, reason } => {
+                carried_out(endpoint.bye(now, session, Some(reason.value())));
+            }
             Command::Gone { session } => {
                 self.legs.remove(&session);
             }

@@ -1,5 +1,6 @@
 //! What the operator may vary about calls.
 
+use crate::sip::SessionIntervals;
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -16,13 +17,25 @@ pub struct Settings {
     pub activation_wait_ms: u64,
     /// How long a query or booking may take before the caller hears that the service is not available, ms.
     pub store_timeout_ms: u64,
+    /// The session interval that we ask for, and the longest that we agree to (RFC 4028), s; 0 asks for none.
+    pub session_expires_s: u32,
+    /// The shortest session interval that we agree to, s.
+    pub min_se_s: u32,
     /// How long calls may go on after a stop was asked for, s.
     pub drain_s: u64,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { max: 500, max_duration_s: 600, activation_wait_ms: 3000, store_timeout_ms: 5000, drain_s: 120 }
+        Self {
+            max: 500,
+            max_duration_s: 600,
+            activation_wait_ms: 3000,
+            store_timeout_ms: 5000,
+            session_expires_s: 1800,
+            min_se_s: 90,
+            drain_s: 120,
+        }
     }
 }
 
@@ -35,6 +48,11 @@ impl Settings {
     /// The wait on the line for the network's acknowledgement.
     pub fn activation_wait(&self) -> Duration {
         Duration::from_millis(self.activation_wait_ms)
+    }
+
+    /// Session timers.
+    pub fn session_intervals(&self) -> SessionIntervals {
+        SessionIntervals { session_expires_s: self.session_expires_s, min_se_s: self.min_se_s }
     }
 
     /// The patience with the store.

@@ -95,6 +95,8 @@ counters! {
     RefusedInfoPackage => "refused_info_package",
     /// 400, 403, 481, 486 or 603: a request with Replaces.
     RefusedReplaces => "refused_replaces",
+    /// 422: a session interval below the least.
+    RefusedIntervalTooSmall => "refused_interval_too_small",
     /// 503: too many sessions.
     RefusedSessionLimit => "refused_session_limit",
     /// 503: too many transactions or outputs for a new call.
@@ -103,6 +105,8 @@ counters! {
     RefusedByServiceState => "refused_by_service_state",
     /// 480: a call that the call layer neither answered nor refused within its time.
     RefusedSetupTimeout => "refused_setup_timeout",
+    /// 504: no PRACK to a reliable provisional response within 64·T1.
+    RefusedPrackMissing => "refused_prack_missing",
     /// Refusals by the call layer.
     RejectedByCall => "rejected_by_call",
     /// Sessions answered with 200.
@@ -119,6 +123,12 @@ counters! {
     ByesReceived => "byes_received",
     /// BYEs that we sent.
     ByesSent => "byes_sent",
+    /// Refreshes of sessions that we sent, repeated attempts included.
+    RefreshesSent => "refreshes_sent",
+    /// Of those, the ones that were refused for good or not answered.
+    RefreshesFailed => "refreshes_failed",
+    /// Sessions ended because no refresh came in time.
+    SessionsExpired => "sessions_expired",
     /// Sessions whose 200 was not acknowledged within 64·T1.
     AckTimeouts => "ack_timeouts",
     /// Non-2xx final responses that were not acknowledged within timer H.

@@ -29,6 +29,8 @@ pub struct Dialog {
     remote_target: Box<[u8]>,
     /// `name-addr` values in the order of our Route.
     route_set: Vec<Box<[u8]>>,
+    /// Whether the INVITE that made the dialog was ours.
+    is_ours: bool,
     /// CSeq of the INVITE that made the dialog, and of its ACK.
     invite_cseq: u32,
     local_cseq: u32,
@@ -100,6 +102,7 @@ impl Dialog {
             remote: boxed(from.raw),
             remote_target: request_uri_of(&target).into(),
             route_set: route_set?,
+            is_ours: false,
             invite_cseq: cseq,
             local_cseq: 0,
             remote_cseq: Some(cseq),
@@ -130,6 +133,7 @@ impl Dialog {
             remote: boxed(to.raw),
             remote_target: request_uri_of(&target).into(),
             route_set,
+            is_ours: true,
             invite_cseq: cseq,
             local_cseq: cseq,
             remote_cseq: None,
@@ -173,6 +177,16 @@ impl Dialog {
     /// The peer's tag; empty where it has none.
     pub fn remote_tag(&self) -> &[u8] {
         &self.remote_tag
+    }
+
+    /// The way by which the peer was last heard.
+    pub fn heard(&self) -> Flow {
+        self.flow
+    }
+
+    /// Whether we made the call, and with it the Call-ID.
+    pub fn is_ours(&self) -> bool {
+        self.is_ours
     }
 
     /// By which way our requests go.
@@ -226,6 +240,11 @@ impl Dialog {
         // 2³¹ − 1 is the highest allowed; no dialog sends as many requests.
         self.local_cseq = self.local_cseq.saturating_add(1).min((1 << 31) - 1);
         self.local_cseq
+    }
+
+    /// Goes on with the numbers of an early dialog of the same peer, in which requests were sent.
+    pub fn continue_cseq(&mut self, early: &Self) {
+        self.local_cseq = self.local_cseq.max(early.local_cseq);
     }
 
     /// Begins a request of ours within the dialog (RFC 3261 §12.2.1.1), with loose routing, or strict routing where the

@@ -83,6 +83,11 @@ impl Identifiers {
         format!("{:032x}", self.next_u128())
     }
 
+    /// The RSeq of a first reliable provisional response: uniformly from 1 to 2³¹ − 1 (RFC 3262 §3).
+    pub fn first_rseq(&mut self) -> u32 {
+        u32::try_from(self.random.next_u64() % ((1 << 31) - 1)).map_or(1, |number| number + 1)
+    }
+
     /// Whole seconds from 0 to `most`, for a Retry-After that spreads the peers (RFC 3261 §14.2).
     pub fn seconds_up_to(&mut self, most: u32) -> u32 {
         u32::try_from(self.random.next_u64() % (u64::from(most) + 1)).unwrap_or(most)

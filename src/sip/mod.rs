@@ -5,6 +5,7 @@ pub mod dialog;
 pub mod endpoint;
 pub mod identifier;
 pub mod message;
+pub mod reason;
 pub mod session;
 pub mod timer;
 pub mod transaction;
@@ -13,8 +14,9 @@ pub mod transport;
 pub use counters::{Counter, Counters};
 pub use endpoint::{
     EndCause, Endpoint, EndpointConfig, Event, HostPort, IncomingInvite, InviteParams, Limits, Party,
-    Rejection, ServiceState, SessionError,
+    Rejection, Reliability, ServiceState, SessionError, SessionIntervals,
 };
+pub use reason::Reason;
 pub use session::{ChangeId, SessionId};
 pub use timer::Timers;
 pub use transport::{Flow, Transmit, Transport};

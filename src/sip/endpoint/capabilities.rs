@@ -4,6 +4,7 @@
 use super::ladder::Refusal;
 use crate::sip::counters::Counter;
 use crate::sip::message::{HeaderName, Method};
+use crate::sip::session::provisional::OPTION_TAG;
 
 /// The methods that are taken, in the order of [`ALLOW`].
 pub(in crate::sip) const METHODS: &[Method<'static>] = &[
@@ -12,18 +13,19 @@ pub(in crate::sip) const METHODS: &[Method<'static>] = &[
     Method::Cancel,
     Method::Bye,
     Method::Options,
+    Method::Prack,
     Method::Info,
     Method::Update,
 ];
 
 /// Allow: the names of [`METHODS`] (RFC 3261 §20.5).
-pub(in crate::sip) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE";
+pub(in crate::sip) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, INFO, UPDATE";
 
 /// The option tags that may be required of us, in the order of [`SUPPORTED`].
-pub(in crate::sip) const EXTENSIONS: &[&str] = &[];
+pub(in crate::sip) const EXTENSIONS: &[&str] = &["100rel", "timer"];
 
 /// Supported: the names of [`EXTENSIONS`] (RFC 3261 §20.37).
-pub(in crate::sip) const SUPPORTED: &str = "";
+pub(in crate::sip) const SUPPORTED: &str = "100rel, timer";
 
 /// The media type of a session description, which is the only body that INVITE may bring (Accept, RFC 3261 §20.1).
 pub(in crate::sip) const SESSION_DESCRIPTION: &str = "application/sdp";
@@ -54,6 +56,13 @@ pub(super) fn is_allowed(method: Method<'_>) -> bool {
 /// Whether the extension of this option tag may be required; tags are compared in any case (RFC 3261 §7.3.1).
 pub(super) fn is_supported(tag: &[u8]) -> bool {
     EXTENSIONS.iter().any(|extension| extension.as_bytes().eq_ignore_ascii_case(tag))
+}
+
+/// Supported of an INVITE of ours. Without an offer in it a reliable provisional response could bring one, which would have
+/// to be answered in the PRACK (RFC 3262 §5); that is not built.
+pub(super) fn supported_by_invite(has_offer: bool) -> String {
+    let used = |extension: &&&str| has_offer || **extension != OPTION_TAG;
+    EXTENSIONS.iter().filter(used).copied().collect::<Vec<_>>().join(", ")
 }
 
 /// The answer to OPTIONS outside a dialog: stateless, as every retransmission gets the same.

@@ -1,6 +1,7 @@
 //! What an endpoint reports, and what it is asked for.
 
 use crate::sip::message::{Message, NameAddr, Unwritable, Uri};
+use crate::sip::session::provisional::OPTION_TAG;
 use crate::sip::session::{ChangeId, SessionId};
 use crate::sip::transport::Flow;
 use bytes::Bytes;
@@ -13,6 +14,13 @@ pub enum Event {
     /// A new call, already answered with 100. To be answered by `ring`, `accept` or `reject`. Whatever RFC 3261 §8.2 has
     /// refused was refused.
     Invite(Box<IncomingInvite>),
+    /// The PRACK to our 183 came, which had a session description: the caller hears us, before the answer.
+    EarlyConfirmed {
+        /// Which call.
+        session: SessionId,
+        /// The PRACK's answer, where our 183 held the offer.
+        body: Option<Bytes>,
+    },
     /// The ACK to our 200 came: the call stands. It is not reported where `bye` was asked for before.
     Confirmed {
         /// Which call.
@@ -53,6 +61,13 @@ pub enum Event {
         /// When.
         at: Instant,
     },
+    /// The peer says why it ends or cancels the call (RFC 3326); the event of the end follows.
+    ReasonGiven {
+        /// Which call.
+        session: SessionId,
+        /// The value of its Reason field, as far as it is kept.
+        reason: String,
+    },
     /// The caller gave up before the answer, by CANCEL or BYE. 487 was answered; the session is gone.
     Cancelled {
         /// Which call.
@@ -64,6 +79,8 @@ pub enum Event {
         session: SessionId,
         /// 101–199.
         status: u16,
+        /// A session description: early media may come. Of a reliable response it is the answer to our offer.
+        body: Option<Bytes>,
     },
     /// Our INVITE was answered with 2xx.
     Answered {
@@ -111,8 +128,15 @@ pub enum EndCause {
     ByeTimeout,
     /// No ACK to our 2xx came within 64·T1; BYE was sent (RFC 3261 §13.3.1.4).
     AckTimeout,
+    /// No PRACK to a reliable provisional response of ours came within 64·T1; the INVITE was refused with 504 (RFC 3262
+    /// §3).
+    PrackTimeout,
     /// The call was not answered by us within the limit, and was refused with 480.
     SetupTimeout,
+    /// No refresh of the session came in time; BYE was sent (RFC 4028 §10).
+    SessionExpired,
+    /// Our refresh of the session was answered 408 or 481, or not at all; BYE was sent (RFC 4028 §10).
+    RefreshFailed,
     /// A 2xx crossed our CANCEL; ACK and BYE were sent.
     AnsweredAfterCancel,
 }
@@ -120,6 +144,31 @@ pub enum EndCause {
 /// Names an OPTIONS request of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct OptionsId(pub(super) u64);
+
+/// Whether a caller takes provisional responses reliably (RFC 3262).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Reliability {
+    /// It says nothing of it.
+    #[default]
+    None,
+    /// `Supported: 100rel`.
+    Supported,
+    /// `Require: 100rel`.
+    Required,
+}
+
+impl Reliability {
+    /// What an INVITE says.
+    pub(in crate::sip) fn of(invite: &Message<'_>) -> Self {
+        if invite.requires(OPTION_TAG) {
+            Self::Required
+        } else if invite.supports(OPTION_TAG) {
+            Self::Supported
+        } else {
+            Self::None
+        }
+    }
+}
 
 /// A new call.
 #[derive(Clone, PartialEq, Eq)]
@@ -144,6 +193,8 @@ pub struct IncomingInvite {
     pub privacy: Vec<String>,
     /// The session description; `None` asks for ours (late offer, RFC 3261 §13.2.1).
     pub offer: Option<Bytes>,
+    /// Whether `progress` is reliable, and `ring`.
+    pub reliability: Reliability,
     /// The whole INVITE, for whatever else is wanted of it.
     pub message: Bytes,
 }
@@ -242,6 +293,7 @@ impl IncomingInvite {
             asserted_identities: request.asserted_identities().flatten().map(|i| Party::of(&i)).collect(),
             privacy: request.privacy().flatten().map(|p| text(p).to_ascii_lowercase()).collect(),
             offer: offer.then(|| Bytes::copy_from_slice(body)),
+            reliability: Reliability::of(request),
             message,
         })
     }

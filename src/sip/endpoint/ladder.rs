@@ -4,9 +4,10 @@
 use super::capabilities::{self, ACCEPT_ENCODING, ALLOW, SESSION_DESCRIPTION};
 use super::config::for_new_calls;
 use super::respond::reason_phrase;
-use super::{Endpoint, ServiceState};
+use super::{Endpoint, ServiceState, SessionIntervals};
 use crate::sip::counters::Counter;
 use crate::sip::message::{Defect, HeaderName, Message, Method, Uri};
+use crate::sip::session::refresh;
 use crate::sip::transaction::key::{self, RequestIdentity};
 use std::borrow::Cow;
 
@@ -120,6 +121,14 @@ pub(super) fn acceptable(request: &Message<'_>) -> Option<Refusal> {
     let mut ranges = request.accept()?;
     let covered = ranges.any(|range| range.is_ok_and(|range| range.covers("application", "sdp")));
     (!covered).then(|| Refusal::new(406, Counter::RefusedNotAcceptable))
+}
+
+/// RFC 4028 §9: a session interval below our least is refused, to a peer that understands why.
+pub(super) fn session_interval(request: &Message<'_>, intervals: &SessionIntervals) -> Option<Refusal> {
+    refresh::is_too_small(request, intervals).then(|| {
+        Refusal::new(422, Counter::RefusedIntervalTooSmall)
+            .with(HeaderName::MinSe, intervals.min_se_s.to_string())
+    })
 }
 
 impl Endpoint {

@@ -6,7 +6,7 @@
 //! octet by octet.
 
 use super::Endpoint;
-use super::capabilities::{ALLOW, SESSION_DESCRIPTION};
+use super::capabilities::{self, ALLOW, SESSION_DESCRIPTION};
 use super::client_table::{ClientKey, Purpose};
 use super::event::{InviteParams, OptionsId, OptionsParams, OriginateError};
 use crate::sip::dialog::MAX_FORWARDS;
@@ -53,6 +53,11 @@ impl Endpoint {
         let mut fields = self.common_fields(flow, &request)?;
         fields.push(("Contact".to_owned(), self.contact(flow)));
         fields.push(("Allow".to_owned(), ALLOW.to_owned()));
+        fields.push(("Supported".to_owned(), capabilities::supported_by_invite(params.sdp.is_some())));
+        let interval_s = self.config.session_intervals.session_expires_s;
+        if interval_s > 0 {
+            fields.push(("Session-Expires".to_owned(), interval_s.to_string()));
+        }
         if let Some(identity) = &params.p_asserted_identity {
             fields.push(("P-Asserted-Identity".to_owned(), identity.clone()));
         }

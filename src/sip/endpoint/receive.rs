@@ -86,6 +86,7 @@ impl Endpoint {
         let refusal = match received.method {
             Method::Invite => ladder::content(received.message, max_body_octets)
                 .or_else(|| ladder::acceptable(received.message))
+                .or_else(|| ladder::session_interval(received.message, &self.config.session_intervals))
                 .or_else(|| self.service())
                 .or_else(|| self.room()),
             Method::Options => ladder::content(received.message, max_body_octets).or_else(|| self.service()),
@@ -104,13 +105,18 @@ impl Endpoint {
         let Some((id, tag)) = self.session_of(received.message) else {
             return self.refuse(received, &Refusal::no_call());
         };
-        if matches!(received.method, Method::Invite | Method::Update) {
+        if matches!(received.method, Method::Invite | Method::Prack | Method::Update) {
             let max_body_octets = self.config.limits.max_body_octets;
             if let Some(refusal) = ladder::content(received.message, max_body_octets)
                 .or_else(|| ladder::acceptable(received.message))
             {
                 return self.refuse(received, &refusal);
             }
+        }
+        if matches!(received.method, Method::Invite | Method::Update)
+            && let Some(refusal) = ladder::session_interval(received.message, &self.config.session_intervals)
+        {
+            return self.refuse(received, &refusal);
         }
         let Some(session) = self.sessions.get_mut(id) else { return };
         if session.dialog.as_mut().is_some_and(|dialog| !dialog.accept_cseq(cseq)) {
@@ -120,6 +126,7 @@ impl Endpoint {
             Method::Invite => self.handle_reinvite(now, received, id, tag),
             Method::Update => self.handle_update(now, received, id, tag),
             Method::Info => self.handle_info(now, received, id, tag),
+            Method::Prack => self.handle_prack(now, received, id, tag),
             Method::Bye => self.handle_bye(now, received, id, tag),
             _ => {
                 self.answer(now, received, tag, 200, &capabilities::CAPABILITIES);
@@ -175,6 +182,7 @@ impl Endpoint {
         if self.answer(now, received, tag, 200, &[])
             && let Some(session) = session
         {
+            self.tell_reason(session, received.message);
             self.session_cancelled(now, session, id);
         }
     }

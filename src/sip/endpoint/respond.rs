@@ -1,6 +1,7 @@
 //! Our responses: how they are begun, by which way they go (RFC 3261 §8.2.6, §18.2.2, RFC 3581), and how they pass
 //! through their transaction.
 
+use super::capabilities::SESSION_DESCRIPTION;
 use super::ladder::Refusal;
 use super::receive::Received;
 use super::server_table::{ServerMachine, ServerTransaction};
@@ -35,6 +36,7 @@ pub(in crate::sip) fn reason_phrase(status: u16) -> &'static str {
         415 => "Unsupported Media Type",
         416 => "Unsupported URI Scheme",
         420 => "Bad Extension",
+        422 => "Session Interval Too Small",
         469 => "Bad Info Package",
         480 => "Temporarily Unavailable",
         481 => "Call/Transaction Does Not Exist",
@@ -47,6 +49,7 @@ pub(in crate::sip) fn reason_phrase(status: u16) -> &'static str {
         500 => "Server Internal Error",
         501 => "Not Implemented",
         503 => "Service Unavailable",
+        504 => "Server Time-out",
         505 => "Version Not Supported",
         600 => "Busy Everywhere",
         603 => "Decline",
@@ -245,5 +248,39 @@ impl Endpoint {
         };
         self.respond(now, id, status, Bytes::from(writer.finish()));
         true
+    }
+
+    /// As [`Endpoint::answer`], with a session description.
+    pub(in crate::sip) fn answer_with_body(
+        &mut self,
+        now: Instant,
+        received: &Received<'_, '_>,
+        local_tag: Tag,
+        status: u16,
+        fields: &[(HeaderName, &str)],
+        body: &[u8],
+    ) -> bool {
+        let source = received.flow.remote;
+        let written = self.begin_response(received.message, source, status, "", Some(local_tag)).and_then(
+            |mut writer| {
+                fields.iter().try_for_each(|(name, value)| writer.field(*name, value).map(drop))?;
+                writer.finish_with_body(SESSION_DESCRIPTION, body)
+            },
+        );
+        let (Ok(identity), Ok(response)) = (RequestIdentity::of(received.message), written) else {
+            return false;
+        };
+        let Some(id) = self.open_server(received, &identity, local_tag, None, Bytes::new()) else {
+            return false;
+        };
+        self.respond(now, id, status, Bytes::from(response));
+        true
+    }
+
+    /// Lets a request that comes again go unanswered until the next response: the last one has done its work.
+    pub(in crate::sip) fn forget_response(&mut self, id: TransactionId) {
+        if let Some(transaction) = self.server.get_mut(id) {
+            transaction.response = Bytes::new();
+        }
     }
 }

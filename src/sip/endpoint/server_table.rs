@@ -124,6 +124,10 @@ impl ServerTransactions {
         self.by_merge_key.get(merge_key).copied()
     }
 
+    pub(super) fn contains(&self, id: TransactionId) -> bool {
+        self.transactions.contains_key(&id)
+    }
+
     pub(super) fn get_mut(&mut self, id: TransactionId) -> Option<&mut ServerTransaction> {
         self.transactions.get_mut(&id)
     }

@@ -8,6 +8,7 @@ use crate::sip::endpoint::{
     EndCause, Endpoint, Event, IncomingInvite, Rejection, SessionError, TransactionId, receive::Received,
 };
 use crate::sip::message::{HeaderName, Message, Writer};
+use crate::sip::reason::Reason;
 use crate::sip::timer::SessionTimer;
 use crate::sip::transaction::key::RequestIdentity;
 use bytes::Bytes;
@@ -40,27 +41,31 @@ impl Endpoint {
         self.emit(Event::Invite(Box::new(event)));
     }
 
-    /// Tells the caller that it rings: 180.
-    ///
-    /// # Errors
-    /// When the session is gone, or answered.
-    pub fn ring(&mut self, now: Instant, id: SessionId) -> Result<(), SessionError> {
-        let invite = self.unanswered(id)?;
-        let response = self.write_dialog_response(invite, 180)?.finish();
-        self.respond(now, invite, 180, Bytes::from(response));
-        Ok(())
-    }
-
-    /// Answers: 200 with `sdp`, which is the answer to the caller's offer, or our offer where it had none. The 200 goes
-    /// out again until its ACK comes (§13.3.1.4).
+    /// Answers: 200 with `sdp`, which is the answer to the caller's offer, or our offer where it had none. Where `progress`
+    /// has said it already, the 200 repeats that answer, and waits for the PRACK. It goes out again until its ACK comes
+    /// (§13.3.1.4).
     ///
     /// # Errors
     /// When the session is gone, or answered.
     pub fn accept(&mut self, now: Instant, id: SessionId, sdp: Vec<u8>) -> Result<(), SessionError> {
         let invite = self.unanswered(id)?;
+        if self.hold_accept(id, &sdp) {
+            return Ok(());
+        }
+        let session = self.sessions.get_mut(id).ok_or(SessionError::NoSuchSession)?;
+        let offered = session.provisionals.as_ref().is_some_and(|provisionals| provisionals.offered);
+        let sdp = session.local_description.clone().unwrap_or_else(|| Bytes::from(sdp));
         let mut writer = self.write_dialog_response(invite, 200)?;
         writer.field(HeaderName::Allow, ALLOW)?.field(HeaderName::Supported, SUPPORTED)?;
-        let response = Bytes::from(writer.finish_with_body(SESSION_DESCRIPTION, &sdp)?);
+        if let Some((octets, ..)) = self.pending_invite(invite) {
+            let request = Message::parse(&octets).map_err(|_| SessionError::State)?;
+            self.agree_on_timer(now, id, &request, &mut writer)?;
+        }
+        // Offer and answer are exchanged: another description would be a new offer, which a 2xx may not hold (RFC 6337 §2.2).
+        let response = Bytes::from(match offered {
+            true => writer.finish(),
+            false => writer.finish_with_body(SESSION_DESCRIPTION, &sdp)?,
+        });
         let Some(flow) = self.respond(now, invite, 200, response.clone()) else {
             return Err(SessionError::NoSuchSession);
         };
@@ -68,8 +73,9 @@ impl Endpoint {
         let timers = self.config.timers;
         let Some(session) = self.sessions.get_mut(id) else { return Err(SessionError::NoSuchSession) };
         let cseq = session.dialog.as_ref().map_or(0, |dialog| dialog.invite_cseq());
-        session.local_description = Some(Bytes::from(sdp));
+        session.local_description = Some(sdp);
         let holds_offer = session.remote_description.is_none();
+        session.offered_by_us |= holds_offer;
         let unacknowledged =
             Unacknowledged { invite, cseq, response, flow, interval: timers.t1, holds_offer };
         session.state = State::Answered { unacknowledged, hang_up: None };
@@ -115,7 +121,7 @@ impl Endpoint {
     }
 
     /// The INVITE's transaction of a session that is neither answered nor refused.
-    fn unanswered(&mut self, id: SessionId) -> Result<TransactionId, SessionError> {
+    pub(super) fn unanswered(&mut self, id: SessionId) -> Result<TransactionId, SessionError> {
         match self.sessions.get_mut(id).map(|session| &session.state) {
             Some(State::Incoming { invite }) => Ok(*invite),
             Some(_) => Err(SessionError::State),
@@ -124,7 +130,11 @@ impl Endpoint {
     }
 
     /// Begins a response that makes a dialog: Record-Route as it came, and our Contact (§12.1.1).
-    fn write_dialog_response(&mut self, invite: TransactionId, status: u16) -> Result<Writer, SessionError> {
+    pub(super) fn write_dialog_response(
+        &mut self,
+        invite: TransactionId,
+        status: u16,
+    ) -> Result<Writer, SessionError> {
         let (octets, flow, tag) = self.pending_invite(invite).ok_or(SessionError::NoSuchSession)?;
         let request = Message::parse(&octets).map_err(|_| SessionError::State)?;
         let mut writer = self.begin_response(&request, flow.remote, status, "", Some(tag))?;
@@ -172,6 +182,7 @@ impl Endpoint {
         if let Some(hang_up) = hang_up_wanted {
             self.session_confirmed(now, id, body, hang_up);
         } else if answer_awaited {
+            session.remote_description.clone_from(&body);
             self.emit(Event::ChangeAcknowledged { session: id, body });
         }
     }
@@ -188,9 +199,12 @@ impl Endpoint {
         session.state = State::Established { reinvite: None };
         session.timers.stop(SessionTimer::RetransmitOk);
         session.timers.stop(SessionTimer::AckMissing);
+        if session.remote_description.is_none() {
+            session.remote_description.clone_from(&body);
+        }
         self.counters.count(Counter::SessionsConfirmed);
         match hang_up {
-            Some(HangUp { reason }) => self.send_bye(now, id, reason.as_deref()),
+            Some(HangUp { reason }) => self.send_bye(now, id, &reason),
             None => self.emit(Event::Confirmed { session: id, body }),
         }
     }
@@ -200,6 +214,10 @@ impl Endpoint {
         match timer {
             SessionTimer::RetransmitOk => self.retransmit_ok(now, id),
             SessionTimer::AckMissing => self.ack_missing(now, id),
+            SessionTimer::RetransmitProvisional => self.retransmit_provisional(now, id),
+            SessionTimer::PrackMissing => self.prack_missing(now, id),
+            SessionTimer::Refresh => self.refresh_due(now, id),
+            SessionTimer::Expired => self.session_expired(now, id),
             SessionTimer::Setup => self.setup_timed_out(now, id),
             SessionTimer::CancelUnanswered => self.cancel_unanswered(id),
             SessionTimer::ChangeUnanswered => self.change_unanswered(now, id),
@@ -226,7 +244,7 @@ impl Endpoint {
             return;
         }
         self.counters.count(Counter::AckTimeouts);
-        self.detach_with_bye(now, id, EndCause::AckTimeout);
+        self.detach_with_bye(now, id, EndCause::AckTimeout, Reason::NoAck);
     }
 
     fn setup_timed_out(&mut self, now: Instant, id: SessionId) {
@@ -239,7 +257,7 @@ impl Endpoint {
             }
             // The calling side gives up.
             Err(_) => {
-                let _ = self.cancel(now, id);
+                let _ = self.cancel_for(now, id, Reason::NoAnswer);
             }
         }
     }

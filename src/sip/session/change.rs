@@ -11,9 +11,10 @@ use crate::sip::endpoint::capabilities::{ALLOW, SESSION_DESCRIPTION, SUPPORTED};
 use crate::sip::endpoint::receive::Received;
 use crate::sip::endpoint::{Endpoint, Event, Rejection, SessionError, TransactionId};
 use crate::sip::identifier::Tag;
-use crate::sip::message::{HeaderName, Message, Method};
+use crate::sip::message::{HeaderName, Message, Method, Unwritable, Writer};
 use crate::sip::timer::SessionTimer;
 use crate::sip::transaction::key::RequestIdentity;
+use crate::sip::transport::Flow;
 use bytes::Bytes;
 use std::time::Instant;
 
@@ -78,8 +79,8 @@ impl Session {
             _ if self.change.is_some() => Some(Glare::Overlapping),
             _ if self.offer_of_ours => Some(Glare::Pending),
             // An early dialog: where the INVITE's offer was answered in a reliable provisional response.
-            State::Incoming { .. } if is_answered => None,
-            State::Incoming { .. } if self.local_description.is_none() => Some(Glare::Overlapping),
+            State::Incoming { .. } if is_answered && self.is_settled_early() => None,
+            State::Incoming { .. } if self.remote_description.is_some() => Some(Glare::Overlapping),
             State::Answered { .. } if is_answered => None,
             State::Answering { .. } => Some(Glare::Overlapping),
             State::Established { reinvite: Some(ok) } if !ok.holds_offer => None,
@@ -89,8 +90,9 @@ impl Session {
     }
 
     /// Whether `offer` says octet by octet what the peer said before, so that our description answers it as it is.
-    fn is_refresh(&self, offer: &[u8]) -> bool {
-        self.local_description.is_some() && self.remote_description.as_deref() == Some(offer)
+    pub(super) fn is_refresh(&self, offer: &[u8]) -> bool {
+        let is_answer = self.local_description.is_some() && !self.offered_by_us;
+        is_answer && self.remote_description.as_deref() == Some(offer)
     }
 }
 
@@ -199,6 +201,25 @@ impl Endpoint {
         Ok(pending)
     }
 
+    /// Begins the 200 to a re-INVITE or UPDATE, which refreshes a session that stands (RFC 4028 §9).
+    pub(super) fn write_change_ok(
+        &mut self,
+        now: Instant,
+        id: SessionId,
+        request: &Message<'_>,
+        flow: Flow,
+        tag: Tag,
+    ) -> Result<Writer, Unwritable> {
+        let mut writer = self.begin_response(request, flow.remote, 200, "", Some(tag))?;
+        writer.field(HeaderName::Contact, self.contact(flow))?;
+        writer.field(HeaderName::Allow, ALLOW)?.field(HeaderName::Supported, SUPPORTED)?;
+        let session = self.sessions.get_mut(id);
+        if session.is_some_and(|session| !matches!(session.state, State::Incoming { .. })) {
+            self.agree_on_timer(now, id, request, &mut writer)?;
+        }
+        Ok(writer)
+    }
+
     /// Sends the 200 to a change, which thereby takes effect.
     fn carry_out(
         &mut self,
@@ -210,9 +231,7 @@ impl Endpoint {
         let transaction = change.transaction;
         let (octets, flow, tag) = self.pending_invite(transaction).ok_or(SessionError::NoSuchSession)?;
         let request = Message::parse(&octets).map_err(|_| SessionError::State)?;
-        let mut writer = self.begin_response(&request, flow.remote, 200, "", Some(tag))?;
-        writer.field(HeaderName::Contact, self.contact(flow))?;
-        writer.field(HeaderName::Allow, ALLOW)?.field(HeaderName::Supported, SUPPORTED)?;
+        let writer = self.write_change_ok(now, id, &request, flow, tag)?;
         let response = Bytes::from(writer.finish_with_body(SESSION_DESCRIPTION, &description)?);
         let sent = self.respond(now, transaction, 200, response.clone());
         let (timers, reply_flow) = (self.config.timers, sent.ok_or(SessionError::NoSuchSession)?);
@@ -223,6 +242,11 @@ impl Endpoint {
         }
         session.local_description = Some(description);
         session.remote_description.clone_from(&change.offer);
+        session.offered_by_us = change.offer.is_none();
+        // The 200 to the INVITE says no more of what has changed since its answer.
+        if let (State::Incoming { .. }, Some(provisionals)) = (&session.state, &mut session.provisionals) {
+            provisionals.offered = true;
+        }
         if change.is_invite {
             let unacknowledged = Unacknowledged {
                 invite: transaction,

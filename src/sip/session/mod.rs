@@ -1,21 +1,26 @@
 //! Sessions: the transaction user of INVITE (RFC 3261 §13–§15), one for each call, on either side.
 //!
 //! A session is a state and what belongs to it. The steps that move it are methods of the endpoint, one file for each
-//! part of a call: [`accept`] (the called side), [`invite`] (the calling side), [`bye`], [`cancel`], [`info`], and
-//! [`change`] with [`reinvite`] and [`update`].
+//! part of a call: [`accept`] and [`provisional`] (the called side), [`invite`] and [`early`] (the calling side), [`bye`],
+//! [`cancel`], [`info`], [`change`] with [`reinvite`] and [`update`], [`refresh`] and [`refreshing`] (session timers).
 
 mod accept;
 mod bye;
 mod cancel;
 mod change;
+mod early;
 mod info;
 mod invite;
+pub(super) mod provisional;
+pub(super) mod refresh;
+mod refreshing;
 mod reinvite;
 mod update;
 
 use crate::sip::dialog::Dialog;
 use crate::sip::endpoint::TransactionId;
 use crate::sip::identifier::{HashKey, Tag};
+use crate::sip::reason::Reason;
 use crate::sip::timer::{SessionTimer, TimerTable};
 use crate::sip::transport::Flow;
 use bytes::Bytes;
@@ -51,7 +56,7 @@ pub(super) struct Unacknowledged {
 #[derive(Debug)]
 pub(super) struct HangUp {
     /// The value of its Reason field (RFC 3326).
-    pub(super) reason: Option<String>,
+    pub(super) reason: String,
 }
 
 /// How far the cancelling of our INVITE is (RFC 3261 §9.1).
@@ -60,7 +65,7 @@ pub(super) enum Cancelling {
     /// Not asked for.
     No,
     /// Asked for; CANCEL waits for a provisional response.
-    Asked,
+    Asked(Reason),
     /// CANCEL was sent.
     Sent,
 }
@@ -88,13 +93,21 @@ pub(super) struct Session {
     pub(super) state: State,
     /// `None` on the calling side until a 2xx comes.
     pub(super) dialog: Option<Box<Dialog>>,
-    pub(super) timers: TimerTable<SessionTimer, 3>,
+    pub(super) timers: TimerTable<SessionTimer, 6>,
     /// Our current session description.
     pub(super) local_description: Option<Bytes>,
-    /// The peer's offer that ours answers; `None` where ours was the offer.
+    /// The peer's current session description; `None` while our offer waits for its answer.
     pub(super) remote_description: Option<Bytes>,
+    /// Our description is an offer, which theirs answers: it may say more than can be answered to an offer like theirs.
+    pub(super) offered_by_us: bool,
     /// A request of the peer that waits for the call layer's answer.
     pub(super) change: Option<Box<Change>>,
+    /// Calling side: the early dialogs, until the session ends.
+    pub(super) early: Vec<early::EarlyDialog>,
+    /// Called side: its reliable provisional responses, where there was one.
+    pub(super) provisionals: Option<Box<provisional::Provisionals>>,
+    /// The session timer, where there is one.
+    pub(super) refresh: Option<Box<refresh::Refresh>>,
     /// A re-INVITE or UPDATE of ours that holds an offer has no final response yet: whoever sends one sets it, and
     /// clears it with the response. Meanwhile offers of the peer are answered 491.
     pub(super) offer_of_ours: bool,
@@ -110,7 +123,11 @@ impl Session {
             timers: TimerTable::default(),
             local_description: None,
             remote_description: None,
+            offered_by_us: false,
             change: None,
+            early: Vec::new(),
+            provisionals: None,
+            refresh: None,
             offer_of_ours: false,
             scheduled: None,
         }
@@ -157,6 +174,10 @@ impl Sessions {
 
     pub(super) fn get_mut(&mut self, id: SessionId) -> Option<&mut Session> {
         self.sessions.get_mut(&id)
+    }
+
+    pub(super) fn contains(&self, id: SessionId) -> bool {
+        self.sessions.contains_key(&id)
     }
 
     /// Entries of the index, which must not outlive their sessions.

@@ -4,10 +4,10 @@
 use super::SessionId;
 use super::change::Glare;
 use crate::sip::endpoint::Endpoint;
-use crate::sip::endpoint::capabilities::{ALLOW, SUPPORTED};
 use crate::sip::endpoint::receive::Received;
 use crate::sip::identifier::Tag;
-use crate::sip::message::HeaderName;
+use crate::sip::transaction::key::RequestIdentity;
+use bytes::Bytes;
 use std::time::Instant;
 
 impl Endpoint {
@@ -38,14 +38,13 @@ impl Endpoint {
 
     /// 200 to an UPDATE without an offer: the session description stays as it is.
     fn refresh_target(&mut self, now: Instant, received: &Received<'_, '_>, id: SessionId, tag: Tag) {
-        let contact = self.contact(received.flow);
-        let fields = [
-            (HeaderName::Contact, &*contact),
-            (HeaderName::Allow, ALLOW),
-            (HeaderName::Supported, SUPPORTED),
-        ];
-        if self.answer(now, received, tag, 200, &fields)
-            && let Some(session) = self.sessions.get_mut(id)
+        let Ok(identity) = RequestIdentity::of(received.message) else { return };
+        let Some(transaction) = self.open_server(received, &identity, tag, None, Bytes::new()) else {
+            return;
+        };
+        let Ok(writer) = self.write_change_ok(now, id, received.message, received.flow, tag) else { return };
+        self.respond(now, transaction, 200, Bytes::from(writer.finish()));
+        if let Some(session) = self.sessions.get_mut(id)
             && let Some(dialog) = &mut session.dialog
         {
             dialog.refresh_target(received.message, received.flow);

@@ -357,29 +357,88 @@ fn an_update_without_offer_moves_the_target_and_nothing_else() {
 #[test]
 fn an_update_in_an_early_dialog_waits_for_the_invites_offer() {
     let mut bench = Bench::new();
-    bench.receive(invite(Some(SDP)));
+    let invite = request("INVITE", "Supported: 100rel\r\nContent-Type: application/sdp\r\n", SDP);
+    bench.receive(&invite);
     let [Event::Invite(event)] = &*bench.events() else { panic!("no INVITE") };
     let id = event.session;
-    bench.endpoint.ring(bench.now, id).expect("rings");
-    let ringing = bench.sent().remove(0);
-    let sent = bench.receive(within(&ringing, "UPDATE", 2, HOLD));
+    bench.endpoint.progress(bench.now, id, OUR_SDP.into()).expect("progresses");
+    let progress = bench.sent().remove(0);
+    // The answer in the 183 may still be lost: 500 until its PRACK.
+    let sent = bench.receive(within(&progress, "UPDATE", 2, HOLD));
     assert_eq!(first_lines(&sent), ["SIP/2.0 500 Server Internal Error"]);
     assert!(retry_after(&sent[0]) <= 10);
-    assert_eq!(first_lines(&bench.receive(within(&ringing, "UPDATE", 3, ""))), ["SIP/2.0 200 OK"]);
-    // A reliable provisional response has answered it.
-    bench.endpoint.sessions.get_mut(id).expect("is there").local_description =
-        Some(Bytes::from_static(OUR_SDP.as_bytes()));
-    bench.receive(within(&ringing, "UPDATE", 4, HOLD));
+    assert_eq!(first_lines(&bench.receive(within(&progress, "UPDATE", 3, ""))), ["SIP/2.0 200 OK"]);
+    let rack = format!("RAck: {} 1 INVITE\r\nMax-Forwards", field(&progress, "RSeq").expect("reliable"));
+    let prack = within(&progress, "PRACK", 4, "").replace("Max-Forwards", &rack);
+    assert_eq!(first_lines(&bench.receive(prack)), ["SIP/2.0 200 OK"]);
+    bench.events();
+    bench.receive(within(&progress, "UPDATE", 5, HOLD));
     let (change, _) = bench.asked(id);
-    assert!(bench.agree(id, change, HELD).ends_with(HELD));
+    let answer = bench.agree(id, change, HELD);
+    assert!(answer.ends_with(HELD) && field(&answer, "Session-Expires").is_none());
     // One that waits when the call is given up ends with it.
-    bench.receive(within(&ringing, "UPDATE", 5, SDP));
+    bench.receive(within(&progress, "UPDATE", 6, SDP));
     bench.asked(id);
-    let sent = bench.receive(cancel(&invite(Some(SDP))));
+    let sent = bench.receive(cancel(&invite));
     let lines = ["SIP/2.0 200 OK", "SIP/2.0 487 Request Terminated", "SIP/2.0 487 Request Terminated"];
     assert_eq!(first_lines(&sent), lines);
     assert!(matches!(*bench.events(), [Event::ChangeWithdrawn { .. }, Event::Cancelled { .. }]));
     bench.drain();
+}
+
+#[test]
+fn an_unreliable_answer_opens_no_way_for_an_update() {
+    let mut bench = Bench::new();
+    bench.receive(invite(Some(SDP)));
+    let [Event::Invite(event)] = &*bench.events() else { panic!("no INVITE") };
+    bench.endpoint.progress(bench.now, event.session, OUR_SDP.into()).expect("progresses");
+    let progress = bench.sent().remove(0);
+    let sent = bench.receive(within(&progress, "UPDATE", 2, HOLD));
+    assert_eq!(first_lines(&sent), ["SIP/2.0 500 Server Internal Error"]);
+}
+
+#[test]
+fn a_change_before_the_answer_is_not_said_again_in_the_200() {
+    let mut bench = Bench::new();
+    bench.receive(request("INVITE", "Supported: 100rel\r\nContent-Type: application/sdp\r\n", SDP));
+    let [Event::Invite(event)] = &*bench.events() else { panic!("no INVITE") };
+    let id = event.session;
+    bench.endpoint.progress(bench.now, id, OUR_SDP.into()).expect("progresses");
+    let progress = bench.sent().remove(0);
+    let rack = format!("RAck: {} 1 INVITE\r\nMax-Forwards", field(&progress, "RSeq").expect("reliable"));
+    bench.receive(within(&progress, "PRACK", 2, "").replace("Max-Forwards", &rack));
+    bench.events();
+    bench.receive(within(&progress, "UPDATE", 3, HOLD));
+    let (change, _) = bench.asked(id);
+    bench.agree(id, change, HELD);
+    bench.endpoint.accept(bench.now, id, OUR_SDP.into()).expect("accepted");
+    let ok = bench.sent().remove(0);
+    assert!(first_line(&ok) == "SIP/2.0 200 OK" && ok.ends_with("\r\n\r\n"), "{ok}");
+    bench.receive(within(&ok, "ACK", 1, ""));
+    assert_eq!(bench.events(), [Event::Confirmed { session: id, body: None }]);
+    // What holds is the change.
+    assert!(bench.receive(within(&ok, "INVITE", 4, HOLD))[0].ends_with(HELD));
+}
+
+/// RFC 4028 §9: a re-INVITE and an UPDATE that are answered with 200 refresh the session, whoever answers them.
+#[test]
+fn every_change_refreshes_the_session() {
+    let timer = "Supported: timer\r\nSession-Expires: 1800;refresher=uac\r\nMax-Forwards";
+    let mut bench = Bench::new();
+    let (id, ok) = bench.established();
+    for (cseq, method, offer) in
+        [(2, "UPDATE", ""), (3, "UPDATE", HOLD), (4, "UPDATE", HOLD), (5, "INVITE", SDP)]
+    {
+        let mut sent = bench.receive(within(&ok, method, cseq, offer).replace("Max-Forwards", timer));
+        if let [Event::SessionChange { change, .. }] = &*bench.events() {
+            sent = vec![bench.agree(id, *change, HELD)];
+        }
+        assert_eq!(field(&sent[0], "Session-Expires"), Some("1800;refresher=uac"), "{cseq}: {sent:?}");
+        assert_eq!(field(&sent[0], "Require"), Some("timer"));
+    }
+    bench.receive(within(&ok, "ACK", 5, ""));
+    let sent = bench.advance(Duration::from_secs(1_800));
+    assert!(sent.last().is_some_and(|(_, line)| line.starts_with("BYE ")), "{sent:?}");
 }
 
 #[test]
@@ -555,7 +614,7 @@ fn options_within_a_call_tell_our_capabilities() {
     let (_, ok) = bench.established();
     let sent = bench.receive(within(&ok, "OPTIONS", 2, ""));
     assert_eq!(first_lines(&sent), ["SIP/2.0 200 OK"]);
-    assert_eq!(field(&sent[0], "Allow"), Some("INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE"));
+    assert_eq!(field(&sent[0], "Allow"), Some("INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, INFO, UPDATE"));
     assert_eq!(field(&sent[0], "Accept"), Some("application/sdp"));
     bench.goes_on(&ok);
 }

@@ -4,15 +4,20 @@ mod called;
 mod calling;
 mod capabilities;
 mod changes;
+mod early;
 mod ladder;
 mod limits;
 mod network;
+mod pair;
+mod provisional;
+mod refresh;
 mod robustness;
 mod torture;
 mod transports;
 
 use super::*;
 use crate::sip::message::HeaderName;
+use crate::sip::reason::Reason;
 use crate::sip::transport::Transport;
 use crate::units::clock::Clock;
 use std::time::Duration;
@@ -87,7 +92,7 @@ impl Bench {
 
     /// Lets all timers run out: afterwards nothing may be left of any transaction or session.
     pub(super) fn drain(&mut self) {
-        self.advance(Duration::from_secs(600));
+        self.advance(Duration::from_secs(4_000));
         assert_nothing_left(&self.endpoint);
     }
 
