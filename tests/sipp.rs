@@ -34,6 +34,7 @@ cases! {
     cancel_after_answer
     cancel_of_nothing
     change_at_confirmation
+    codec_change
     content_not_understood
     cseq_method_mismatch
     exactly_the_limit
@@ -41,6 +42,7 @@ cases! {
     extension_required
     from_of_a_test_bench
     full_service
+    glare
     group_closed
     group_closed_in_mid_call
     hang_up_after_confirmation
@@ -48,6 +50,11 @@ cases! {
     hang_up_before_ack
     hang_up_before_confirmation
     help
+    hold_and_resume
+    hold_by_null_address
+    hold_inactive
+    info_and_event_once
+    info_digits
     ipv6
     late_offer
     leader_changed_in_mid_call
@@ -73,8 +80,11 @@ cases! {
     options
     pcmu_only
     race_for_the_last
+    refer_refused
+    reinvite_without_offer
     rejected
     rejected_later
+    replaces_refused
     retransmitted_invite
     session_interval_too_small
     session_timer_reinvite
@@ -85,6 +95,7 @@ cases! {
     type_ahead
     type_ahead_before_confirmation
     untrusted_peer
+    update
     uri_scheme_unsupported
     version_unsupported
     wrong_keys

@@ -3,6 +3,7 @@
 //! Each leg is a task with an inbox. It answers the INVITE, waits for the ACK, runs the flow, and writes the
 //! call's record. A booking runs in a task of its own, so that a hang-up never cancels it (DOMAIN §5).
 
+use super::negotiation::{Change, Negotiation};
 use super::observer::{CallEvent, Step};
 use super::record::RecordBuilder;
 use super::registry::Command;
@@ -10,13 +11,14 @@ use super::service::Service;
 use super::trust::{self, Caller, Claims};
 use crate::dialplan::Flow;
 use crate::media::{MediaEvent, OpenError, Stream};
-use crate::sdp::{self, Capabilities, Offer};
+use crate::sdp::Capabilities;
 use crate::sip::{EndCause, IncomingInvite, Reason, Rejection};
 use crate::store::CallEnd;
 use crate::units::CallId;
 use crate::units::rtp::StreamParameters;
 use bytes::Bytes;
 use std::sync::Arc;
+use std::time::Instant;
 use tokio::sync::mpsc;
 use tracing::Instrument;
 
@@ -30,6 +32,22 @@ pub enum LegInput {
     Confirmed {
         /// Body of the ACK.
         body: Option<Bytes>,
+    },
+    /// The peer asks for a change of the session.
+    Change(Change),
+    /// The ACK to our 200 came that held an offer in mid-call, with its answer.
+    ChangeAcknowledged {
+        /// Body of the ACK.
+        body: Option<Bytes>,
+    },
+    /// The last change was taken back, or ended with the call, before our answer went out.
+    ChangeWithdrawn,
+    /// A key came by INFO.
+    Key {
+        /// `0`–`9`, `*`, `#`, `A`–`D`.
+        key: char,
+        /// When.
+        at: Instant,
     },
     /// Why the caller's side ends the call, which the next input tells.
     ReasonGiven {
@@ -61,20 +79,12 @@ pub struct Leg {
     pub(super) record: RecordBuilder,
 }
 
-/// Where offer and answer stand after the 200 was sent.
-#[derive(Debug)]
-enum Negotiation {
-    /// The offer came in the INVITE.
-    Complete(StreamParameters),
-    /// Our offer of this went out in the 200; the answer comes in the ACK.
-    Offered(Capabilities),
-}
-
-/// A stream that is open, with what it will report.
+/// A stream that is open, with what it will report, and what is agreed about it.
 #[derive(Debug)]
 pub(super) struct Open {
     pub(super) stream: Stream,
     pub(super) events: mpsc::Receiver<MediaEvent>,
+    pub(super) negotiation: Negotiation,
 }
 
 impl Leg {
@@ -113,8 +123,8 @@ impl Leg {
 
     async fn live(mut self, mut inputs: mpsc::Receiver<LegInput>) {
         match self.answer().await {
-            Ok((open, negotiation)) => match self.await_ack(&mut inputs, negotiation).await {
-                Ok(negotiated) => self.converse(open, &negotiated, inputs).await,
+            Ok(mut open) => match self.await_ack(&mut inputs, &mut open.negotiation).await {
+                Ok(agreed) => self.converse(open, agreed, inputs).await,
                 Err(end) => self.end(end).await,
             },
             Err(rejection) => self.refuse(rejection).await,
@@ -122,22 +132,16 @@ impl Leg {
     }
 
     /// Opens the media, settles or makes the offer, and sends the 200.
-    async fn answer(&mut self) -> Result<(Open, Negotiation), Rejection> {
+    async fn answer(&mut self) -> Result<Open, Rejection> {
         let local = self.invite.flow.local.ip();
         let (sender, events) = mpsc::channel(MEDIA_EVENTS_A_LEG);
         let stream = self.service.media.open(local, sender).map_err(|error| self.no_media(&error))?;
         let address = self.service.media_advertised.unwrap_or(local);
         let capabilities = Capabilities::new(address, stream.local().port(), self.service.ids.sdp_session());
-        let (sdp, negotiation) = match &self.invite.offer {
-            Some(offer) => {
-                let offer = Offer::parse(offer).map_err(|malformed| refusal(&malformed.into()))?;
-                let (answer, agreed) = sdp::negotiate(&offer, &capabilities).map_err(|r| refusal(&r))?;
-                (answer, Negotiation::Complete(agreed))
-            }
-            None => (sdp::offer(&capabilities), Negotiation::Offered(capabilities)),
-        };
+        let mut negotiation = Negotiation::new(capabilities);
+        let sdp = negotiation.describe(self.invite.offer.as_ref())?;
         self.tell_sip(Command::Accept { session: self.invite.session, sdp }).await;
-        Ok((Open { stream, events }, negotiation))
+        Ok(Open { stream, events, negotiation })
     }
 
     fn no_media(&self, error: &OpenError) -> Rejection {
@@ -149,12 +153,16 @@ impl Leg {
     async fn await_ack(
         &mut self,
         inputs: &mut mpsc::Receiver<LegInput>,
-        negotiation: Negotiation,
+        negotiation: &mut Negotiation,
     ) -> Result<StreamParameters, CallEnd> {
         let mut stopped = false;
         loop {
             match inputs.recv().await {
                 Some(LegInput::Confirmed { body }) => return self.agree(negotiation, body).await,
+                Some(LegInput::Change(change)) => self.answer_change(negotiation, &change).await,
+                Some(LegInput::ChangeWithdrawn) => negotiation.take_back(),
+                // What is keyed before the dialogue begins is keyed to nobody.
+                Some(LegInput::Key { .. } | LegInput::ChangeAcknowledged { .. }) => {}
                 Some(LegInput::ReasonGiven { reason }) => note_reason(&reason),
                 Some(LegInput::Cancelled) => return Err(CallEnd::Cancelled),
                 Some(LegInput::Ended { .. }) if stopped => return Err(CallEnd::Shutdown),
@@ -170,24 +178,27 @@ impl Leg {
 
     async fn agree(
         &self,
-        negotiation: Negotiation,
+        negotiation: &mut Negotiation,
         body: Option<Bytes>,
     ) -> Result<StreamParameters, CallEnd> {
-        let answered = match negotiation {
-            Negotiation::Complete(agreed) => return Ok(agreed),
-            Negotiation::Offered(capabilities) => {
-                sdp::accept_answer(&capabilities, body.as_deref().unwrap_or_default())
-            }
-        };
-        match answered {
-            Ok(negotiated) => Ok(negotiated),
-            Err(refusal) => {
-                // RFC 3261 §13.2.2.4: an unacceptable answer ends in a BYE.
-                tracing::info!(%refusal, "the ACK's answer cannot be used");
-                self.hang_up(Reason::NotAcceptable).await;
-                Err(CallEnd::Failed)
-            }
+        if negotiation.agreed().is_none()
+            && let Err(refusal) = negotiation.accept(body.as_ref())
+        {
+            // RFC 3261 §13.2.2.4: an unacceptable answer ends in a BYE.
+            tracing::info!(%refusal, "the ACK's answer cannot be used");
+            self.hang_up(Reason::NotAcceptable).await;
         }
+        negotiation.agreed().ok_or(CallEnd::Failed)
+    }
+
+    /// Answers a change of the session that the peer asks for; one that is refused changes nothing.
+    pub(super) async fn answer_change(&self, negotiation: &mut Negotiation, change: &Change) {
+        let (session, id) = (self.invite.session, change.id);
+        let command = match negotiation.describe(change.offer.as_ref()) {
+            Ok(sdp) => Command::AnswerChange { session, change: id, sdp },
+            Err(rejection) => Command::RefuseChange { session, change: id, rejection },
+        };
+        self.tell_sip(command).await;
     }
 
     pub(super) async fn hang_up(&self, reason: Reason) {
@@ -227,18 +238,6 @@ impl Leg {
             sip_call_id: self.invite.call_id.clone(),
             step,
         });
-    }
-}
-
-/// The status for an offer that cannot be answered; a Warning says why (RFC 3261 §20.43).
-fn refusal(refusal: &sdp::Refusal) -> Rejection {
-    tracing::info!(%refusal, "the offer cannot be answered");
-    match refusal {
-        sdp::Refusal::Malformed(_) => Rejection::new(400),
-        sdp::Refusal::NotAcceptable(why) => Rejection {
-            headers: vec![("Warning".to_owned(), format!("{} klikon \"{why}\"", why.warn_code()))],
-            ..Rejection::new(488)
-        },
     }
 }
 

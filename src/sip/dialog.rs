@@ -200,6 +200,12 @@ impl Dialog {
         same_call && request.from().is_ok_and(|from| from.tag().unwrap_or_default() == &*self.remote_tag)
     }
 
+    /// Whether it is the dialog of this Call-ID and tag of the peer, where `0` stands for none (RFC 3891 §3).
+    pub fn is(&self, call_id: &[u8], remote_tag: &[u8]) -> bool {
+        let is_peer = &*self.remote_tag == remote_tag || (self.remote_tag.is_empty() && remote_tag == b"0");
+        is_peer && &*self.call_id == call_id
+    }
+
     /// Notes the CSeq of a request of the peer. `false` when it is lower than one that came before (RFC 3261 §12.2.2).
     /// ACK and CANCEL repeat the number of their INVITE and are not handed in.
     pub fn accept_cseq(&mut self, cseq: &CSeq<'_>) -> bool {
@@ -210,8 +216,8 @@ impl Dialog {
         true
     }
 
-    /// Takes over the remote target of a re-INVITE that is answered with 2xx (RFC 3261 §12.2.2). Without a Contact the
-    /// target stays.
+    /// Takes over the remote target of a re-INVITE or UPDATE that is answered with 2xx (RFC 3261 §12.2.2, RFC 3311 §5.2).
+    /// Without a Contact the target stays.
     pub fn refresh_target(&mut self, reinvite: &Message<'_>, flow: Flow) {
         self.flow = flow;
         for contact in reinvite.contacts() {

@@ -18,6 +18,6 @@ pub use endpoint::{
     Rejection, Reliability, ServiceState, SessionError, SessionIntervals,
 };
 pub use reason::Reason;
-pub use session::SessionId;
+pub use session::{ChangeId, SessionId};
 pub use timer::Timers;
 pub use transport::{Flow, Transmit, Transport};

@@ -98,6 +98,8 @@ pub enum SessionTimer {
     PrackMissing,
     /// The call was not answered, refused or cancelled for too long.
     Setup,
+    /// A change of the session waits for the call layer for too long.
+    ChangeUnanswered,
     /// Half of the session interval is over: we refresh (RFC 4028 §10).
     Refresh,
     /// The session interval is nearly over, and no refresh came (RFC 4028 §10).

@@ -8,8 +8,8 @@ pub use report::{Notice, PhoneError, Report};
 use super::script::{Cue, KeyGroup, Manner, Script};
 use crate::media::{DigitTiming, Engine, EngineSettings, Heard, MediaEvent, PromptLibrary, Stream};
 use crate::net::{Driver, UdpTransport};
-use crate::sdp::{self, Capabilities};
-use crate::sip::{EndCause, Endpoint, EndpointConfig, Event, InviteParams, SessionId};
+use crate::sdp::{Capabilities, Exchange};
+use crate::sip::{ChangeId, EndCause, Endpoint, EndpointConfig, Event, InviteParams, SessionId};
 use crate::units::clock::{Clock, entropy};
 use bytes::Bytes;
 use line::{Command, Line};
@@ -79,7 +79,8 @@ impl Phone {
         let stream = engine.open_listening(flow.local.ip(), sender)?;
         let seed = entropy();
         let capabilities = Capabilities::new(flow.local.ip(), stream.local().port(), session_id(&seed));
-        let invite = self.invite(&capabilities);
+        let mut exchange = Exchange::new(capabilities);
+        let invite = self.invite(exchange.offer());
         let (commands, waiting) = mpsc::channel(WAITING);
         let (line_events, events) = mpsc::channel(WAITING);
         let (refused, refusals) = mpsc::channel(1);
@@ -95,13 +96,14 @@ impl Phone {
             refusals,
             media,
             stream: &stream,
+            exchange,
             began,
             clips: Vec::new(),
             script: Script::new(self.settings.keys.clone(), self.settings.manner, began),
             hung_up: false,
             hang_up_at: began + self.settings.timeout,
         };
-        let outcome = call.run(invite, &capabilities, &mut tell).await;
+        let outcome = call.run(invite, &mut tell).await;
         let (clips, keyed_everything) = (std::mem::take(&mut call.clips), call.script.is_done());
         // Whatever happened, the far end hears of it: its BYE is answered, a call that stands gets ours.
         call.order(Command::Leave).await;
@@ -119,7 +121,7 @@ impl Phone {
         })
     }
 
-    fn invite(&self, capabilities: &Capabilities) -> InviteParams {
+    fn invite(&self, offer: Vec<u8>) -> InviteParams {
         let from = self.settings.from.as_deref().or(self.settings.identity.as_deref());
         InviteParams {
             request_uri: self.settings.request_uri.clone(),
@@ -127,7 +129,7 @@ impl Phone {
             to: bracketed(&self.settings.request_uri),
             p_asserted_identity: self.settings.identity.as_deref().map(bracketed),
             extra_headers: Vec::new(),
-            sdp: Some(sdp::offer(capabilities)),
+            sdp: Some(offer),
         }
     }
 }
@@ -151,6 +153,7 @@ struct Call<'a> {
     refusals: mpsc::Receiver<String>,
     media: mpsc::Receiver<MediaEvent>,
     stream: &'a Stream,
+    exchange: Exchange,
     began: Instant,
     clips: Vec<String>,
     script: Script,
@@ -164,12 +167,11 @@ impl Call<'_> {
     async fn run(
         &mut self,
         invite: InviteParams,
-        capabilities: &Capabilities,
         tell: &mut impl FnMut(Duration, &Notice),
     ) -> Result<(Instant, Instant), PhoneError> {
         self.order(Command::Invite(Box::new(invite))).await;
         let (session, body) = self.answer(tell).await?;
-        let agreed = sdp::accept_answer(capabilities, body.as_deref().unwrap_or_default())?;
+        let agreed = self.exchange.accept(body.as_deref().unwrap_or_default())?;
         self.stream.start(agreed)?;
         let answered_at = self.now();
         self.tell(tell, &Notice::Answered);
@@ -231,6 +233,13 @@ impl Call<'_> {
                         }
                         return Ok(());
                     }
+                    Some(Event::SessionChange { session, change, offer }) => {
+                        self.change(session, change, offer).await?;
+                    }
+                    Some(Event::ChangeAcknowledged { body, .. }) => {
+                        let agreed = self.exchange.accept(body.as_deref().unwrap_or_default())?;
+                        self.stream.start(agreed)?;
+                    }
                     Some(_) => {}
                     None => return Err(PhoneError::Ended),
                 },
@@ -246,6 +255,25 @@ impl Call<'_> {
                 }
             }
         }
+    }
+
+    /// The far end changes the session, or refreshes it.
+    async fn change(
+        &mut self,
+        session: SessionId,
+        change: ChangeId,
+        offer: Option<Bytes>,
+    ) -> Result<(), PhoneError> {
+        let answer = match offer.map(|offer| self.exchange.answer(&offer)) {
+            None => Ok(self.exchange.offer()),
+            Some(Ok((answer, agreed))) => {
+                self.stream.start(agreed)?;
+                Ok(answer)
+            }
+            Some(Err(refusal)) => Err(refusal.status()),
+        };
+        self.order(Command::Change(session, change, answer)).await;
+        Ok(())
     }
 
     async fn media(

@@ -92,12 +92,6 @@ pub(super) fn is_session_description(request: &Message<'_>) -> bool {
     is_sdp && for_session
 }
 
-/// Whether the sender lets us pass over a body we do not understand (RFC 3261 §20.11).
-fn is_optional(request: &Message<'_>) -> bool {
-    let Ok(Some((_, parameters))) = request.content_disposition() else { return false };
-    parameters.value("handling").is_some_and(|handling| handling.eq_ignore_ascii_case(b"optional"))
-}
-
 /// §8.2.3: a body that is too large, in a coding, or of a type that is not understood and not optional.
 pub(super) fn content(request: &Message<'_>, max_body_octets: usize) -> Option<Refusal> {
     let body = request.body();
@@ -107,7 +101,7 @@ pub(super) fn content(request: &Message<'_>, max_body_octets: usize) -> Option<R
     if body.len() > max_body_octets {
         return Some(Refusal::new(413, Counter::RefusedBodyTooLarge));
     }
-    if is_optional(request) && !is_session_description(request) {
+    if request.is_optional() && !is_session_description(request) {
         return None;
     }
     let refusal =

@@ -22,6 +22,7 @@ mod event;
 mod ladder;
 mod originate;
 pub(super) mod receive;
+mod replaces;
 pub(super) mod respond;
 mod server_table;
 pub(super) mod wake_up;

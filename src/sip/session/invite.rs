@@ -93,7 +93,8 @@ impl Endpoint {
         self.sessions.set_dialog(id, dialog);
         let Some(session) = self.sessions.get_mut(id) else { return };
         session.timers.clear();
-        session.remote_description = body.clone();
+        session.offered_by_us = has_offer;
+        session.remote_description.clone_from(&body);
         session.state = State::Answering { invite };
         // An INVITE without offer whose 2xx brings none either has nothing to answer.
         let needs_answer = !has_offer && body.is_some();

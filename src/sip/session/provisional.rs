@@ -4,7 +4,7 @@
 //! What the caller requires is always reliable; what it merely supports is reliable where it carries a session
 //! description, since nobody waits for a lost 180. One at a time: the next waits for the PRACK of the one before.
 
-use super::{SessionId, State};
+use super::{Session, SessionId, State};
 use crate::sip::counters::Counter;
 use crate::sip::endpoint::capabilities::{ALLOW, SESSION_DESCRIPTION, SUPPORTED};
 use crate::sip::endpoint::receive::Received;
@@ -63,6 +63,16 @@ impl Provisionals {
     fn is_acknowledged_by(&self, rack: &RAck<'_>, cseq: u32) -> bool {
         let rseq = self.outstanding.as_ref().map(|outstanding| outstanding.rseq);
         rseq == Some(rack.rseq) && rack.cseq == cseq && rack.method == Method::Invite
+    }
+}
+
+impl Session {
+    /// Whether the INVITE's offer is answered before the 200: a reliable response with the answer has got its PRACK.
+    pub(super) fn is_settled_early(&self) -> bool {
+        let outstanding = |provisionals: &Provisionals| {
+            provisionals.outstanding.as_ref().is_some_and(|outstanding| outstanding.has_description)
+        };
+        self.provisionals.as_ref().is_some_and(|provisionals| !outstanding(provisionals))
     }
 }
 
@@ -167,6 +177,7 @@ impl Endpoint {
             Some(Outstanding { rseq, has_description, response, flow, interval: timers.t1 });
         if let Some(sdp) = sdp {
             provisionals.offered = session.remote_description.is_none();
+            session.offered_by_us = provisionals.offered;
             session.local_description = Some(Bytes::from(sdp));
         }
         session.timers.start(SessionTimer::RetransmitProvisional, now + timers.t1);
@@ -236,7 +247,7 @@ impl Endpoint {
         offer: &[u8],
     ) -> bool {
         let Some(session) = self.sessions.get_mut(id) else { return false };
-        let unchanged = session.remote_description.as_deref() == Some(offer);
+        let unchanged = session.is_refresh(offer);
         match session.local_description.clone() {
             Some(description) if unchanged => {
                 self.answer_with_body(now, received, tag, 200, &[], &description)
@@ -291,6 +302,7 @@ impl Endpoint {
     pub(super) fn prack_missing(&mut self, now: Instant, id: SessionId) {
         let Ok(invite) = self.unanswered(id) else { return };
         self.counters.count(Counter::RefusedPrackMissing);
+        self.terminate_change(now, id);
         let _ = self.refuse_invite(now, invite, &Rejection::new(SERVER_TIME_OUT));
         self.end(id, EndCause::PrackTimeout);
     }

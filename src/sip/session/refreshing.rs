@@ -43,8 +43,9 @@ impl Endpoint {
     pub(super) fn refresh_due(&mut self, now: Instant, id: SessionId) {
         let has_room = self.has_client_room();
         let Some(session) = self.sessions.get_mut(id) else { return };
-        let is_quiet =
-            matches!(session.state, State::Established { reinvite: None }) && !session.offer_of_ours;
+        let is_quiet = matches!(session.state, State::Established { reinvite: None })
+            && session.change.is_none()
+            && !session.offer_of_ours;
         let is_under_way = session.refresh.as_ref().is_none_or(|refresh| refresh.is_under_way);
         if is_under_way {
             return;

@@ -50,7 +50,7 @@ fn methods_come_before_uri_schemes_and_those_before_extensions() {
     let strange = |method| {
         request(method, "Require: x\r\n", "").replacen(" sip:130@192.0.2.1 ", " http://192.0.2.1 ", 1)
     };
-    refusal(strange("UPDATE"), Counter::RefusedMethodNotAllowed);
+    refusal(strange("PUBLISH"), Counter::RefusedMethodNotAllowed);
     let text = refusal(strange("INVITE"), Counter::RefusedUriScheme);
     assert_eq!(first_line(&text), "SIP/2.0 416 Unsupported URI Scheme");
 }
@@ -205,17 +205,6 @@ fn a_refusing_service_answers_503_and_keeps_its_calls() {
     bench.endpoint.set_service_state(ServiceState::Accepting);
     assert_eq!(first_lines(&bench.receive(fresh)), ["SIP/2.0 100 Trying"]);
     assert_eq!(bench.count(Counter::RefusedByServiceState), 2);
-}
-
-#[test]
-fn in_dialog_info_and_update_are_405_and_the_call_goes_on() {
-    let mut bench = Bench::new();
-    let (_, ok) = bench.established();
-    for (cseq, method) in [(2, "INFO"), (3, "UPDATE")] {
-        let sent = bench.receive(within(&ok, method, cseq, ""));
-        assert_eq!(first_lines(&sent), ["SIP/2.0 405 Method Not Allowed"]);
-    }
-    assert_eq!(bench.endpoint.session_count(), 1);
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod authentication;
 mod called;
 mod calling;
 mod capabilities;
+mod changes;
 mod early;
 mod ladder;
 mod limits;
