@@ -11,6 +11,7 @@ use crate::media::{CommandError, Element, MediaEvent, Statistics, Stream};
 use crate::sip::EndCause;
 use crate::store::CallEnd;
 use crate::units::rtp::{Direction, StreamParameters};
+use bytes::Bytes;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
@@ -21,6 +22,8 @@ use tracing::Instrument;
 const FAREWELL: &str = "goodbye";
 /// Its play, beyond any that a flow numbers.
 const FAREWELL_PLAY: u64 = u64::MAX;
+/// The longest that a flow without a question plays before the answer.
+const LONGEST_BEFORE_ANSWER: Duration = Duration::from_secs(30);
 /// Patience with the farewell's end.
 const LONGEST_FAREWELL: Duration = Duration::from_secs(10);
 
@@ -49,6 +52,8 @@ struct Conversation {
     phase: Phase,
     /// The play that is on.
     playing: Option<u64>,
+    /// When the call is answered in any case.
+    answers_by: Instant,
     ends_at: Instant,
 }
 
@@ -66,14 +71,10 @@ impl Leg {
             self.hang_up(reason_of(CallEnd::Failed)).await;
             return self.end(CallEnd::Failed).await;
         }
-        let reading = self.service.clock.read();
-        self.record.answered(reading.wall);
-        self.tell(Step::Answered {
-            called: self.invite.called.clone().unwrap_or_default(),
-            flow: self.flow.name().to_owned(),
-            caller: self.caller.to_string(),
-        });
-        tracing::info!("call answered");
+        let now = self.service.clock.instant();
+        if !self.is_unanswered() {
+            self.note_answered();
+        }
         if agreed.telephone_event.is_none() {
             tracing::warn!(
                 "the caller's side does not know telephone-event (RFC 4733), so no key of this call can be heard, \
@@ -90,7 +91,8 @@ impl Leg {
             pending: JoinSet::new(),
             phase: Phase::Flow,
             playing: None,
-            ends_at: reading.instant + self.service.settings.max_duration(),
+            answers_by: now + LONGEST_BEFORE_ANSWER,
+            ends_at: now + self.service.settings.max_duration(),
             leg: self,
         };
         let end = conversation.run(&mut inputs, &mut events).await;
@@ -152,10 +154,16 @@ impl Conversation {
                     }
                     Some(LegInput::Key { key, at }) => self.key_by_info(at, key).await,
                     Some(LegInput::ReasonGiven { reason }) => note_reason(&reason),
-                    Some(LegInput::Confirmed { .. } | LegInput::Cancelled) => {}
+                    Some(LegInput::Confirmed { .. }) => self.leg.note_answered(),
+                    Some(LegInput::Cancelled) => return CallEnd::Cancelled,
+                    Some(LegInput::RefreshAnswered { body }) => self.refreshed(&body).await,
+                    Some(LegInput::EarlyConfirmed { .. }) => {}
                     None => return CallEnd::Shutdown,
                 },
                 () = tokio::time::sleep_until(limit.into()) => self.at_limit().await,
+                () = tokio::time::sleep_until(self.answers_by.into()), if self.leg.is_unanswered() => {
+                    self.leg.accept().await;
+                }
                 Some(answered) = self.pending.join_next() => self.answered(answered).await,
                 event = events.recv() => match event {
                     Some(event) => self.media(event).await,
@@ -256,6 +264,14 @@ impl Conversation {
         }
     }
 
+    /// The peer's answer to a refresh of ours: one that cannot be used leaves the session as it was.
+    async fn refreshed(&mut self, answer: &Bytes) {
+        match self.negotiation.accept_refresh(answer) {
+            Ok(()) => self.apply().await,
+            Err(refusal) => tracing::warn!(%refusal, "the answer to a refresh cannot be used"),
+        }
+    }
+
     /// Lets the stream and the dialogue do as was agreed.
     async fn apply(&mut self) {
         let Some(agreed) = self.negotiation.agreed().filter(|agreed| *agreed != self.agreed) else { return };
@@ -320,6 +336,10 @@ impl Conversation {
                 }
                 Effect::Hangup => self.hang_up(CallEnd::Goodbye).await,
                 Effect::EnteredNode(node) => {
+                    // A question needs somebody who has taken up the receiver, and whose call may cost.
+                    if self.leg.flow.asks(&node) {
+                        self.leg.accept().await;
+                    }
                     tracing::debug!(node, "entered");
                     self.leg.record.node(&node);
                     self.leg.tell(Step::Node { node });

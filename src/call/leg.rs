@@ -8,11 +8,12 @@ use super::observer::{CallEvent, Step};
 use super::record::RecordBuilder;
 use super::registry::Command;
 use super::service::Service;
+use super::settings::EarlyMedia;
 use super::trust::{self, Caller, Claims};
 use crate::dialplan::Flow;
 use crate::media::{MediaEvent, OpenError, Stream};
 use crate::sdp::Capabilities;
-use crate::sip::{EndCause, IncomingInvite, Reason, Rejection};
+use crate::sip::{EndCause, IncomingInvite, Reason, Rejection, Reliability};
 use crate::store::CallEnd;
 use crate::units::CallId;
 use crate::units::rtp::StreamParameters;
@@ -54,6 +55,16 @@ pub enum LegInput {
         /// The value of its Reason field (RFC 3326).
         reason: String,
     },
+    /// The caller hears us before the answer, with an SDP answer when the offer was ours.
+    EarlyConfirmed {
+        /// Body of the PRACK.
+        body: Option<Bytes>,
+    },
+    /// The answer to a refresh of ours.
+    RefreshAnswered {
+        /// Body of the 200.
+        body: Bytes,
+    },
     /// CANCEL came before the answer.
     Cancelled,
     /// The session is over.
@@ -77,6 +88,8 @@ pub struct Leg {
     pub(super) asks_pin: bool,
     pub(super) commands: mpsc::Sender<Command>,
     pub(super) record: RecordBuilder,
+    /// The call is not answered yet, and the caller hears us all the same: what the 200 will say.
+    unanswered: Option<Vec<u8>>,
 }
 
 /// A stream that is open, with what it will report, and what is agreed about it.
@@ -101,7 +114,7 @@ impl Leg {
         let asks_pin = trust::asks_pin(&service.peers, invite.flow.remote.ip());
         let id = service.ids.call(wall);
         let record = RecordBuilder::new(id, &invite, caller, wall);
-        Self { service, flow, invite, id, caller, asks_pin, commands, record }
+        Self { service, flow, invite, id, caller, asks_pin, commands, record, unanswered: None }
     }
 
     /// The whole life of the call. Should it break, the call ends, is recorded, and leaves nothing behind.
@@ -123,7 +136,7 @@ impl Leg {
 
     async fn live(mut self, mut inputs: mpsc::Receiver<LegInput>) {
         match self.answer().await {
-            Ok(mut open) => match self.await_ack(&mut inputs, &mut open.negotiation).await {
+            Ok(mut open) => match self.await_caller(&mut inputs, &mut open.negotiation).await {
                 Ok(agreed) => self.converse(open, agreed, inputs).await,
                 Err(end) => self.end(end).await,
             },
@@ -131,7 +144,7 @@ impl Leg {
         }
     }
 
-    /// Opens the media, settles or makes the offer, and sends the 200.
+    /// Opens the media, settles or makes the offer, and sends the 200, or a 183 before it.
     async fn answer(&mut self) -> Result<Open, Rejection> {
         let local = self.invite.flow.local.ip();
         let (sender, events) = mpsc::channel(MEDIA_EVENTS_A_LEG);
@@ -140,7 +153,16 @@ impl Leg {
         let capabilities = Capabilities::new(address, stream.local().port(), self.service.ids.sdp_session());
         let mut negotiation = Negotiation::new(capabilities);
         let sdp = negotiation.describe(self.invite.offer.as_ref())?;
-        self.tell_sip(Command::Accept { session: self.invite.session, sdp }).await;
+        let session = self.invite.session;
+        if self.service.settings.ringing {
+            self.tell_sip(Command::Ring { session }).await;
+        }
+        if self.begins_early() {
+            self.unanswered = Some(sdp.clone());
+            self.tell_sip(Command::Progress { session, sdp }).await;
+        } else {
+            self.tell_sip(Command::Accept { session, sdp }).await;
+        }
         Ok(Open { stream, events, negotiation })
     }
 
@@ -149,20 +171,61 @@ impl Leg {
         self.service.full()
     }
 
-    /// The dialogue begins when the ACK says that the caller hears us.
-    async fn await_ack(
+    /// Whether the caller is to hear us before the answer. An offer of ours needs a PRACK for its answer.
+    fn begins_early(&self) -> bool {
+        let can_answer = self.invite.offer.is_some() || self.invite.reliability != Reliability::None;
+        self.service.settings.early_media == EarlyMedia::Welcome && can_answer
+    }
+
+    /// Answers the call, where that is not done yet: its 200 says what the 183 said.
+    pub(super) async fn accept(&mut self) {
+        if let Some(sdp) = self.unanswered.take() {
+            self.tell_sip(Command::Accept { session: self.invite.session, sdp }).await;
+        }
+    }
+
+    /// Whether the answer is still to come.
+    pub(super) fn is_unanswered(&self) -> bool {
+        self.unanswered.is_some()
+    }
+
+    /// The ACK came.
+    pub(super) fn note_answered(&mut self) {
+        self.record.answered(self.service.clock.wall());
+        self.tell(Step::Answered {
+            called: self.invite.called.clone().unwrap_or_default(),
+            flow: self.flow.name().to_owned(),
+            caller: self.caller.to_string(),
+        });
+        tracing::info!("call answered");
+    }
+
+    /// The dialogue begins when the ACK says that the caller hears us, or the PRACK of early media; of a 183 that is not
+    /// reliable nothing says so.
+    async fn await_caller(
         &mut self,
         inputs: &mut mpsc::Receiver<LegInput>,
         negotiation: &mut Negotiation,
     ) -> Result<StreamParameters, CallEnd> {
+        if let (Some(_), Reliability::None, Some(agreed)) =
+            (&self.unanswered, self.invite.reliability, negotiation.agreed())
+        {
+            return Ok(agreed);
+        }
         let mut stopped = false;
         loop {
             match inputs.recv().await {
-                Some(LegInput::Confirmed { body }) => return self.agree(negotiation, body).await,
+                Some(LegInput::Confirmed { body } | LegInput::EarlyConfirmed { body }) => {
+                    return self.agree(negotiation, body).await;
+                }
                 Some(LegInput::Change(change)) => self.answer_change(negotiation, &change).await,
                 Some(LegInput::ChangeWithdrawn) => negotiation.take_back(),
                 // What is keyed before the dialogue begins is keyed to nobody.
-                Some(LegInput::Key { .. } | LegInput::ChangeAcknowledged { .. }) => {}
+                Some(
+                    LegInput::Key { .. }
+                    | LegInput::ChangeAcknowledged { .. }
+                    | LegInput::RefreshAnswered { .. },
+                ) => {}
                 Some(LegInput::ReasonGiven { reason }) => note_reason(&reason),
                 Some(LegInput::Cancelled) => return Err(CallEnd::Cancelled),
                 Some(LegInput::Ended { .. }) if stopped => return Err(CallEnd::Shutdown),
@@ -201,8 +264,19 @@ impl Leg {
         self.tell_sip(command).await;
     }
 
+    /// Ends the call with BYE; one that is not answered is refused, and costs its caller nothing.
     pub(super) async fn hang_up(&self, reason: Reason) {
-        self.tell_sip(Command::Bye { session: self.invite.session, reason }).await;
+        let session = self.invite.session;
+        let status = match reason {
+            Reason::NormalClearing => 603,
+            Reason::NotAcceptable => 488,
+            _ => 480,
+        };
+        let command = match self.unanswered {
+            Some(_) => Command::Reject { session, rejection: Rejection::new(status) },
+            None => Command::Bye { session, reason },
+        };
+        self.tell_sip(command).await;
     }
 
     async fn tell_sip(&self, command: Command) {

@@ -27,5 +27,5 @@ pub use phone::{Notice, Phone, PhoneError, PhoneSettings, Report};
 pub use registry::{Account, Command, Registry};
 pub use script::{KeyGroup, Manner};
 pub use service::{Ids, Service};
-pub use settings::Settings;
+pub use settings::{EarlyMedia, Settings};
 pub use trust::{Caller, Claims, IdentityHeader, Peer, identify};

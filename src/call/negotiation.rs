@@ -48,6 +48,11 @@ impl Negotiation {
         self.exchange.accept(answer.map(|answer| &**answer).unwrap_or_default()).map(drop)
     }
 
+    /// Takes the answer to a refresh of ours, which offered what we had described.
+    pub(super) fn accept_refresh(&mut self, answer: &Bytes) -> Result<(), sdp::Refusal> {
+        self.exchange.accept_repeated(answer).map(drop)
+    }
+
     /// The last change came to nothing: all is as it was.
     pub(super) fn take_back(&mut self) {
         self.exchange = self.before.clone();

@@ -21,6 +21,18 @@ const INPUTS_A_LEG: usize = 64;
 /// What legs and the server ask of the SIP side.
 #[derive(Debug)]
 pub enum Command {
+    /// Tell the caller that it rings.
+    Ring {
+        /// Which call.
+        session: SessionId,
+    },
+    /// Let the caller hear us before the answer: 183 with this SDP.
+    Progress {
+        /// Which call.
+        session: SessionId,
+        /// Answer, or offer when the INVITE had none.
+        sdp: Vec<u8>,
+    },
     /// Answer the INVITE with 200 and this SDP.
     Accept {
         /// Which call.
@@ -162,6 +174,12 @@ impl Handler for Registry {
                 self.change(now, endpoint, session, Change { id, offer });
             }
             Event::Confirmed { session, body } => drop(self.tell(session, LegInput::Confirmed { body })),
+            Event::EarlyConfirmed { session, body } => {
+                self.tell(session, LegInput::EarlyConfirmed { body });
+            }
+            Event::RefreshAnswered { session, body } => {
+                self.tell(session, LegInput::RefreshAnswered { body });
+            }
             Event::ChangeAcknowledged { session, body } => {
                 self.tell(session, LegInput::ChangeAcknowledged { body });
             }
@@ -179,6 +197,8 @@ impl Handler for Registry {
 
     fn command(&mut self, now: Instant, endpoint: &mut Endpoint, command: Command) {
         match command {
+            Command::Ring { session } => carried_out(endpoint.ring(now, session)),
+            Command::Progress { session, sdp } => carried_out(endpoint.progress(now, session, sdp)),
             Command::Accept { session, sdp } => carried_out(endpoint.accept(now, session, sdp)),
             Command::Reject { session, rejection } => carried_out(endpoint.reject(now, session, &rejection)),
             Command::AnswerChange { session, change, sdp } => {

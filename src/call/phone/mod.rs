@@ -170,9 +170,7 @@ impl Call<'_> {
         tell: &mut impl FnMut(Duration, &Notice),
     ) -> Result<(Instant, Instant), PhoneError> {
         self.order(Command::Invite(Box::new(invite))).await;
-        let (session, body) = self.answer(tell).await?;
-        let agreed = self.exchange.accept(body.as_deref().unwrap_or_default())?;
-        self.stream.start(agreed)?;
+        let session = self.answer(tell).await?;
         let answered_at = self.now();
         self.tell(tell, &Notice::Answered);
         if let Some(after) = self.settings.hang_up_after {
@@ -195,19 +193,31 @@ impl Call<'_> {
         let _ = self.commands.send(command).await;
     }
 
-    /// Waits for the answer.
-    async fn answer(
-        &mut self,
-        tell: &mut impl FnMut(Duration, &Notice),
-    ) -> Result<(SessionId, Option<Bytes>), PhoneError> {
+    /// Waits for the answer, and listens to what is said before it. Keys wait for the answer.
+    async fn answer(&mut self, tell: &mut impl FnMut(Duration, &Notice)) -> Result<SessionId, PhoneError> {
+        let mut listens = false;
         loop {
             tokio::select! {
                 event = self.events.recv() => match event {
-                    Some(Event::Progress { status, .. }) => self.tell(tell, &Notice::Progress(status)),
-                    Some(Event::Answered { session, body, .. }) => return Ok((session, body)),
+                    Some(Event::Progress { status, body, .. }) => {
+                        self.tell(tell, &Notice::Progress(status));
+                        if let Some(body) = body.filter(|_| !listens) {
+                            self.stream.start(self.exchange.accept(&body)?)?;
+                            listens = true;
+                        }
+                    }
+                    Some(Event::Answered { session, body, .. }) => {
+                        if !listens {
+                            self.stream.start(self.exchange.accept(body.as_deref().unwrap_or_default())?)?;
+                        }
+                        return Ok(session);
+                    }
                     Some(Event::Rejected { status, reason, .. }) => return Err(PhoneError::Refused { status, reason }),
                     Some(Event::Ended { .. }) | None => return Err(PhoneError::Ended),
                     Some(_) => {}
+                },
+                Some(event) = self.media.recv() => if let MediaEvent::Heard(heard) = event {
+                    self.heard(&heard, tell);
                 },
                 Some(reason) = self.refusals.recv() => return Err(PhoneError::Invite(reason)),
                 () = tokio::time::sleep_until(self.hang_up_at.into()) => {
@@ -291,10 +301,9 @@ impl Call<'_> {
             }
             _ => return,
         };
-        self.tell(tell, &Notice::Heard(heard.clone()));
+        self.heard(&heard, tell);
         match heard {
             Heard::ClipBegan { id, .. } => {
-                self.clips.push(id.to_string());
                 self.cue(Cue::SpeechBegan(Some(&id)), tell);
             }
             Heard::SpeechBegan { .. } => self.cue(Cue::SpeechBegan(None), tell),
@@ -305,6 +314,13 @@ impl Call<'_> {
                     self.hang_up(session, tell).await;
                 }
             }
+        }
+    }
+
+    fn heard(&mut self, heard: &Heard, tell: &mut impl FnMut(Duration, &Notice)) {
+        self.tell(tell, &Notice::Heard(heard.clone()));
+        if let Heard::ClipBegan { id, .. } = heard {
+            self.clips.push(id.to_string());
         }
     }
 

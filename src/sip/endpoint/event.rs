@@ -45,6 +45,14 @@ pub enum Event {
         /// The answer.
         body: Option<Bytes>,
     },
+    /// The peer's answer to a refresh of ours by re-INVITE, whose offer repeated our description: as a rule what it answered
+    /// before.
+    RefreshAnswered {
+        /// Which call.
+        session: SessionId,
+        /// The answer.
+        body: Bytes,
+    },
     /// A change that waited for its answer was cancelled, or ended with its call: nothing has changed.
     ChangeWithdrawn {
         /// Which call.

@@ -1,7 +1,6 @@
 //! Our responses: how they are begun, by which way they go (RFC 3261 §8.2.6, §18.2.2, RFC 3581), and how they pass
 //! through their transaction.
 
-use super::capabilities::SESSION_DESCRIPTION;
 use super::ladder::Refusal;
 use super::receive::Received;
 use super::server_table::{ServerMachine, ServerTransaction};
@@ -253,33 +252,6 @@ impl Endpoint {
             return false;
         };
         self.respond(now, id, status, Bytes::from(writer.finish()));
-        true
-    }
-
-    /// As [`Endpoint::answer`], with a session description.
-    pub(in crate::sip) fn answer_with_body(
-        &mut self,
-        now: Instant,
-        received: &Received<'_, '_>,
-        local_tag: Tag,
-        status: u16,
-        fields: &[(HeaderName, &str)],
-        body: &[u8],
-    ) -> bool {
-        let source = received.flow.remote;
-        let written = self.begin_response(received.message, source, status, "", Some(local_tag)).and_then(
-            |mut writer| {
-                fields.iter().try_for_each(|(name, value)| writer.field(*name, value).map(drop))?;
-                writer.finish_with_body(SESSION_DESCRIPTION, body)
-            },
-        );
-        let (Ok(identity), Ok(response)) = (RequestIdentity::of(received.message), written) else {
-            return false;
-        };
-        let Some(id) = self.open_server(received, &identity, local_tag, None, Bytes::new()) else {
-            return false;
-        };
-        self.respond(now, id, status, Bytes::from(response));
         true
     }
 

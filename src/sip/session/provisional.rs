@@ -4,6 +4,7 @@
 //! What the caller requires is always reliable; what it merely supports is reliable where it carries a session
 //! description, since nobody waits for a lost 180. One at a time: the next waits for the PRACK of the one before.
 
+use super::change::Glare;
 use super::{Session, SessionId, State};
 use crate::sip::counters::Counter;
 use crate::sip::endpoint::capabilities::{ALLOW, SESSION_DESCRIPTION, SUPPORTED};
@@ -226,37 +227,17 @@ impl Endpoint {
         };
         let body = Some(received.message.body()).filter(|body| !body.is_empty());
         let awaits_answer = provisionals.offered && session.remote_description.is_none();
-        let answered = match body {
-            Some(offer) if !awaits_answer => self.answer_early_offer(now, received, id, tag, offer),
-            _ => self.answer(now, received, tag, 200, &[]),
-        };
-        if answered {
-            let answer = body.filter(|_| awaits_answer).map(Bytes::copy_from_slice);
-            self.provisional_acknowledged(now, id, answer);
-        }
-    }
-
-    /// An offer in a PRACK (§5): one that changes nothing gets our present description; another is refused with 488, and
-    /// the description that holds stays.
-    fn answer_early_offer(
-        &mut self,
-        now: Instant,
-        received: &Received<'_, '_>,
-        id: SessionId,
-        tag: Tag,
-        offer: &[u8],
-    ) -> bool {
-        let Some(session) = self.sessions.get_mut(id) else { return false };
-        let unchanged = session.is_refresh(offer);
-        match session.local_description.clone() {
-            Some(description) if unchanged => {
-                self.answer_with_body(now, received, tag, 200, &[], &description)
+        if body.is_some() && !awaits_answer {
+            // §5: an offer, whose answer goes into the 2xx to the PRACK. The response it acknowledges came in any case.
+            match session.change {
+                Some(_) => self.refuse_glare(now, received, tag, Glare::Overlapping),
+                None => self.take_change(now, received, id, tag),
             }
-            _ => {
-                self.counters.count(Counter::RefusedSessionChange);
-                self.answer(now, received, tag, 488, &[])
-            }
+        } else if !self.answer(now, received, tag, 200, &[]) {
+            return;
         }
+        let answer = body.filter(|_| awaits_answer).map(Bytes::copy_from_slice);
+        self.provisional_acknowledged(now, id, answer);
     }
 
     /// The PRACK came: what waited for it goes out.

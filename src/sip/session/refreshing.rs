@@ -5,7 +5,7 @@ use super::{Session, SessionId, State};
 use crate::sip::counters::Counter;
 use crate::sip::endpoint::capabilities::{ALLOW, SESSION_DESCRIPTION, SUPPORTED};
 use crate::sip::endpoint::wake_up::TIMED_OUT;
-use crate::sip::endpoint::{EndCause, Endpoint, TransactionId};
+use crate::sip::endpoint::{EndCause, Endpoint, Event, TransactionId};
 use crate::sip::message::{HeaderName, Message, Method, Refresher, SessionExpires, Unwritable};
 use crate::sip::reason::Reason;
 use crate::sip::timer::SessionTimer;
@@ -131,6 +131,10 @@ impl Endpoint {
         }
         session.run_session_timer(now);
         self.settle_session(id);
+        let body = response.body();
+        if !body.is_empty() {
+            self.emit(Event::RefreshAnswered { session: id, body: Bytes::copy_from_slice(body) });
+        }
     }
 
     /// Any other final response to our refresh, or none ([`TIMED_OUT`]).
