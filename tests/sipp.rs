@@ -37,6 +37,7 @@ cases! {
     codec_change
     content_not_understood
     cseq_method_mismatch
+    early_media_unreliable
     exactly_the_limit
     exit
     extension_required
@@ -79,11 +80,17 @@ cases! {
     old_cseq
     options
     pcmu_only
+    prack_missing
+    prack_unknown
     race_for_the_last
     refer_refused
     reinvite_without_offer
     rejected
     rejected_later
+    reliable_early_media
+    reliable_late_offer
+    reliable_required
+    reliable_required_answered_at_once
     replaces_refused
     retransmitted_invite
     session_interval_too_small
