@@ -115,6 +115,7 @@ impl Server {
         });
         let mut endpoint = Endpoint::new(EndpointConfig {
             overload: settings.overload.limiter(&settings.peers, since_1970(&clock)),
+            session_intervals: settings.calls.session_intervals(),
             ..endpoint_config(&settings.sip, settings.calls.max, &addresses)
         });
         endpoint.set_room_for_calls(settings.calls.max);

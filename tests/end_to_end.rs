@@ -5,10 +5,11 @@
 mod tones;
 
 use klikon::call::{
-    CallEvent, KeyGroup, Manner, Notice, Observer, Phone, PhoneError, PhoneSettings, Report, Step,
+    CallEvent, EarlyMedia, KeyGroup, Manner, Notice, Observer, Phone, PhoneError, PhoneSettings, Report, Step,
 };
 use klikon::config::Settings;
 use klikon::klikon::day_of;
+use klikon::media::Heard;
 use klikon::server::Server;
 use klikon::store::{self, ActivationState, BookFilter, CallEnd, CallRecord, GrantChannel, Store};
 use klikon::units::clock::Clock;
@@ -281,6 +282,48 @@ async fn a_drain_refuses_new_calls_and_lets_the_last_one_end() {
     assert!(notices.contains(&Notice::HungUp));
     let records = bench.closed().await;
     assert_eq!(records.iter().map(|record| record.end).collect::<Vec<_>>(), [CallEnd::CallerHungUp]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_welcome_is_heard_before_the_answer_which_comes_with_the_first_question() {
+    let mut bench = Bench::new(|settings| {
+        settings.calls.early_media = EarlyMedia::Welcome;
+        settings.calls.ringing = true;
+    })
+    .await;
+    let call = bench.phone(bench.caller("130", &KEYS));
+    bench
+        .step("the question", |step| matches!(step, Step::Node { node } if node == "ask-member-number"))
+        .await;
+    bench.answered().await;
+    let order = bench.order().await;
+    bench.acknowledge(&order);
+    let (report, notices) = in_time("the call's end", call).await.unwrap().unwrap();
+    let place = |wanted: &dyn Fn(&Notice) -> bool| notices.iter().position(wanted);
+    let ringing = place(&|notice| *notice == Notice::Progress(180));
+    let progress = place(&|notice| *notice == Notice::Progress(183));
+    let welcome =
+        place(&|notice| matches!(notice, Notice::Heard(Heard::ClipBegan { id, .. }) if **id == *"welcome"));
+    let answered = place(&|notice| *notice == Notice::Answered);
+    assert!(ringing.is_some() && ringing < progress && progress < welcome, "{notices:?}");
+    assert!(welcome < answered && report.keyed_everything, "{notices:?}");
+    let records = bench.closed().await;
+    assert_eq!(records.len(), 1);
+    assert_eq!(records[0].end, CallEnd::Goodbye);
+    assert!(records[0].answered_at.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_not_buy_hears_so_before_any_answer_and_is_refused() {
+    let bench = Bench::new(|settings| settings.calls.early_media = EarlyMedia::Welcome).await;
+    let stranger =
+        PhoneSettings { identity: Some("tel:+355682000000".to_owned()), ..bench.caller("130", &[]) };
+    let refused = in_time("the refusal", bench.phone(stranger)).await.unwrap();
+    assert!(matches!(refused, Err(PhoneError::Refused { status: 603, .. })), "{refused:?}");
+    let records = bench.closed().await;
+    assert_eq!(records.len(), 1);
+    assert_eq!((records[0].end, records[0].answered_at), (CallEnd::Goodbye, None));
+    assert!(records[0].nodes.iter().any(|node| node == "not-in-a-group"), "{:?}", records[0].nodes);
 }
 
 #[tokio::test(flavor = "multi_thread")]

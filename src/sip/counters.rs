@@ -103,9 +103,9 @@ counters! {
     RefusedNotAcceptable => "refused_not_acceptable",
     /// 500: a CSeq that is not higher than the last one.
     RefusedOldCseq => "refused_old_cseq",
-    /// 500 or 491: a re-INVITE while another INVITE of the dialog is open.
+    /// 500 or 491: a re-INVITE or UPDATE while another, or an offer, is not at its end.
     RefusedOverlapping => "refused_overlapping",
-    /// 488: a re-INVITE that would change the session.
+    /// Changes of a session, by re-INVITE or UPDATE, that the call layer refused.
     RefusedSessionChange => "refused_session_change",
     /// 503: as many calls as the service takes are under way.
     RefusedCallLimit => "refused_call_limit",
@@ -119,6 +119,14 @@ counters! {
     RefusedPeerRate => "refused_peer_rate",
     /// 403: a call of a sender who is no peer.
     RefusedStranger => "refused_stranger",
+    /// 500: a change of a session that the call layer left unanswered.
+    RefusedChangeTimeout => "refused_change_timeout",
+    /// 469: an INFO of an Info Package.
+    RefusedInfoPackage => "refused_info_package",
+    /// 400, 403, 481, 486 or 603: a request with Replaces.
+    RefusedReplaces => "refused_replaces",
+    /// 422: a session interval below the least.
+    RefusedIntervalTooSmall => "refused_interval_too_small",
     /// 503: too many sessions.
     RefusedSessionLimit => "refused_session_limit",
     /// 503: too many transactions or outputs for a new call.
@@ -147,12 +155,22 @@ counters! {
     SessionsAccepted => "sessions_accepted",
     /// Sessions whose 200 was acknowledged, or whose ACK we sent.
     SessionsConfirmed => "sessions_confirmed",
+    /// Changes of a session, refreshes included, that were answered with 200.
+    SessionChanges => "session_changes",
+    /// Keys that came by INFO.
+    KeysByInfo => "keys_by_info",
     /// Sessions that the caller gave up before the answer.
     SessionsCancelled => "sessions_cancelled",
     /// Sessions ended by a BYE of the peer.
     ByesReceived => "byes_received",
     /// BYEs that we sent.
     ByesSent => "byes_sent",
+    /// Refreshes of sessions that we sent, repeated attempts included.
+    RefreshesSent => "refreshes_sent",
+    /// Of those, the ones that were refused for good or not answered.
+    RefreshesFailed => "refreshes_failed",
+    /// Sessions ended because no refresh came in time.
+    SessionsExpired => "sessions_expired",
     /// Sessions whose 200 was not acknowledged within 64·T1.
     AckTimeouts => "ack_timeouts",
     /// Non-2xx final responses that were not acknowledged within timer H.

@@ -63,6 +63,22 @@ impl fmt::Display for HostPort {
     }
 }
 
+/// Session timers (RFC 4028).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionIntervals {
+    /// The session interval that we ask for, and the longest that we agree to, s. 0: we ask for none, and agree to what a peer
+    /// asks for.
+    pub session_expires_s: u32,
+    /// The shortest that we agree to, s: below it 422. RFC 4028 §4 asks for 90 or more.
+    pub min_se_s: u32,
+}
+
+impl Default for SessionIntervals {
+    fn default() -> Self {
+        Self { session_expires_s: 0, min_se_s: 90 }
+    }
+}
+
 /// The settings of an endpoint.
 #[derive(Debug, Clone)]
 pub struct EndpointConfig {
@@ -70,6 +86,8 @@ pub struct EndpointConfig {
     pub timers: Timers,
     /// How much it holds at most.
     pub limits: Limits,
+    /// Session timers.
+    pub session_intervals: SessionIntervals,
     /// The value of Server and User-Agent; empty for none.
     pub server_name: String,
     /// The user part of our Contact.
@@ -90,6 +108,7 @@ impl EndpointConfig {
         Self {
             timers: Timers::default(),
             limits: Limits::default(),
+            session_intervals: SessionIntervals::default(),
             server_name: "klikon".to_owned(),
             contact_user: "130".to_owned(),
             advertised: None,

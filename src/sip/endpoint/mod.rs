@@ -26,15 +26,16 @@ mod ladder;
 mod originate;
 pub(super) mod receive;
 mod register;
+mod replaces;
 pub(super) mod respond;
 mod server_table;
-mod wake_up;
+pub(super) mod wake_up;
 
 #[cfg(test)]
 mod tests;
 
 pub(super) use client_table::MAX_FORKS;
-pub use config::{EndpointConfig, HostPort, Limits, RESERVE_DIVISOR, ServiceState};
+pub use config::{EndpointConfig, HostPort, Limits, RESERVE_DIVISOR, ServiceState, SessionIntervals};
 pub(super) use event::text;
 pub use event::{
     EndCause, Event, IncomingInvite, InviteParams, OptionsId, OptionsParams, OriginateError, Party,
@@ -103,7 +104,9 @@ impl Endpoint {
     /// An endpoint that holds nothing yet. Timer values out of bounds are brought within them
     /// ([`crate::sip::timer::Timers::bounded`]).
     pub fn new(config: EndpointConfig) -> Self {
-        let config = EndpointConfig { timers: config.timers.bounded(), ..config };
+        let mut config = EndpointConfig { timers: config.timers.bounded(), ..config };
+        // With an interval of nothing a timer would fire for ever at one instant.
+        config.session_intervals.min_se_s = config.session_intervals.min_se_s.max(1);
         let mut identifiers = Identifiers::new(config.seed);
         let hash_key = identifiers.hash_key();
         let overload = Overload::new(config.overload.clone(), hash_key);
@@ -232,6 +235,7 @@ impl Endpoint {
     }
 
     pub(super) fn next_session_id(&mut self) -> SessionId {
+        self.sweep_wake_ups();
         SessionId(self.next_number())
     }
 }

@@ -55,7 +55,8 @@ impl Endpoint {
         let refusal = ladder::method(received.method)
             .or_else(|| ladder::request_uri(received.message))
             .or_else(|| ladder::extensions(received.message))
-            .or_else(|| if in_dialog { None } else { self.merged(&identity, received.method) });
+            .or_else(|| if in_dialog { None } else { self.merged(&identity, received.method) })
+            .or_else(|| self.replaces(received.message, received.method));
         if let Some(refusal) = refusal {
             return self.refuse(&received, &refusal);
         }
@@ -92,10 +93,11 @@ impl Endpoint {
         let refusal = match received.method {
             Method::Invite => ladder::content(received.message, max_body_octets)
                 .or_else(|| ladder::acceptable(received.message))
+                .or_else(|| ladder::session_interval(received.message, &self.config.session_intervals))
                 .or_else(|| self.service())
                 .or_else(|| self.room(received.message)),
             Method::Options => ladder::content(received.message, max_body_octets).or_else(|| self.service()),
-            // BYE without a To tag belongs to no call (§15.1.2).
+            // BYE, UPDATE and INFO without a To tag belong to no call (§15.1.2, RFC 3311 §5.2, RFC 6086 §4.2.1).
             _ => Some(Refusal::no_call()),
         };
         if let Some(refusal) = refusal {
@@ -121,13 +123,18 @@ impl Endpoint {
             return self.refuse(received, &Refusal::no_call());
         };
         self.heard_within(now, received.flow, id);
-        if matches!(received.method, Method::Invite | Method::Prack) {
+        if matches!(received.method, Method::Invite | Method::Prack | Method::Update) {
             let max_body_octets = self.config.limits.max_body_octets;
             if let Some(refusal) = ladder::content(received.message, max_body_octets)
                 .or_else(|| ladder::acceptable(received.message))
             {
                 return self.refuse_in_dialog(now, received, tag, &refusal);
             }
+        }
+        if matches!(received.method, Method::Invite | Method::Update)
+            && let Some(refusal) = ladder::session_interval(received.message, &self.config.session_intervals)
+        {
+            return self.refuse(received, &refusal);
         }
         if let Err(refusal) = self.authenticate(now, received, true) {
             return self.refuse(received, &refusal);
@@ -138,6 +145,8 @@ impl Endpoint {
         }
         match received.method {
             Method::Invite => self.handle_reinvite(now, received, id, tag),
+            Method::Update => self.handle_update(now, received, id, tag),
+            Method::Info => self.handle_info(now, received, id, tag),
             Method::Prack => self.handle_prack(now, received, id, tag),
             Method::Bye => self.handle_bye(now, received, id, tag),
             _ => {
@@ -206,11 +215,12 @@ impl Endpoint {
             && let Some(session) = session
         {
             self.tell_reason(session, received.message);
-            self.session_cancelled(now, session);
+            self.session_cancelled(now, session, id);
         }
     }
 
-    /// Opens the transaction of a new INVITE, whose octets are `request`, and sends 100 at once (§17.2.1).
+    /// Opens the transaction of an INVITE that the call layer is to answer, whose octets are `request`, and sends 100 at
+    /// once (§17.2.1).
     pub(in crate::sip) fn open_invite(
         &mut self,
         now: Instant,

@@ -1,16 +1,21 @@
 //! Sessions: the transaction user of INVITE (RFC 3261 §13–§15), one for each call, on either side.
 //!
 //! A session is a state and what belongs to it. The steps that move it are methods of the endpoint, one file for each
-//! part of a call: [`accept`] and [`provisional`] (the called side), [`invite`] and [`early`] (the calling side), [`bye`], [`cancel`]
-//! and [`reinvite`].
+//! part of a call: [`accept`] and [`provisional`] (the called side), [`invite`] and [`early`] (the calling side), [`bye`],
+//! [`cancel`], [`info`], [`change`] with [`reinvite`] and [`update`], [`refresh`] and [`refreshing`] (session timers).
 
 mod accept;
 mod bye;
 mod cancel;
+mod change;
 mod early;
+mod info;
 mod invite;
 pub(super) mod provisional;
+pub(super) mod refresh;
+mod refreshing;
 mod reinvite;
+mod update;
 
 use crate::sip::dialog::Dialog;
 use crate::sip::endpoint::TransactionId;
@@ -20,12 +25,17 @@ use crate::sip::reason::Reason;
 use crate::sip::timer::{SessionTimer, TimerTable};
 use crate::sip::transport::Flow;
 use bytes::Bytes;
+use change::Change;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 /// Names a session for as long as the endpoint lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SessionId(pub(super) u64);
+
+/// Names a change of a session that waits for its answer, for as long as the endpoint lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ChangeId(u64);
 
 /// A 2xx response to an INVITE that waits for its ACK (RFC 3261 §13.3.1.4).
 #[derive(Debug)]
@@ -39,6 +49,8 @@ pub(super) struct Unacknowledged {
     pub(super) flow: Flow,
     /// The wait before it goes out again.
     pub(super) interval: Duration,
+    /// It holds an offer of ours, whose answer comes in the ACK.
+    pub(super) holds_offer: bool,
 }
 
 /// A BYE that was asked for.
@@ -100,15 +112,24 @@ pub(super) struct Session {
     pub(super) neighbour: Option<(Neighbour, Acknowledged)>,
     /// `None` on the calling side until a 2xx comes.
     pub(super) dialog: Option<Box<Dialog>>,
-    pub(super) timers: TimerTable<SessionTimer, 5>,
+    pub(super) timers: TimerTable<SessionTimer, 6>,
     /// Our current session description.
     pub(super) local_description: Option<Bytes>,
-    /// The peer's current session description.
+    /// The peer's current session description; `None` while our offer waits for its answer.
     pub(super) remote_description: Option<Bytes>,
+    /// Our description is an offer, which theirs answers: it may say more than can be answered to an offer like theirs.
+    pub(super) offered_by_us: bool,
+    /// A request of the peer that waits for the call layer's answer.
+    pub(super) change: Option<Box<Change>>,
     /// Calling side: the early dialogs, until the session ends.
     pub(super) early: Vec<early::EarlyDialog>,
     /// Called side: its reliable provisional responses, where there was one.
     pub(super) provisionals: Option<Box<provisional::Provisionals>>,
+    /// The session timer, where there is one.
+    pub(super) refresh: Option<Box<refresh::Refresh>>,
+    /// A re-INVITE or UPDATE of ours that holds an offer has no final response yet: whoever sends one sets it, and
+    /// clears it with the response. Meanwhile offers of the peer are answered 491.
+    pub(super) offer_of_ours: bool,
     /// Memory of the wake-up heap.
     pub(super) scheduled: Option<Instant>,
 }
@@ -122,8 +143,12 @@ impl Session {
             timers: TimerTable::default(),
             local_description: None,
             remote_description: None,
+            offered_by_us: false,
+            change: None,
             early: Vec::new(),
             provisionals: None,
+            refresh: None,
+            offer_of_ours: false,
             scheduled: None,
         }
     }
@@ -141,6 +166,14 @@ impl Session {
             _ => None,
         }
     }
+}
+
+/// How far a dialog is, for who wants to replace it (RFC 3891).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    Early,
+    Confirmed,
+    Ending,
 }
 
 /// All of them.
@@ -169,6 +202,10 @@ impl Sessions {
         self.sessions.get_mut(&id)
     }
 
+    pub(super) fn contains(&self, id: SessionId) -> bool {
+        self.sessions.contains_key(&id)
+    }
+
     /// Entries of the index, which must not outlive their sessions.
     pub(in crate::sip) fn index_len(&self) -> usize {
         self.by_tag.len()
@@ -179,6 +216,20 @@ impl Sessions {
         let id = self.by_tag.get(&tag)?;
         let session = self.sessions.get(id)?;
         session.dialog.as_deref().map(|dialog| (*id, dialog))
+    }
+
+    /// How far the dialog of these identifiers is, seen from our side; a `remote_tag` of `0` is none (RFC 3891 §3).
+    pub(super) fn standing(&self, call_id: &[u8], local_tag: &[u8], remote_tag: &[u8]) -> Option<Standing> {
+        let id = self.by_tag.get(&Tag::parse(local_tag)?)?;
+        let session = self.sessions.get(id)?;
+        session.dialog.as_deref().filter(|dialog| dialog.is(call_id, remote_tag))?;
+        Some(match session.state {
+            State::Incoming { .. } | State::Calling { .. } => Standing::Early,
+            State::Answered { .. } | State::Answering { .. } | State::Established { .. } => {
+                Standing::Confirmed
+            }
+            State::Ending => Standing::Ending,
+        })
     }
 
     pub(super) fn insert(&mut self, id: SessionId, session: Session) {

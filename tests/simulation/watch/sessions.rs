@@ -94,6 +94,12 @@ impl Calls {
                 assert!(fits, "{cause:?} in {state:?}");
                 self.over(now, *session, format!("{cause:?}"));
             }
+            // Why the other side ends the call, which the next event tells; and what comes of changes of a session.
+            Event::ReasonGiven { .. }
+            | Event::SessionChange { .. }
+            | Event::ChangeAcknowledged { .. }
+            | Event::ChangeWithdrawn { .. }
+            | Event::Key { .. } => {}
             other => panic!("the service was told {other:?}"),
         }
         let _ = life;
