@@ -1,30 +1,9 @@
 //! The binary's own promises: the demo, the service and the caller as commands.
 
-mod tones;
+mod service;
 
-use std::io::{BufRead, BufReader};
+use service::{Service, folder, klikon, repository, text};
 use std::path::Path;
-use std::process::{Child, ChildStderr, ChildStdout, Command, Output, Stdio};
-use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
-use tempfile::TempDir;
-
-/// A safety net: no test waits so long unless it has failed.
-const FOR_EVER: Duration = Duration::from_secs(120);
-
-fn klikon(folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_klikon"));
-    command.current_dir(folder).stdin(Stdio::null());
-    command
-}
-
-fn repository() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-fn text(octets: &[u8]) -> String {
-    String::from_utf8_lossy(octets).into_owned()
-}
 
 /// Seconds of a WAV (PCM) that are louder than a line's noise: frames of 20 ms with an RMS above 300.
 fn speech_s(path: &Path) -> f64 {
@@ -64,91 +43,6 @@ fn the_demo_books_and_is_heard() {
     std::fs::write(&settings, "[database]\nurl = \"sqlite://klikon.db\"\n").unwrap();
     let audit = klikon(&kept).args(["ledger", "verify"]).output().unwrap();
     assert!(audit.status.success(), "{}{}", text(&audit.stdout), text(&audit.stderr));
-}
-
-/// A service that runs as a command; killed when dropped.
-struct Service {
-    child: Child,
-    address: String,
-    lines: Receiver<String>,
-    log: Receiver<String>,
-    folder: TempDir,
-}
-
-/// A folder with settings, and prompts that are tones, so that neither start nor call takes long.
-fn folder() -> TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    tones::write_prompts(&folder.path().join("prompts/sq"));
-    let text = format!(
-        "numbers = {{ 130 = \"klik-on\", 131 = \"line-test\" }}\n\
-         [sip]\nlisten = [\"127.0.0.1:0\"]\n[calls]\ndrain_s = 0\n[files]\ndialplans = {:?}\n",
-        repository().join("dialplans")
-    );
-    std::fs::write(folder.path().join("klikon.toml"), text).unwrap();
-    folder
-}
-
-impl Service {
-    fn start() -> Self {
-        let folder = folder();
-        let mut child = klikon(folder.path())
-            .args(["serve", "--events", "-"])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let (sender, lines) = channel();
-        let stdout: ChildStdout = child.stdout.take().unwrap();
-        std::thread::spawn(move || {
-            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                let _ = sender.send(line);
-            }
-        });
-        let stderr: ChildStderr = child.stderr.take().unwrap();
-        let (sender, log) = channel();
-        std::thread::spawn(move || {
-            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                eprintln!("{line}");
-                let _ = sender.send(line);
-            }
-        });
-        let first = lines.recv_timeout(FOR_EVER).expect("the service starts");
-        let address = first.strip_prefix("listening on udp ").expect("the address comes first").to_owned();
-        Self { child, address, lines, log, folder }
-    }
-
-    fn call(&self, called: &str, arguments: &[&str]) -> Output {
-        let uri = format!("sip:{called}@{}", self.address);
-        klikon(self.folder.path()).args(["call", &uri]).args(arguments).output().unwrap()
-    }
-
-    /// The next line that holds this.
-    fn line(&self, part: &str) -> String {
-        loop {
-            let line = self.lines.recv_timeout(FOR_EVER).unwrap_or_else(|_| panic!("`{part}` never came"));
-            if line.contains(part) {
-                return line;
-            }
-        }
-    }
-
-    /// SIGTERM; the service must end by itself, and well. Gives its log.
-    fn stop(mut self) -> String {
-        let killed = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
-        assert!(killed.success());
-        // The lines end with the process.
-        while self.lines.recv_timeout(FOR_EVER).is_ok() {}
-        assert!(self.child.wait().unwrap().success());
-        self.log.iter().collect::<Vec<_>>().join("\n")
-    }
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        // It has ended where the test went well.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 #[test]

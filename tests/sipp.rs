@@ -86,6 +86,10 @@ cases! {
     rejected_later
     replaces_refused
     retransmitted_invite
+    session_interval_too_small
+    session_timer_reinvite
+    session_timer_uac_missing
+    session_timer_uas_refreshes
     star_goes_back
     two_in_one_call
     type_ahead

@@ -81,7 +81,7 @@ impl Leg {
             );
         }
         let mut conversation = Conversation {
-            business: Arc::new(Business::new(Arc::clone(&self.service), self.id, self.caller)),
+            business: Arc::new(Business::new(Arc::clone(&self.service), self.id, self.caller, self.asks_pin)),
             interpreter: Interpreter::new(Arc::clone(&self.flow)),
             stream,
             negotiation,

@@ -73,6 +73,8 @@ pub struct Leg {
     pub(super) invite: IncomingInvite,
     pub(super) id: CallId,
     pub(super) caller: Caller,
+    /// Whether the caller's number alone does not make him a leader.
+    pub(super) asks_pin: bool,
     pub(super) commands: mpsc::Sender<Command>,
     pub(super) record: RecordBuilder,
 }
@@ -96,9 +98,10 @@ impl Leg {
         let wall = service.clock.wall();
         let claims = Claims { asserted: &invite.asserted_identities, from: &invite.from };
         let caller = trust::identify(&service.peers, invite.flow.remote.ip(), claims);
+        let asks_pin = trust::asks_pin(&service.peers, invite.flow.remote.ip());
         let id = service.ids.call(wall);
         let record = RecordBuilder::new(id, &invite, caller, wall);
-        Self { service, flow, invite, id, caller, commands, record }
+        Self { service, flow, invite, id, caller, asks_pin, commands, record }
     }
 
     /// The whole life of the call. Should it break, the call ends, is recorded, and leaves nothing behind.

@@ -1,6 +1,8 @@
 //! What the operator may vary about calls.
 
+use crate::klikon::PinPolicy;
 use crate::sip::SessionIntervals;
+use jiff::SignedDuration;
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -21,6 +23,10 @@ pub struct Settings {
     pub session_expires_s: u32,
     /// The shortest session interval that we agree to, s.
     pub min_se_s: u32,
+    /// Wrong PINs in a row, over all calls, that lock a leader's PIN; only asked where a peer's `pin` says so.
+    pub pin_tries: u32,
+    /// How long the first lock lasts, s; each further one twice as long, a day at most.
+    pub pin_lock_s: u32,
     /// How long calls may go on after a stop was asked for, s.
     pub drain_s: u64,
 }
@@ -34,6 +40,8 @@ impl Default for Settings {
             store_timeout_ms: 5000,
             session_expires_s: 1800,
             min_se_s: 90,
+            pin_tries: 3,
+            pin_lock_s: 1800,
             drain_s: 120,
         }
     }
@@ -43,6 +51,11 @@ impl Settings {
     /// Longest call.
     pub fn max_duration(&self) -> Duration {
         Duration::from_secs(self.max_duration_s)
+    }
+
+    /// How many wrong PINs lock, and for how long.
+    pub fn pin_policy(&self) -> PinPolicy {
+        PinPolicy { tries: self.pin_tries, lock: SignedDuration::from_secs(self.pin_lock_s.into()) }
     }
 
     /// The wait on the line for the network's acknowledgement.

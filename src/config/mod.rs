@@ -205,6 +205,8 @@ fn check_calls(calls: &call::Settings, found: &mut Vec<Problem>) {
     if calls.session_expires_s != 0 {
         within(found, "calls.session_expires_s", calls.session_expires_s, calls.min_se_s, 86_400);
     }
+    within(found, "calls.pin_tries", calls.pin_tries, 1, 100);
+    within(found, "calls.pin_lock_s", calls.pin_lock_s, 1, 86_400);
     within(found, "calls.drain_s", calls.drain_s, 0, 86_400);
 }
 

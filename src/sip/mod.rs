@@ -1,5 +1,6 @@
 //! SIP as a pure core: bytes and instants in, bytes and events out; no socket, clock or task in here.
 
+pub mod auth;
 pub mod counters;
 pub mod dialog;
 pub mod endpoint;

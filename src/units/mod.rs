@@ -8,7 +8,7 @@ mod month;
 mod msisdn;
 pub mod rtp;
 
-pub use id::{ActivationId, CallId, GroupId, MemberId, PackageId};
+pub use id::{ActivationId, CallId, GroupId, LeadershipId, MemberId, PackageId};
 pub use money::{Money, MoneyError};
 pub use month::Month;
 pub use msisdn::{FixedNumber, Msisdn, MsisdnError};

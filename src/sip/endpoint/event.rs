@@ -191,6 +191,8 @@ pub struct IncomingInvite {
     pub asserted_identities: Vec<Party>,
     /// The values of Privacy, in lower case (RFC 3323 §4.2).
     pub privacy: Vec<String>,
+    /// The user who has proven that he sent it, by digest authentication (RFC 3261 §22).
+    pub authenticated: Option<String>,
     /// The session description; `None` asks for ours (late offer, RFC 3261 §13.2.1).
     pub offer: Option<Bytes>,
     /// Whether `progress` is reliable, and `ring`.
@@ -292,6 +294,7 @@ impl IncomingInvite {
             call_id: text(request.call_id().ok()?),
             asserted_identities: request.asserted_identities().flatten().map(|i| Party::of(&i)).collect(),
             privacy: request.privacy().flatten().map(|p| text(p).to_ascii_lowercase()).collect(),
+            authenticated: None,
             offer: offer.then(|| Bytes::copy_from_slice(body)),
             reliability: Reliability::of(request),
             message,

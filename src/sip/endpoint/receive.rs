@@ -22,6 +22,8 @@ pub(in crate::sip) struct Received<'a, 'm> {
     pub(in crate::sip) datagram: &'a [u8],
     pub(in crate::sip) message: &'m Message<'a>,
     pub(in crate::sip) method: Method<'a>,
+    /// Who has proven that he sent it.
+    pub(in crate::sip) user: Option<&'m str>,
 }
 
 impl Endpoint {
@@ -93,10 +95,17 @@ impl Endpoint {
             // BYE, UPDATE and INFO without a To tag belong to no call (§15.1.2, RFC 3311 §5.2, RFC 6086 §4.2.1).
             _ => Some(Refusal::no_call()),
         };
-        match (refusal, received.method) {
-            (Some(refusal), _) => self.refuse(received, &refusal),
-            (None, Method::Invite) => self.handle_invite(now, received, identity),
-            (None, _) => self.refuse(received, &capabilities::answer()),
+        if let Some(refusal) = refusal {
+            return self.refuse(received, &refusal);
+        }
+        let user = match self.authenticate(now, received, false) {
+            Ok(user) => user,
+            Err(refusal) => return self.refuse(received, &refusal),
+        };
+        let received = &Received { user: user.as_deref(), ..*received };
+        match received.method {
+            Method::Invite => self.handle_invite(now, received, identity),
+            _ => self.refuse(received, &capabilities::answer()),
         }
     }
 
@@ -116,6 +125,9 @@ impl Endpoint {
         if matches!(received.method, Method::Invite | Method::Update)
             && let Some(refusal) = ladder::session_interval(received.message, &self.config.session_intervals)
         {
+            return self.refuse(received, &refusal);
+        }
+        if let Err(refusal) = self.authenticate(now, received, true) {
             return self.refuse(received, &refusal);
         }
         let Some(session) = self.sessions.get_mut(id) else { return };

@@ -10,6 +10,7 @@ mod columns;
 mod groups;
 mod import;
 mod outbox;
+mod pins;
 mod settlement;
 mod standing;
 

@@ -1,5 +1,6 @@
 //! Tests of the whole endpoint in virtual time.
 
+mod authentication;
 mod called;
 mod calling;
 mod capabilities;

@@ -1,0 +1,191 @@
+//! Real peers from their packages: proxies, softphones and scanners, against `klikon serve`.
+
+#[path = "../service/mod.rs"]
+mod service;
+
+mod kamailio;
+mod softphone;
+
+use kamailio::Kamailio;
+use service::{Service, text};
+use softphone::{Baresip, Linphone, loud_s};
+use std::net::{TcpListener, UdpSocket};
+use std::process::{Child, Stdio};
+
+/// These peers take no port from the system, so one that was just free is given to them; where another program was
+/// quicker, the next one is tried.
+const TRIES: usize = 10;
+
+/// A port that is free for UDP and TCP, and was given back.
+fn free_port() -> u16 {
+    loop {
+        let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let port = udp.local_addr().unwrap().port();
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+const LEADER: &str = "0672003456";
+
+/// A node that answers 130 with a flow that plays until the caller hangs up.
+fn endless() -> Service {
+    Service::start_with("numbers = { 130 = \"line-test\" }\n[calls]\ndrain_s = 60\n")
+}
+
+/// Calls 130 at the proxy, in the background.
+fn call(knows_prompts: &Service, proxy: &Kamailio, arguments: &[&str]) -> Child {
+    let uri = format!("sip:130@{}", proxy.address);
+    let mut command = knows_prompts.caller(&uri, arguments);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// Waits for its end, which must be a good one. Gives what it printed.
+fn ended_well(call: Child) -> String {
+    let output = call.wait_with_output().unwrap();
+    let said = text(&output.stdout);
+    assert!(output.status.success(), "{said}{}", text(&output.stderr));
+    said
+}
+
+/// Waits for the end of a call that the service ends with goodbye, however little else was said in it.
+fn heard_goodbye(call: Child) {
+    let said = text(&call.wait_with_output().unwrap().stdout);
+    assert!(said.contains("heard `goodbye` to its end"), "{said}");
+}
+
+/// What books Super 1100 for a member, key by key, and leaves.
+const BOOKS: [&str; 12] = [
+    "--barge-in-after-ms",
+    "0",
+    "--keys",
+    "0672123456#",
+    "--keys",
+    "choose-package:2",
+    "--keys",
+    "confirm-keys:1",
+    "--keys",
+    "another-keys:2",
+    "--expect",
+    "goodbye",
+];
+
+#[test]
+fn a_leader_books_through_kamailio() {
+    let service = Service::start_with("calls.activation_wait_ms = 0\n");
+    let proxy = Kamailio::start(std::slice::from_ref(&service.address), &["127.0.0.1"]);
+    let said = ended_well(call(&service, &proxy, &[&["--identity", LEADER][..], &BOOKS].concat()));
+    assert!(said.contains("the far end hung up"), "its BYE came back through the proxy: {said}");
+    assert!(service.line("\"event\":\"answered\"").contains("•••3456"));
+    assert!(service.line("\"event\":\"booking\"").contains("accepted"));
+    service.stop();
+}
+
+#[test]
+fn kamailio_takes_the_identity_from_whom_it_does_not_trust() {
+    let service = Service::start_with("");
+    let proxy = Kamailio::start(std::slice::from_ref(&service.address), &["192.0.2.20"]);
+    ended_well(call(&service, &proxy, &["--identity", LEADER, "--expect", "caller-anonymous"]));
+    assert!(service.line("\"event\":\"answered\"").contains("\"caller\":\"anonymous\""));
+    service.stop();
+}
+
+#[test]
+fn a_lost_node_s_calls_go_to_the_other() {
+    let (one, other) = (endless(), endless());
+    let proxy = Kamailio::start(&[one.address.clone(), other.address.clone()], &["127.0.0.1"]);
+    one.signal("KILL");
+    // In turn: at least one of two would be the lost node's.
+    for _ in 0..2 {
+        ended_well(call(&other, &proxy, &["--hang-up-after-s", "3"]));
+        other.line("\"event\":\"answered\"");
+        other.line("\"event\":\"ended\"");
+    }
+    other.stop();
+}
+
+#[test]
+fn a_node_that_drains_keeps_its_calls_and_the_other_gets_the_new_ones() {
+    let (one, other) = (endless(), endless());
+    let proxy = Kamailio::start(&[one.address.clone(), other.address.clone()], &["127.0.0.1"]);
+    // Until the node says goodbye.
+    let held = [&one, &other].map(|node| call(node, &proxy, &["--timeout-s", "100"]));
+    one.line("\"event\":\"answered\"");
+    other.line("\"event\":\"answered\"");
+    one.signal("TERM");
+    one.log_line("stopping; 1 calls under way");
+    // In turn: one of two is first offered to the node that drains.
+    for _ in 0..2 {
+        ended_well(call(&other, &proxy, &["--hang-up-after-s", "3"]));
+        other.line("\"event\":\"answered\"");
+        other.line("\"event\":\"ended\"");
+    }
+    // Its call has lasted all the while; a second signal ends it with goodbye.
+    one.signal("TERM");
+    one.ended();
+    other.signal("TERM");
+    other.log_line("stopping; 1 calls under way");
+    other.signal("TERM");
+    other.ended();
+    held.into_iter().for_each(heard_goodbye);
+}
+
+#[test]
+fn kamailio_finds_by_options_that_a_node_drains() {
+    let service = endless();
+    let proxy = Kamailio::start(std::slice::from_ref(&service.address), &["127.0.0.1"]);
+    let held = call(&service, &proxy, &["--timeout-s", "100"]);
+    service.line("\"event\":\"answered\"");
+    service.signal("TERM");
+    proxy.log_line(&format!("the node sip:{} takes no calls", service.address));
+    // Without a node that takes calls the proxy itself refuses.
+    let refused = call(&service, &proxy, &["--timeout-s", "100"]).wait_with_output().unwrap();
+    assert!(text(&refused.stderr).contains("the call was refused: 503"), "{}", text(&refused.stderr));
+    service.signal("TERM");
+    service.ended();
+    heard_goodbye(held);
+}
+
+/// A service that believes a softphone's From: a test bench.
+fn test_bench() -> Service {
+    Service::start_with(
+        "peers = [{ name = \"softphone\", addresses = [\"127.0.0.0/8\"], identity = \"from\" }]\n",
+    )
+}
+
+/// A call in which the leader keys a member's number, hears the packages and leaves. `key` presses keys.
+fn keys_and_leaves(service: &Service, mut key: impl FnMut(&str)) {
+    assert!(service.line("\"event\":\"answered\"").contains("•••3456"));
+    service.line("\"node\":\"ask-member-number\"");
+    key("0672123456#");
+    assert!(service.line("\"name\":\"member\"").contains("\"outcome\":\"member\""));
+    service.line("\"node\":\"choose-package\"");
+    key("9");
+    assert!(service.line("\"event\":\"ended\"").contains("\"cause\":\"goodbye\""));
+}
+
+#[test]
+fn baresip_phones_and_keys() {
+    let service = test_bench();
+    let mut phone = Baresip::start(LEADER, "", "");
+    phone.order("dial", &format!("sip:130@{}", service.address));
+    phone.wait_for("CALL_ESTABLISHED");
+    keys_and_leaves(&service, |keys| phone.order("sndcode", keys));
+    phone.wait_for("CALL_CLOSED");
+    let heard = loud_s(&phone.heard());
+    assert!(heard > 0.5, "{heard} s of sound were heard");
+    service.stop();
+}
+
+#[test]
+fn linphone_phones_and_keys() {
+    let service = test_bench();
+    let mut phone = Linphone::start(LEADER);
+    phone.order(&format!("call sip:130@{}", service.address));
+    keys_and_leaves(&service, |keys| keys.chars().for_each(|key| phone.order(&key.to_string())));
+    phone.quit();
+    let heard = loud_s(&phone.heard());
+    assert!(heard > 0.5, "{heard} s of sound were heard");
+    service.stop();
+}
