@@ -1,6 +1,7 @@
 //! Puts the rooms together: reads flows and prompts, opens the ledger, starts delivery, media and SIP; drains, stops.
 
-use crate::call::{Account, Command, Ids, Observer, Registry, Service};
+use crate::call::{Account, CallEvent, Command, Ids, Observer, Registry, Service, Step};
+use crate::capture::{Capture, HomerCounts, Record};
 use crate::config::{Files, Media, Settings, Sip};
 use crate::delivery::{SpoolError, Worker};
 use crate::dialplan::{Flow, FlowError, Vocabulary};
@@ -71,6 +72,7 @@ pub struct Server {
     commands: mpsc::Sender<Command>,
     store: Store,
     driver_ended: watch::Receiver<bool>,
+    capture: Capture,
     delivery: JoinHandle<()>,
     stop_delivery: watch::Sender<bool>,
 }
@@ -92,6 +94,11 @@ impl Server {
         let settlements = delivery.settlements();
         let transport = UdpTransport::bind(&settings.sip.listen)?;
         let addresses = transport.addresses();
+        let capture = Capture::start(&settings.capture, &settings.trace, clock);
+        let observer = match capture.record() {
+            Some(record) => observer.and(move |event| note(&record, event)),
+            None => observer,
+        };
         let service = Arc::new(Service {
             retry_after_s: settings.sip.retry_after_s,
             peers: settings.peers.clone(),
@@ -112,7 +119,7 @@ impl Server {
         });
         let (commands, waiting) = mpsc::channel(COMMANDS_WAITING);
         let registry = Registry::new(service, commands.clone());
-        let driver = Driver::new(transport, endpoint, registry, waiting, clock);
+        let driver = Driver::new(transport, endpoint, registry, waiting, clock).with_tap(capture.tap());
         let (ended, driver_ended) = watch::channel(false);
         tokio::spawn(async move {
             // The sender goes with the task, so that even a panic is noticed.
@@ -121,7 +128,7 @@ impl Server {
             ended.send_replace(true);
         });
         let delivery = tokio::spawn(delivery.run(clock, stop));
-        Ok(Self { addresses, library, commands, store, driver_ended, delivery, stop_delivery })
+        Ok(Self { addresses, library, commands, store, driver_ended, capture, delivery, stop_delivery })
     }
 
     /// Where SIP is listened for.
@@ -156,6 +163,11 @@ impl Server {
         account.await.ok()
     }
 
+    /// What became of the messages for the collector; `None` without one.
+    pub fn captured(&self) -> Option<HomerCounts> {
+        self.capture.homer_counts()
+    }
+
     /// Waits until the SIP driver has ended: after a drain, when the last call is over.
     pub async fn finished(&self) {
         let mut ended = self.driver_ended.clone();
@@ -176,6 +188,21 @@ impl Server {
         // An error means that the driver has ended: nothing left to command.
         let _ = self.commands.send(command).await;
     }
+}
+
+/// Notes in the record of messages what the service says of their call.
+fn note(record: &Record, event: &CallEvent) {
+    record.name(event.sip_call_id.as_bytes(), |named| {
+        named.id = event.call.to_string();
+        match &event.step {
+            Step::Answered { flow, caller, .. } => {
+                (named.flow, named.caller) = (flow.clone(), caller.clone())
+            }
+            Step::Refused { status } => named.end = format!("refused with {status}"),
+            Step::Ended { cause } => named.end.clone_from(cause),
+            _ => {}
+        }
+    });
 }
 
 /// Reads the prompts of the settings' language.

@@ -95,6 +95,17 @@ impl Observer {
         Self(Some(Arc::new(watch)))
     }
 
+    /// An observer that tells `other` as well, and first.
+    #[must_use]
+    pub fn and(self, other: impl Fn(&CallEvent) + Send + Sync + 'static) -> Self {
+        Self::new(move |event| {
+            other(&event);
+            if let Some(watch) = &self.0 {
+                watch(event);
+            }
+        })
+    }
+
     /// Tells the observer, if there is one.
     pub fn tell(&self, event: impl FnOnce() -> CallEvent) {
         if let Some(watch) = &self.0 {

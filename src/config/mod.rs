@@ -2,6 +2,7 @@
 //!
 //! A file that cannot be used is refused with the file, the key, the value and the mend; nothing is guessed.
 
+mod capture;
 mod files;
 mod log;
 mod media;
@@ -15,6 +16,7 @@ pub use problem::Problem;
 pub use sip::Sip;
 
 use crate::call::{self, Peer};
+use crate::capture::{HomerSettings, TraceSettings};
 use crate::{delivery, store};
 use problem::{problem, within};
 use serde::Deserialize;
@@ -41,6 +43,10 @@ pub struct Settings {
     pub database: store::Settings,
     /// Orders to the network and SMS.
     pub delivery: delivery::Settings,
+    /// Each SIP message to a collector.
+    pub capture: HomerSettings,
+    /// The last calls' SIP in memory.
+    pub trace: TraceSettings,
     /// Logging.
     pub log: Log,
 }
@@ -56,6 +62,8 @@ impl Default for Settings {
             files: Files::default(),
             database: store::Settings::default(),
             delivery: delivery::Settings::default(),
+            capture: HomerSettings::default(),
+            trace: TraceSettings::default(),
             log: Log::default(),
         }
     }
@@ -126,6 +134,9 @@ impl Settings {
         self.files.prompts = folder.join(&self.files.prompts);
         self.delivery.spool = folder.join(&self.delivery.spool);
         self.database.url = self.database.url.below(folder);
+        if !self.trace.socket.as_os_str().is_empty() {
+            self.trace.socket = folder.join(&self.trace.socket);
+        }
     }
 
     /// Every key whose value cannot be used.
@@ -136,6 +147,8 @@ impl Settings {
         self.check_peers(&mut found);
         check_calls(&self.calls, &mut found);
         self.media.check(&mut found);
+        self::capture::check_capture(&self.capture, &mut found);
+        self::capture::check_trace(&self.trace, &mut found);
         self.log.check(&mut found);
         found.extend(self.database.check().err().map(|error| Problem::in_section("database", &error)));
         found.extend(self.delivery.check().err().map(|error| Problem::in_section("delivery", &error)));
@@ -278,6 +291,9 @@ mod tests {
                 "`delivery.poll_interval_ms`: 1 is out of range; write 10 to 60000",
             ),
             ("[database]\nreaders = 0", "`database.readers`: 0 is out of range; write 1 to 64"),
+            ("[capture]\nhomer = \"192.0.2.9:9060\"", "write it like \"udp:192.0.2.9:9060\""),
+            ("[capture]\nauth_key = \"\"", "`capture.auth_key`: it is empty or too long"),
+            ("[trace]\nmax_octets = 5", "`trace.max_octets`: 5 is out of range; write 65536 to 4294967296"),
             ("[[peers]]\nname = \" \"\naddresses = []", "`peers[0].addresses`: no address range"),
         ] {
             let error = Settings::parse(text, "k.toml").unwrap_err().to_string();
@@ -294,6 +310,9 @@ mod tests {
         assert_eq!(settings.files.dialplans, folder.path().join("dialplans"));
         assert_eq!(settings.database.url.path(), folder.path().join("klikon.db"));
         assert_eq!(settings.delivery.spool, Path::new("/var/spool/klikon"));
+        assert_eq!(settings.trace.socket, folder.path().join("klikon.sock"));
+        std::fs::write(&file, "[trace]\nsocket = \"\"\n").unwrap();
+        assert_eq!(Settings::load(&file).unwrap().trace.socket, Path::new(""), "none stays none");
         let error = Settings::load(&folder.path().join("none.toml")).unwrap_err();
         assert!(error.to_string().contains("none.toml: cannot be read; give another file with --config"));
     }

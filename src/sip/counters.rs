@@ -145,6 +145,10 @@ counters! {
     AckTimeouts => "ack_timeouts",
     /// Non-2xx final responses that were not acknowledged within timer H.
     FailureAckTimeouts => "failure_ack_timeouts",
+    /// REGISTERs that we sent.
+    RegistersSent => "registers_sent",
+    /// OPTIONS that we sent.
+    OptionsSent => "options_sent",
     /// Our requests that got no final response within timer B or F.
     RequestTimeouts => "request_timeouts",
 }
