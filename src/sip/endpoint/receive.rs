@@ -214,8 +214,7 @@ impl Endpoint {
         if self.answer(now, received, tag, 200, &[])
             && let Some(session) = session
         {
-            self.tell_reason(session, received.message);
-            self.session_cancelled(now, session, id);
+            self.session_cancelled(now, session, id, received.message);
         }
     }
 
