@@ -1,16 +1,18 @@
 //! Puts the rooms together: reads flows and prompts, opens the ledger, starts delivery, media and SIP; drains, stops.
 
-use crate::call::{Account, Command, Ids, Observer, Registry, Service};
-use crate::config::{Files, Media, Settings, Sip};
+use crate::call::{
+    Account, Command, Ids, Observer, Probe, Registry, Service, TrunkParts, spawn_trunk, watch_database,
+};
+use crate::config::{Files, Media, PasswordError, Settings, Sip};
 use crate::delivery::{SpoolError, Worker};
 use crate::dialplan::{Flow, FlowError, Vocabulary};
 use crate::media::{
     Engine, EngineError, EngineSettings, LibraryError, PortRange, PromptLibrary, SessionSettings,
 };
-use crate::net::{BindError, Driver, UdpTransport};
-use crate::sip::{Endpoint, EndpointConfig, HostPort, Limits, Timers};
+use crate::net::{BindError, Driver, ResolveError, Resolver, UdpTransport, Ways};
+use crate::sip::{Endpoint, EndpointConfig, HostPort, Limits, Timers, Transport};
 use crate::speech::{self, LoadError, Prompts};
-use crate::store::{OpenError, Store};
+use crate::store::{self, OpenError, Store};
 use crate::units::clock::{Clock, entropy};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -58,6 +60,12 @@ pub enum StartError {
     /// The media workers cannot start.
     #[error("the media engine cannot start")]
     Media(#[from] EngineError),
+    /// A trunk's password cannot be read.
+    #[error(transparent)]
+    Password(#[from] PasswordError),
+    /// The DNS cannot be asked, and there are trunks.
+    #[error("the DNS cannot be asked; set `sip.resolver` to the address of a server")]
+    Resolver(#[from] ResolveError),
     /// A SIP socket cannot be opened.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -108,7 +116,9 @@ impl Server {
         });
         let endpoint = Endpoint::new(endpoint_config(&settings.sip, settings.calls.max, &addresses));
         let (commands, waiting) = mpsc::channel(COMMANDS_WAITING);
-        let registry = Registry::new(service, commands.clone());
+        let mut registry = Registry::new(service, commands.clone());
+        start_trunks(&settings, &mut registry, &commands, &addresses, clock)?;
+        tokio::spawn(watch_database(store.clone(), probe(&settings.database), commands.clone()));
         let driver = Driver::new(transport, endpoint, registry, waiting, clock);
         let (ended, driver_ended) = watch::channel(false);
         tokio::spawn(async move {
@@ -172,6 +182,39 @@ impl Server {
     async fn command(&self, command: Command) {
         // An error means that the driver has ended: nothing left to command.
         let _ = self.commands.send(command).await;
+    }
+}
+
+/// Starts the tasks of the trunks. Their first requests wait for the driver.
+fn start_trunks(
+    settings: &Settings,
+    registry: &mut Registry,
+    commands: &mpsc::Sender<Command>,
+    addresses: &[SocketAddr],
+    clock: Clock,
+) -> Result<(), StartError> {
+    if settings.trunks.is_empty() {
+        return Ok(());
+    }
+    let trunks = settings.trunks.iter().map(|trunk| trunk.to_runtime()).collect::<Result<Vec<_>, _>>()?;
+    let desk = registry.trunks();
+    let parts = TrunkParts {
+        commands: commands.clone(),
+        resolver: Resolver::new(settings.sip.resolver)?,
+        ways: Ways::new(addresses.iter().map(|address| (Transport::Udp, *address))),
+        clock,
+        stop: desk.stop_signal(),
+    };
+    for trunk in &trunks {
+        desk.employ(spawn_trunk(trunk, &parts));
+    }
+    Ok(())
+}
+
+fn probe(database: &store::Settings) -> Probe {
+    Probe {
+        interval: Duration::from_millis(database.probe_interval_ms.into()),
+        patience: Duration::from_millis(database.probe_timeout_ms.into()),
     }
 }
 

@@ -48,6 +48,7 @@ cases! {
     hang_up_before_ack
     hang_up_before_confirmation
     help
+    invite_without_database
     ipv6
     late_offer
     leader_changed_in_mid_call
@@ -71,6 +72,9 @@ cases! {
     number_too_short
     old_cseq
     options
+    options_while_draining
+    options_while_full
+    options_without_database
     pcmu_only
     race_for_the_last
     rejected

@@ -5,6 +5,7 @@
 
 mod business;
 mod conversation;
+mod database;
 mod leg;
 mod observer;
 mod phone;
@@ -15,14 +16,17 @@ mod script;
 mod service;
 mod settings;
 mod speak;
+mod trunk;
 mod trust;
 
 pub use business::{Answer, Business};
+pub use database::{Probe, watch_database};
 pub use leg::{Leg, LegInput};
-pub use observer::{CallEvent, Observer, Step};
+pub use observer::{CallEvent, Observer, ServiceEvent, ServiceStep, Step};
 pub use phone::{Notice, Phone, PhoneError, PhoneSettings, Report};
 pub use registry::{Account, Command, Registry};
 pub use script::{KeyGroup, Manner};
 pub use service::{Ids, Service};
 pub use settings::Settings;
+pub use trunk::{Desk, TrunkNews, TrunkOrder, TrunkParts, TrunkSettings, spawn as spawn_trunk};
 pub use trust::{Caller, Claims, IdentityHeader, Peer, identify};

@@ -1,8 +1,9 @@
 //! The live calls: admission, the leg of each session, drain. Runs inside the SIP driver's task, so it never waits.
 
 use super::leg::{Leg, LegInput};
-use super::observer::{CallEvent, Step};
+use super::observer::{CallEvent, ServiceEvent, ServiceStep, Step};
 use super::service::Service;
+use super::trunk::{Desk, TrunkOrder};
 use crate::net::Handler;
 use crate::sip::{Endpoint, Event, IncomingInvite, Rejection, ServiceState, SessionError, SessionId};
 use crate::units::CallId;
@@ -46,6 +47,13 @@ pub enum Command {
     Drain(oneshot::Sender<usize>),
     /// Take no new calls, and end those under way with goodbye; end when the last one has ended.
     EndAll,
+    /// Whether the database can be used has changed.
+    Database {
+        /// It can.
+        usable: bool,
+    },
+    /// An order of a trunk's task.
+    Trunk(TrunkOrder),
     /// Give an account.
     Account(oneshot::Sender<Account>),
 }
@@ -66,12 +74,29 @@ pub struct Registry {
     commands: mpsc::Sender<Command>,
     legs: HashMap<SessionId, mpsc::Sender<LegInput>>,
     draining: bool,
+    has_database: bool,
+    /// As it was last told.
+    state: ServiceState,
+    trunks: Desk,
 }
 
 impl Registry {
     /// No calls yet. `commands` is the way back into the driver.
     pub fn new(service: Arc<Service>, commands: mpsc::Sender<Command>) -> Self {
-        Self { service, commands, legs: HashMap::new(), draining: false }
+        Self {
+            service,
+            commands,
+            legs: HashMap::new(),
+            draining: false,
+            has_database: true,
+            state: ServiceState::Accepting,
+            trunks: Desk::default(),
+        }
+    }
+
+    /// Where trunks' orders are carried out.
+    pub fn trunks(&mut self) -> &mut Desk {
+        &mut self.trunks
     }
 
     /// Admission before work: the number, then room; everything else is the leg's.
@@ -86,6 +111,7 @@ impl Registry {
         self.legs.insert(invite.session, sender);
         let leg = Leg::new(Arc::clone(&self.service), flow, invite, self.commands.clone());
         tokio::spawn(leg.run(inputs));
+        self.settle_state(endpoint);
     }
 
     fn refuse(&self, now: Instant, endpoint: &mut Endpoint, invite: &IncomingInvite, rejection: Rejection) {
@@ -104,7 +130,38 @@ impl Registry {
 
     fn drain(&mut self, endpoint: &mut Endpoint) {
         self.draining = true;
-        endpoint.set_service_state(ServiceState::Refusing { retry_after_s: self.service.retry_after_s });
+        self.trunks.stop();
+        self.settle_state(endpoint);
+    }
+
+    /// Lets the endpoint answer by the state of the service, and tells a change.
+    fn settle_state(&mut self, endpoint: &mut Endpoint) {
+        let retry_after_s = self.service.retry_after_s;
+        let (state, name) = if self.draining {
+            (ServiceState::Refusing { retry_after_s }, "draining")
+        } else if !self.has_database {
+            (ServiceState::Unable { retry_after_s }, "without-database")
+        } else if self.legs.len() >= self.full_from() {
+            (ServiceState::Full { retry_after_s }, "full")
+        } else {
+            (ServiceState::Accepting, "accepting")
+        };
+        if self.state == state {
+            return;
+        }
+        self.state = state;
+        endpoint.set_service_state(state);
+        tracing::info!(state = name, calls = self.legs.len(), "the state of the service");
+        let at = self.service.clock.wall();
+        self.service
+            .observer
+            .tell_service(|| ServiceEvent { at, step: ServiceStep::Service { state: name } });
+    }
+
+    /// How many calls make the service full; once it is, a tenth fewer, so that its state does not change with each call.
+    fn full_from(&self) -> usize {
+        let max = self.service.settings.max;
+        if matches!(self.state, ServiceState::Full { .. }) { max - max / 10 } else { max }
     }
 
     fn tell(&mut self, session: SessionId, input: LegInput) {
@@ -122,6 +179,7 @@ impl Handler for Registry {
     type Command = Command;
 
     fn event(&mut self, now: Instant, endpoint: &mut Endpoint, event: Event) {
+        let Some(event) = self.trunks.event(event) else { return };
         match event {
             Event::Invite(invite) => self.admit(now, endpoint, *invite),
             Event::Confirmed { session, body } => self.tell(session, LegInput::Confirmed { body }),
@@ -139,6 +197,15 @@ impl Handler for Registry {
             Command::Bye { session } => carried_out(endpoint.bye(now, session, None)),
             Command::Gone { session } => {
                 self.legs.remove(&session);
+                self.settle_state(endpoint);
+            }
+            Command::Database { usable } => {
+                self.has_database = usable;
+                self.settle_state(endpoint);
+            }
+            Command::Trunk(order) => {
+                let (wall, service) = (self.service.clock.wall(), Arc::clone(&self.service));
+                self.trunks.carry_out(now, wall, endpoint, &service.observer, order);
             }
             Command::Drain(calls) => {
                 self.drain(endpoint);
@@ -159,6 +226,7 @@ impl Handler for Registry {
                         .counters()
                         .iter()
                         .map(|(counter, count)| (counter.name(), count))
+                        .chain(self.trunks.counters())
                         .collect(),
                 };
                 let _ = answer.send(account);
@@ -168,7 +236,7 @@ impl Handler for Registry {
 
     /// A drained server waits for its last legs, and for the BYEs they sent to be answered.
     fn finished(&self, endpoint: &Endpoint) -> bool {
-        self.draining && self.legs.is_empty() && endpoint.session_count() == 0
+        self.draining && self.legs.is_empty() && self.trunks.is_done() && endpoint.session_count() == 0
     }
 }
 

@@ -7,12 +7,14 @@ mod log;
 mod media;
 mod problem;
 mod sip;
+mod trunks;
 
 pub use files::Files;
 pub use log::{Log, LogFormat};
 pub use media::Media;
 pub use problem::Problem;
 pub use sip::Sip;
+pub use trunks::{PasswordError, Trunk};
 
 use crate::call::{self, Peer};
 use crate::{delivery, store};
@@ -31,6 +33,8 @@ pub struct Settings {
     pub numbers: BTreeMap<String, String>,
     /// Whose caller identity is believed, first match wins. Nobody else's is.
     pub peers: Vec<Peer>,
+    /// Where the service registers, and whom it watches.
+    pub trunks: Vec<Trunk>,
     /// Limits and waits of calls.
     pub calls: call::Settings,
     /// RTP.
@@ -51,6 +55,7 @@ impl Default for Settings {
             sip: Sip::default(),
             numbers: BTreeMap::from([("130".to_owned(), "klik-on".to_owned())]),
             peers: vec![Peer::loopback()],
+            trunks: Vec::new(),
             calls: call::Settings::default(),
             media: Media::default(),
             files: Files::default(),
@@ -126,6 +131,7 @@ impl Settings {
         self.files.prompts = folder.join(&self.files.prompts);
         self.delivery.spool = folder.join(&self.delivery.spool);
         self.database.url = self.database.url.below(folder);
+        self.trunks.iter_mut().for_each(|trunk| trunk.resolve_below(folder));
     }
 
     /// Every key whose value cannot be used.
@@ -134,6 +140,7 @@ impl Settings {
         self.sip.check(&mut found);
         self.check_numbers(&mut found);
         self.check_peers(&mut found);
+        trunks::check(&self.trunks, &self.peers, &mut found);
         check_calls(&self.calls, &mut found);
         self.media.check(&mut found);
         self.log.check(&mut found);

@@ -3,6 +3,8 @@
 
 mod resolver;
 mod udp;
+mod ways;
 
 pub use resolver::{NameServer, ResolveError, Resolver};
 pub use udp::{BindError, Driver, Handler, UdpTransport};
+pub use ways::Ways;

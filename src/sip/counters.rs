@@ -95,6 +95,10 @@ counters! {
     RefusedOverload => "refused_overload",
     /// 503: the service is set to refuse.
     RefusedByServiceState => "refused_by_service_state",
+    /// 503: OPTIONS while as many calls are under way as may be.
+    RefusedFull => "refused_full",
+    /// 503: something without which no call can be served is missing: the database.
+    RefusedUnable => "refused_unable",
     /// 480: a call that the call layer neither answered nor refused within its time.
     RefusedSetupTimeout => "refused_setup_timeout",
     /// Refusals by the call layer.

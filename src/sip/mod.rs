@@ -15,8 +15,8 @@ pub mod transport;
 
 pub use counters::{Counter, Counters};
 pub use endpoint::{
-    EndCause, Endpoint, EndpointConfig, Event, HostPort, IncomingInvite, InviteParams, Limits, Party,
-    RegisterId, RegisterParams, Rejection, ServiceState, SessionError,
+    EndCause, Endpoint, EndpointConfig, Event, HostPort, IncomingInvite, InviteParams, Limits, OptionsId,
+    OptionsParams, OriginateError, Party, RegisterId, RegisterParams, Rejection, ServiceState, SessionError,
 };
 pub use session::SessionId;
 pub use timer::Timers;

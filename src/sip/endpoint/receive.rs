@@ -84,9 +84,11 @@ impl Endpoint {
         let refusal = match received.method {
             Method::Invite => ladder::content(received.message, max_body_octets)
                 .or_else(|| ladder::acceptable(received.message))
-                .or_else(|| self.service())
+                .or_else(|| self.service(received.method))
                 .or_else(|| self.room()),
-            Method::Options => ladder::content(received.message, max_body_octets).or_else(|| self.service()),
+            Method::Options => {
+                ladder::content(received.message, max_body_octets).or_else(|| self.service(received.method))
+            }
             // BYE without a To tag belongs to no call (§15.1.2).
             _ => Some(Refusal::no_call()),
         };
