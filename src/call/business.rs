@@ -5,11 +5,14 @@ use super::observer::Step;
 use super::service::Service;
 use super::trust::Caller;
 use crate::dialplan::{Record, Value};
-use crate::klikon::{Refusal, Standing, repeat_window_start};
-use crate::store::{Activation, ActivationOrder, ActivationState, HoldError, HoldOutcome, StoreError};
+use crate::klikon::{Pin, Refusal, Standing, repeat_window_start};
+use crate::store::{
+    Activation, ActivationOrder, ActivationState, HoldError, HoldOutcome, PinAttempt, StoreError,
+};
 use crate::units::{ActivationId, CallId, GroupId, Money, Month, Msisdn, PackageId};
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::broadcast;
 
 /// Tries at a booking whose database does not answer; all with one id, so that at most one counts.
@@ -55,12 +58,18 @@ pub struct Business {
     service: Arc<Service>,
     call: CallId,
     caller: Caller,
+    /// Whether the caller is yet to prove by his PIN that his number is his.
+    pin_missing: AtomicBool,
 }
 
 impl Business {
-    /// For a caller, as far as he is known.
-    pub fn new(service: Arc<Service>, call: CallId, caller: Caller) -> Self {
-        Self { service, call, caller }
+    /// For a caller, as far as he is known. With `asks_pin` he leads nothing before he has keyed his PIN.
+    pub fn new(service: Arc<Service>, call: CallId, caller: Caller, asks_pin: bool) -> Self {
+        Self { service, call, caller, pin_missing: AtomicBool::new(asks_pin) }
+    }
+
+    fn pin_is_missing(&self) -> bool {
+        self.pin_missing.load(Ordering::Acquire)
     }
 
     /// Performs a query or a booking by its name in the vocabulary.
@@ -71,6 +80,7 @@ impl Business {
             "leader-rights" => self.in_time(self.leader_rights()).await,
             "remaining" => self.in_time(self.remaining()).await,
             "member" => self.in_time(self.member(&arguments)).await,
+            "pin" => self.in_time(self.pin(&arguments)).await,
             "packages" => self.in_time(self.packages()).await,
             "recent" => self.in_time(self.recent(&arguments)).await,
             "activate" => {
@@ -116,6 +126,7 @@ impl Business {
         };
         let now = self.service.clock.wall();
         Ok(match self.service.store.standing(caller).await? {
+            Standing::Leader { .. } if self.pin_is_missing() => plain("pin-required"),
             Standing::Leader { group, .. } => {
                 let month = Month::of(now);
                 let left = self.service.store.remaining(group, month).await?;
@@ -134,10 +145,42 @@ impl Business {
     /// The group the caller leads, looked up each time: his right may end while he is on the line.
     async fn led_group(&self) -> Result<Option<GroupId>, StoreError> {
         let Caller::Known(caller) = self.caller else { return Ok(None) };
+        if self.pin_is_missing() {
+            return Ok(None);
+        }
         Ok(match self.service.store.standing(caller).await? {
             Standing::Leader { group, .. } => Some(group),
             Standing::NotLeader { .. } | Standing::NotMember | Standing::GroupClosed { .. } => None,
         })
+    }
+
+    /// The leader's PIN. The try is counted before the PIN is looked at.
+    async fn pin(&self, arguments: &Arguments) -> Result<Outcome, StoreError> {
+        let (Caller::Known(caller), Some(keyed)) = (self.caller, arguments.text("pin")) else {
+            return Ok(plain("unset"));
+        };
+        // Digits that are no PIN at all count as a try like any other.
+        let pin = Pin::parse(keyed);
+        let (now, policy) = (self.service.clock.wall(), self.service.settings.pin_policy());
+        match self.service.store.begin_pin_attempt(caller, now, &policy).await? {
+            PinAttempt::NoPin => Ok(plain("unset")),
+            PinAttempt::Locked => {
+                tracing::warn!("a leader's PIN is locked");
+                Ok(plain("locked"))
+            }
+            PinAttempt::Begun { leadership, hash, locks_if_wrong } => {
+                let compared = hash.clone();
+                // It takes a processor for tens of milliseconds: not one of those that serve calls.
+                let right = tokio::task::spawn_blocking(move || pin.is_ok_and(|pin| compared.is_of(&pin)));
+                if right.await.unwrap_or(false) {
+                    self.service.store.pin_was_right(leadership, &hash).await?;
+                    self.pin_missing.store(false, Ordering::Release);
+                    return Ok(plain("right"));
+                }
+                tracing::warn!(locked = locks_if_wrong, "a wrong PIN was keyed");
+                Ok(plain(if locks_if_wrong { "locked" } else { "wrong" }))
+            }
+        }
     }
 
     async fn remaining(&self) -> Result<Outcome, StoreError> {
@@ -191,6 +234,9 @@ impl Business {
         else {
             return plain("unavailable");
         };
+        if self.pin_is_missing() {
+            return plain("not-leader");
+        }
         let at = self.service.clock.wall();
         let order = ActivationOrder { id, call: self.call, caller, member, package, quoted_net, at };
         // Before the hold, so that no news is missed.

@@ -1,7 +1,7 @@
 //! The conversation of a call: events in, effects out, until somebody hangs up.
 
 use super::business::{Answer, Business};
-use super::leg::{Leg, LegInput, Open, call_end};
+use super::leg::{Leg, LegInput, Open, call_end, note_reason, reason_of};
 use super::observer::Step;
 use super::speak::speak;
 use crate::dialplan::{Effect, Event, Interpreter, PlayId, RequestId, Segment};
@@ -57,7 +57,7 @@ impl Leg {
         let Open { stream, mut events } = open;
         if let Err(error) = stream.start(*agreed) {
             tracing::error!(%error, "the media worker takes no stream");
-            self.hang_up().await;
+            self.hang_up(reason_of(CallEnd::Failed)).await;
             return self.end(CallEnd::Failed).await;
         }
         let reading = self.service.clock.read();
@@ -74,7 +74,7 @@ impl Leg {
             );
         }
         let mut conversation = Conversation {
-            business: Arc::new(Business::new(Arc::clone(&self.service), self.id, self.caller)),
+            business: Arc::new(Business::new(Arc::clone(&self.service), self.id, self.caller, self.asks_pin)),
             interpreter: Interpreter::new(Arc::clone(&self.flow)),
             stream,
             pending: JoinSet::new(),
@@ -123,6 +123,7 @@ impl Conversation {
                 input = inputs.recv() => match input {
                     Some(LegInput::Ended { cause }) => return self.ended(cause),
                     Some(LegInput::Stop) => self.farewell(CallEnd::Shutdown).await,
+                    Some(LegInput::ReasonGiven { reason }) => note_reason(&reason),
                     Some(LegInput::Confirmed { .. } | LegInput::Cancelled) => {}
                     None => return CallEnd::Shutdown,
                 },
@@ -295,7 +296,7 @@ impl Conversation {
     async fn hang_up(&mut self, end: CallEnd) {
         if !matches!(self.phase, Phase::Over(_)) {
             self.phase = Phase::Over(end);
-            self.leg.hang_up().await;
+            self.leg.hang_up(reason_of(end)).await;
         }
     }
 }

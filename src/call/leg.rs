@@ -11,7 +11,7 @@ use super::trust::{self, Caller, Claims};
 use crate::dialplan::Flow;
 use crate::media::{MediaEvent, OpenError, Stream};
 use crate::sdp::{self, Capabilities, Offer};
-use crate::sip::{EndCause, IncomingInvite, Rejection};
+use crate::sip::{EndCause, IncomingInvite, Reason, Rejection};
 use crate::store::CallEnd;
 use crate::units::CallId;
 use crate::units::rtp::StreamParameters;
@@ -30,6 +30,11 @@ pub enum LegInput {
     Confirmed {
         /// Body of the ACK.
         body: Option<Bytes>,
+    },
+    /// Why the caller's side ends the call, which the next input tells.
+    ReasonGiven {
+        /// The value of its Reason field (RFC 3326).
+        reason: String,
     },
     /// CANCEL came before the answer.
     Cancelled,
@@ -50,6 +55,8 @@ pub struct Leg {
     pub(super) invite: IncomingInvite,
     pub(super) id: CallId,
     pub(super) caller: Caller,
+    /// Whether the caller's number alone does not make him a leader.
+    pub(super) asks_pin: bool,
     pub(super) commands: mpsc::Sender<Command>,
     pub(super) record: RecordBuilder,
 }
@@ -81,9 +88,10 @@ impl Leg {
         let wall = service.clock.wall();
         let claims = Claims { asserted: &invite.asserted_identities, from: &invite.from };
         let caller = trust::identify(&service.peers, invite.flow.remote.ip(), claims);
+        let asks_pin = trust::asks_pin(&service.peers, invite.flow.remote.ip());
         let id = service.ids.call(wall);
         let record = RecordBuilder::new(id, &invite, caller, wall);
-        Self { service, flow, invite, id, caller, commands, record }
+        Self { service, flow, invite, id, caller, asks_pin, commands, record }
     }
 
     /// The whole life of the call. Should it break, the call ends, is recorded, and leaves nothing behind.
@@ -95,7 +103,7 @@ impl Leg {
         if let Err(error) = life.await {
             span.in_scope(|| tracing::error!(%error, "a call broke"));
             // It takes a session whose ACK has not come, or that is over, as well as any other.
-            let _ = commands.send(Command::Bye { session }).await;
+            let _ = commands.send(Command::Bye { session, reason: Reason::TemporaryFailure }).await;
             let failed = record.finish(CallEnd::Failed, service.clock.wall());
             service.record(&failed).instrument(span).await;
         }
@@ -147,12 +155,13 @@ impl Leg {
         loop {
             match inputs.recv().await {
                 Some(LegInput::Confirmed { body }) => return self.agree(negotiation, body).await,
+                Some(LegInput::ReasonGiven { reason }) => note_reason(&reason),
                 Some(LegInput::Cancelled) => return Err(CallEnd::Cancelled),
                 Some(LegInput::Ended { .. }) if stopped => return Err(CallEnd::Shutdown),
                 Some(LegInput::Ended { cause }) => return Err(call_end(cause)),
                 Some(LegInput::Stop) => {
                     stopped = true;
-                    self.hang_up().await;
+                    self.hang_up(Reason::TemporaryFailure).await;
                 }
                 None => return Err(CallEnd::Shutdown),
             }
@@ -175,14 +184,14 @@ impl Leg {
             Err(refusal) => {
                 // RFC 3261 §13.2.2.4: an unacceptable answer ends in a BYE.
                 tracing::info!(%refusal, "the ACK's answer cannot be used");
-                self.hang_up().await;
+                self.hang_up(Reason::NotAcceptable).await;
                 Err(CallEnd::Failed)
             }
         }
     }
 
-    pub(super) async fn hang_up(&self) {
-        self.tell_sip(Command::Bye { session: self.invite.session }).await;
+    pub(super) async fn hang_up(&self, reason: Reason) {
+        self.tell_sip(Command::Bye { session: self.invite.session, reason }).await;
     }
 
     async fn tell_sip(&self, command: Command) {
@@ -233,12 +242,26 @@ fn refusal(refusal: &sdp::Refusal) -> Rejection {
     }
 }
 
+/// Why the caller's side ends the call: in its own words, which may hold anything.
+pub(super) fn note_reason(reason: &str) {
+    tracing::info!(?reason, "the caller's side says why it ends the call");
+}
+
+/// What our BYE says of a call that ends so.
+pub(super) fn reason_of(end: CallEnd) -> Reason {
+    match end {
+        CallEnd::RtpTimeout => Reason::TimerExpiry,
+        CallEnd::Failed | CallEnd::Shutdown => Reason::TemporaryFailure,
+        _ => Reason::NormalClearing,
+    }
+}
+
 /// How a session's end stands in the call record.
 pub(super) fn call_end(cause: EndCause) -> CallEnd {
     match cause {
         EndCause::ByeReceived => CallEnd::CallerHungUp,
         EndCause::ByeCompleted | EndCause::ByeTimeout => CallEnd::Goodbye,
-        EndCause::AckTimeout => CallEnd::AckTimeout,
+        EndCause::AckTimeout | EndCause::PrackTimeout => CallEnd::AckTimeout,
         EndCause::SetupTimeout | EndCause::AnsweredAfterCancel => CallEnd::Failed,
     }
 }

@@ -5,7 +5,7 @@ use super::observer::{CallEvent, ServiceEvent, ServiceStep, Step};
 use super::service::Service;
 use super::trunk::{Desk, TrunkOrder};
 use crate::net::Handler;
-use crate::sip::{Endpoint, Event, IncomingInvite, Rejection, ServiceState, SessionError, SessionId};
+use crate::sip::{Endpoint, Event, IncomingInvite, Reason, Rejection, ServiceState, SessionError, SessionId};
 use crate::units::CallId;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -37,6 +37,8 @@ pub enum Command {
     Bye {
         /// Which call.
         session: SessionId,
+        /// What the BYE says of it.
+        reason: Reason,
     },
     /// The leg has nothing left to do; its session may be forgotten here.
     Gone {
@@ -183,6 +185,7 @@ impl Handler for Registry {
         match event {
             Event::Invite(invite) => self.admit(now, endpoint, *invite),
             Event::Confirmed { session, body } => self.tell(session, LegInput::Confirmed { body }),
+            Event::ReasonGiven { session, reason } => self.tell(session, LegInput::ReasonGiven { reason }),
             Event::Cancelled { session } => self.tell(session, LegInput::Cancelled),
             Event::Ended { session, cause } => self.tell(session, LegInput::Ended { cause }),
             // Outcomes of requests of our own; the service makes none.
@@ -194,7 +197,9 @@ impl Handler for Registry {
         match command {
             Command::Accept { session, sdp } => carried_out(endpoint.accept(now, session, sdp)),
             Command::Reject { session, rejection } => carried_out(endpoint.reject(now, session, &rejection)),
-            Command::Bye { session } => carried_out(endpoint.bye(now, session, None)),
+            Command::Bye { session, reason } => {
+                carried_out(endpoint.bye(now, session, Some(reason.value())));
+            }
             Command::Gone { session } => {
                 self.legs.remove(&session);
                 self.settle_state(endpoint);

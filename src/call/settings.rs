@@ -1,5 +1,7 @@
 //! What the operator may vary about calls.
 
+use crate::klikon::PinPolicy;
+use jiff::SignedDuration;
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -16,13 +18,25 @@ pub struct Settings {
     pub activation_wait_ms: u64,
     /// How long a query or booking may take before the caller hears that the service is not available, ms.
     pub store_timeout_ms: u64,
+    /// Wrong PINs in a row, over all calls, that lock a leader's PIN; only asked where a peer's `pin` says so.
+    pub pin_tries: u32,
+    /// How long the first lock lasts, s; each further one twice as long, a day at most.
+    pub pin_lock_s: u32,
     /// How long calls may go on after a stop was asked for, s.
     pub drain_s: u64,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { max: 500, max_duration_s: 600, activation_wait_ms: 3000, store_timeout_ms: 5000, drain_s: 120 }
+        Self {
+            max: 500,
+            max_duration_s: 600,
+            activation_wait_ms: 3000,
+            store_timeout_ms: 5000,
+            pin_tries: 3,
+            pin_lock_s: 1800,
+            drain_s: 120,
+        }
     }
 }
 
@@ -30,6 +44,11 @@ impl Settings {
     /// Longest call.
     pub fn max_duration(&self) -> Duration {
         Duration::from_secs(self.max_duration_s)
+    }
+
+    /// How many wrong PINs lock, and for how long.
+    pub fn pin_policy(&self) -> PinPolicy {
+        PinPolicy { tries: self.pin_tries, lock: SignedDuration::from_secs(self.pin_lock_s.into()) }
     }
 
     /// The wait on the line for the network's acknowledgement.

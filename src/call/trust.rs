@@ -32,6 +32,9 @@ pub struct Peer {
     /// Where its callers' identity stands.
     #[serde(default = "Peer::default_identity")]
     pub identity: IdentityHeader,
+    /// Whether a leader who calls from there must key his PIN as well.
+    #[serde(default)]
+    pub pin: bool,
 }
 
 impl Peer {
@@ -48,6 +51,7 @@ impl Peer {
                 Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128).into(),
             ],
             identity: IdentityHeader::PAssertedIdentity,
+            pin: false,
         }
     }
 
@@ -99,6 +103,11 @@ pub fn identify(peers: &[Peer], source: IpAddr, claims: Claims<'_>) -> Caller {
         Some(IdentityHeader::From) => number_in(claims.from),
         Some(IdentityHeader::PAssertedIdentity) => asserted(claims.asserted),
     }
+}
+
+/// Whether a leader who calls from `source` must key his PIN.
+pub fn asks_pin(peers: &[Peer], source: IpAddr) -> bool {
+    peers.iter().find(|peer| peer.holds(source)).is_some_and(|peer| peer.pin)
 }
 
 /// RFC 3325 §9.1 allows one value, or one sip(s) and one tel. Where two numbers differ, neither is believed.

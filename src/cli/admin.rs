@@ -3,6 +3,7 @@
 mod arguments;
 mod import;
 pub(super) mod parse;
+mod pin;
 pub(super) mod table;
 
 pub use arguments::AdminArguments;
@@ -123,6 +124,15 @@ async fn leader(command: LeaderCommand, store: &Store, now: Timestamp) -> anyhow
             store.revoke_leader(&contract, now).await?;
             Ok(Answer::done(format!("{contract} has no Lider Mobile any more")))
         }
+        LeaderCommand::Pin { contract, unlock: true, .. } => {
+            store.unlock_pin(&contract).await?;
+            Ok(Answer::done(format!("the PIN of the Lider Mobile of {contract} can be keyed again")))
+        }
+        LeaderCommand::Pin { contract, clear: true, .. } => {
+            store.clear_pin(&contract).await?;
+            Ok(Answer::done(format!("the Lider Mobile of {contract} has no PIN any more")))
+        }
+        LeaderCommand::Pin { contract, generate, .. } => pin::set(store, &contract, generate, now).await,
         LeaderCommand::History { contract } => {
             let history = store.leaders(group_of(store, &contract).await?.id).await?;
             let mut table = Table::new(&["leader", "since", "until", "granted by", "channel"], &[]);

@@ -208,6 +208,8 @@ fn check_calls(calls: &call::Settings, found: &mut Vec<Problem>) {
     within(found, "calls.max_duration_s", calls.max_duration_s, 10, 86_400);
     within(found, "calls.activation_wait_ms", calls.activation_wait_ms, 0, 60_000);
     within(found, "calls.store_timeout_ms", calls.store_timeout_ms, 100, 60_000);
+    within(found, "calls.pin_tries", calls.pin_tries, 1, 100);
+    within(found, "calls.pin_lock_s", calls.pin_lock_s, 1, 86_400);
     within(found, "calls.drain_s", calls.drain_s, 0, 86_400);
 }
 

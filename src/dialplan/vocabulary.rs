@@ -62,7 +62,7 @@ impl Vocabulary {
     pub fn klik_on(prompts: impl IntoIterator<Item = String>) -> Self {
         Self {
             prompts: prompts.into_iter().collect(),
-            queries: vec![leader_rights(), remaining(), member(), packages(), recent()],
+            queries: vec![leader_rights(), pin(), remaining(), member(), packages(), recent()],
             bookings: vec![activate()],
         }
     }
@@ -71,10 +71,23 @@ impl Vocabulary {
 /// DOMAIN §4.1, §4.2: who calls, and whether he may.
 fn leader_rights() -> Operation {
     let leader = vec![Field::new("month", Kind::Number), Field::new("left", Kind::Money)];
-    let refusals =
-        plain(&["not-leader", "not-member", "group-closed", "anonymous", "untrusted", "unavailable"]);
+    let refusals = plain(&[
+        "pin-required",
+        "not-leader",
+        "not-member",
+        "group-closed",
+        "anonymous",
+        "untrusted",
+        "unavailable",
+    ]);
     let outcomes = std::iter::once(outcome("leader", leader)).chain(refusals).collect();
     Operation::new("leader-rights", Vec::new(), outcomes, "unavailable")
+}
+
+/// The leader's PIN, where the caller's number alone is not enough (`pin-required`).
+fn pin() -> Operation {
+    let outcomes = plain(&["right", "wrong", "locked", "unset", "unavailable"]).collect();
+    Operation::new("pin", vec![Field::new("pin", Kind::Text)], outcomes, "unavailable")
 }
 
 /// DOMAIN §3.2: what the group may still spend this month.

@@ -5,6 +5,7 @@
 mod decision;
 mod message;
 mod package;
+mod pin;
 mod standing;
 mod terms;
 
@@ -14,6 +15,9 @@ pub use decision::{
 };
 pub use message::{Audience, Outcome, SmsAlphabet, sms_parts, sms_text};
 pub use package::{NotOffered, Package, PackageName, PackageNameError, net_price, offered};
+pub use pin::{
+    LONGEST_LOCK, PIN_DIGITS_MAX, PIN_DIGITS_MIN, Pin, PinError, PinHash, PinPolicy, PinTries, PinTry,
+};
 pub use standing::{Membership, Standing, standing};
 pub use terms::{NOTICE_DAYS, NoticeError, Terms, TermsVersion, check_notice, in_force, month_terms};
 

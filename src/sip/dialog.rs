@@ -222,6 +222,11 @@ impl Dialog {
         self.local_cseq
     }
 
+    /// Goes on with the numbers of an early dialog of the same peer, in which requests were sent.
+    pub fn continue_cseq(&mut self, early: &Self) {
+        self.local_cseq = self.local_cseq.max(early.local_cseq);
+    }
+
     /// Begins a request of ours within the dialog (RFC 3261 §12.2.1.1), with loose routing, or strict routing where the
     /// first Route lacks `lr`. `via` is our Via's value.
     ///

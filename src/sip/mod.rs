@@ -7,6 +7,7 @@ pub mod endpoint;
 pub mod identifier;
 pub mod locate;
 pub mod message;
+pub mod reason;
 pub mod registration;
 pub mod session;
 pub mod timer;
@@ -16,8 +17,10 @@ pub mod transport;
 pub use counters::{Counter, Counters};
 pub use endpoint::{
     EndCause, Endpoint, EndpointConfig, Event, HostPort, IncomingInvite, InviteParams, Limits, OptionsId,
-    OptionsParams, OriginateError, Party, RegisterId, RegisterParams, Rejection, ServiceState, SessionError,
+    OptionsParams, OriginateError, Party, RegisterId, RegisterParams, Rejection, Reliability, ServiceState,
+    SessionError,
 };
+pub use reason::Reason;
 pub use session::SessionId;
 pub use timer::Timers;
 pub use transport::{Flow, Transmit, Transport};

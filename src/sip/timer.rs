@@ -92,6 +92,10 @@ pub enum SessionTimer {
     RetransmitOk,
     /// No ACK to our 2xx response came within 64·T1 (RFC 3261 §13.3.1.4).
     AckMissing,
+    /// A reliable provisional response goes out again (RFC 3262 §3).
+    RetransmitProvisional,
+    /// No PRACK to it came within 64·T1 (RFC 3262 §3).
+    PrackMissing,
     /// The call was not answered, refused or cancelled for too long.
     Setup,
     /// No final response to a cancelled INVITE came within 64·T1 (RFC 3261 §9.1).

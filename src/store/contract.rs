@@ -25,7 +25,7 @@ macro_rules! contract_tests {
             thirteen_pass_and_the_fourteenth_is_refused, five_that_make_the_limit_exactly, a_retry_says_exists,
             an_id_is_not_reused, settled_once, what_changed_in_mid_call, months_end_in_winter,
             months_end_in_summer, two_race_for_the_last_1100, fifty_race_for_the_last_1100,
-            repeats_within_24_hours, call_records, groups_and_members, leaders_with_history,
+            repeats_within_24_hours, call_records, groups_and_members, leaders_with_history, pins,
             terms_need_notice, prices_need_notice, imports, the_next_bill, no_terms_no_booking, outbox_is_at_least_once);
         #[test]
         fn a_plain_model_agrees() {
@@ -92,6 +92,74 @@ async fn family(database: &dyn Database) -> (Store, GroupId) {
     }
     store.grant_leader(&contract_number(), leader(), "Lider Fiks", &shop(), opened).await.unwrap();
     (store, group.id)
+}
+
+fn policy() -> klikon::PinPolicy {
+    klikon::PinPolicy { tries: 3, lock: SignedDuration::from_mins(30) }
+}
+
+/// A try, and whether it locks when it is wrong.
+async fn attempt(store: &Store, now: Timestamp) -> PinAttempt {
+    store.begin_pin_attempt(leader(), now, &policy()).await.unwrap()
+}
+
+/// A leader's PIN: its tries are counted before it is looked at, it is the leadership's own, and it is unlocked by a
+/// right one, by an administrator, and by time.
+pub(super) async fn pins(database: &dyn Database) {
+    let (store, _) = family(database).await;
+    let now = at(NOW);
+    let contract = contract_number();
+    assert_eq!(attempt(&store, now).await, PinAttempt::NoPin);
+    assert!(matches!(store.unlock_pin(&contract).await, Err(AdminError::NoPin(_))));
+    assert!(matches!(store.clear_pin(&contract).await, Err(AdminError::NoPin(_))));
+    let hash = klikon::PinHash::kept("$argon2id$one".to_owned());
+    store.set_pin(&contract, &hash, now).await.unwrap();
+    // Many calls at one time have three tries between them.
+    let tries = (0..12).map(|_| {
+        let store = store.clone();
+        tokio::spawn(async move { attempt(&store, now).await })
+    });
+    let mut begun = Vec::new();
+    for tried in tries.collect::<Vec<_>>() {
+        match tried.await.unwrap() {
+            PinAttempt::Begun { locks_if_wrong, hash: kept, .. } => {
+                assert_eq!(kept, hash);
+                begun.push(locks_if_wrong);
+            }
+            other => assert_eq!(other, PinAttempt::Locked),
+        }
+    }
+    begun.sort_unstable();
+    assert_eq!(begun, [false, false, true]);
+    // Another store sees the lock; time, an administrator and a right PIN take it away.
+    let other = Store::open(&database.settings()).await.unwrap();
+    assert_eq!(attempt(&other, now + SignedDuration::from_mins(29)).await, PinAttempt::Locked);
+    let later = now + SignedDuration::from_mins(30);
+    let PinAttempt::Begun { leadership, .. } = attempt(&other, later).await else {
+        panic!("not locked any more")
+    };
+    other.pin_was_right(leadership, &klikon::PinHash::kept("another".to_owned())).await.unwrap();
+    assert!(matches!(attempt(&store, later).await, PinAttempt::Begun { locks_if_wrong: false, .. }));
+    assert!(
+        matches!(attempt(&store, later).await, PinAttempt::Begun { locks_if_wrong: true, .. }),
+        "a right one of another PIN forgets nothing"
+    );
+    assert_eq!(attempt(&store, later).await, PinAttempt::Locked);
+    store.unlock_pin(&contract).await.unwrap();
+    for _ in 0..10 {
+        assert!(matches!(attempt(&store, later).await, PinAttempt::Begun { locks_if_wrong: false, .. }));
+        store.pin_was_right(leadership, &hash).await.unwrap();
+    }
+    // It goes with the leadership.
+    store.grant_leader(&contract, member(), "Lider Fiks", &shop(), later).await.unwrap();
+    assert_eq!(attempt(&store, later).await, PinAttempt::NoPin);
+    store.grant_leader(&contract, leader(), "Lider Fiks", &shop(), later).await.unwrap();
+    assert_eq!(attempt(&store, later).await, PinAttempt::NoPin);
+    store.set_pin(&contract, &hash, later).await.unwrap();
+    store.clear_pin(&contract).await.unwrap();
+    assert_eq!(attempt(&store, later).await, PinAttempt::NoPin);
+    store.revoke_leader(&contract, later).await.unwrap();
+    assert!(matches!(store.set_pin(&contract, &hash, later).await, Err(AdminError::NoLeaderForPin(_))));
 }
 
 async fn package_id(store: &Store, price: i32) -> PackageId {

@@ -178,6 +178,14 @@ pub enum AdminError {
     /// Nothing to revoke.
     #[error("the group of {0} has no Lider Mobile; nothing to revoke")]
     NoLeader(FixedNumber),
+    /// Nobody to have a PIN.
+    #[error(
+        "the group of {0} has no Lider Mobile to have a PIN; grant the right with `klikon admin leader grant`"
+    )]
+    NoLeaderForPin(FixedNumber),
+    /// Nothing to unlock or take away.
+    #[error("the Lider Mobile of {0} has no PIN; set one with `klikon admin leader pin`")]
+    NoPin(FixedNumber),
     /// A package by that name is on sale in those days.
     #[error(
         "{name} is sold then already (from {from}); retire that version first, to the day the new one begins"

@@ -18,5 +18,5 @@ pub use sqlite::Store;
 pub use types::{
     Activation, ActivationOrder, ActivationState, BookFilter, BookedTransfer, CallEnd, CallRecord,
     GrantChannel, Group, Held, HoldOutcome, ImportError, ImportRow, Leadership, LedgerView, Member,
-    NewPackage, Offer, Order, OutboxContent, OutboxRow, Settled, Settlement, Sms,
+    NewPackage, Offer, Order, OutboxContent, OutboxRow, PinAttempt, Settled, Settlement, Sms,
 };

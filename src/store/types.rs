@@ -1,9 +1,11 @@
 //! What the store takes and gives, free of any database.
 
 use super::AdminError;
-use crate::klikon::{Audience, PackageName, Refusal};
+use crate::klikon::{Audience, PackageName, PinHash, Refusal};
 use crate::ledger::{Account, Balance, Transfer};
-use crate::units::{ActivationId, CallId, FixedNumber, GroupId, MemberId, Money, Month, Msisdn, PackageId};
+use crate::units::{
+    ActivationId, CallId, FixedNumber, GroupId, LeadershipId, MemberId, Money, Month, Msisdn, PackageId,
+};
 use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
 
@@ -66,6 +68,24 @@ pub struct Leadership {
     /// How.
     #[serde(flatten)]
     pub channel: GrantChannel,
+}
+
+/// What a try at a leader's PIN comes to, before the PIN is looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PinAttempt {
+    /// The leader has none, or the number leads no group.
+    NoPin,
+    /// Too many were wrong: none is looked at now.
+    Locked,
+    /// Counted as wrong; `Store::pin_was_right` takes that back.
+    Begun {
+        /// Whose PIN.
+        leadership: LeadershipId,
+        /// What the keyed one must be of.
+        hash: PinHash,
+        /// Whether a wrong one is the last for a while.
+        locks_if_wrong: bool,
+    },
 }
 
 /// A package as it may be offered now (DOMAIN §2.1, §5).

@@ -63,6 +63,11 @@ macro_rules! made_id {
 }
 
 row_id! {
+    /// Names a leadership: one entry in a group's history of leaders.
+    LeadershipId
+}
+
+row_id! {
     /// A SuperFamilja group (DOMAIN §1).
     GroupId
 }

@@ -9,7 +9,7 @@ mod msisdn;
 pub mod rtp;
 mod secret;
 
-pub use id::{ActivationId, CallId, GroupId, MemberId, PackageId};
+pub use id::{ActivationId, CallId, GroupId, LeadershipId, MemberId, PackageId};
 pub use money::{Money, MoneyError};
 pub use month::Month;
 pub use msisdn::{FixedNumber, Msisdn, MsisdnError};

@@ -75,7 +75,13 @@ impl House {
 
     fn business(&self, caller: Caller) -> Arc<Business> {
         let call = self.service.ids.call(self.service.clock.wall());
-        Arc::new(Business::new(Arc::clone(&self.service), call, caller))
+        Arc::new(Business::new(Arc::clone(&self.service), call, caller, false))
+    }
+
+    /// The leader, from a peer whose callers key their PIN.
+    fn leader_with_pin(&self) -> Business {
+        let call = self.service.ids.call(self.service.clock.wall());
+        Business::new(Arc::clone(&self.service), call, Caller::Known(msisdn(LEADER)), true)
     }
 
     fn leader(&self) -> Arc<Business> {
@@ -420,4 +426,56 @@ async fn a_ledger_that_is_gone_is_unavailable_and_never_a_lie() {
         with("accepted", "left", Value::Money(lek(6000)))
     );
     assert_eq!(leader.made_before(&activation).await, plain("unknown"));
+}
+
+#[tokio::test]
+async fn where_a_pin_is_asked_nothing_is_to_be_had_without_it() {
+    let house = House::new(0).await;
+    let keyed = |digits: &str| text("pin", digits);
+    let business = house.leader_with_pin();
+    let order = house.order(700, MEMBER).await;
+    for (name, arguments, outcome) in [
+        ("leader-rights", Vec::new(), "pin-required"),
+        ("remaining", Vec::new(), "unavailable"),
+        ("member", text("number", MEMBER), "unavailable"),
+        ("packages", Vec::new(), "unavailable"),
+        ("activate", order.clone(), "not-leader"),
+        ("pin", keyed("4729"), "unset"),
+    ] {
+        assert_eq!(business.perform(name, arguments).await.outcome, outcome, "{name}");
+    }
+    assert!(house.store().activations(store::BookFilter::default()).await.unwrap().is_empty());
+    let hash = Pin::choose("4729").unwrap().hash([7; 16]).unwrap();
+    house.store().set_pin(&contract(), &hash, house.service.clock.wall()).await.unwrap();
+    for wrong in ["4728", "1"] {
+        assert_eq!(business.perform("pin", keyed(wrong)).await.outcome, "wrong");
+        assert_eq!(business.perform("leader-rights", Vec::new()).await.outcome, "pin-required");
+    }
+    assert_eq!(business.perform("pin", keyed("4729")).await.outcome, "right");
+    assert_eq!(business.perform("leader-rights", Vec::new()).await.outcome, "leader");
+    assert_eq!(business.perform("activate", order).await.outcome, "accepted");
+    // Another call begins without it; the third wrong one locks, also for the right one.
+    let another = house.leader_with_pin();
+    assert_eq!(another.perform("leader-rights", Vec::new()).await.outcome, "pin-required");
+    for (digits, outcome) in [("0001", "wrong"), ("0002", "wrong"), ("0003", "locked"), ("4729", "locked")] {
+        assert_eq!(another.perform("pin", keyed(digits)).await.outcome, outcome);
+    }
+    assert_eq!(another.perform("leader-rights", Vec::new()).await.outcome, "pin-required");
+}
+
+#[tokio::test]
+async fn a_pin_gives_no_rights_to_who_leads_nothing() {
+    let house = House::new(0).await;
+    let call = house.service.ids.call(house.service.clock.wall());
+    for (caller, rights) in [
+        (Caller::Known(msisdn(MEMBER)), "not-leader"),
+        (Caller::Known(msisdn(STRANGER)), "not-member"),
+        (Caller::Anonymous, "anonymous"),
+        (Caller::Untrusted, "untrusted"),
+    ] {
+        let business = Business::new(Arc::clone(&house.service), call, caller, true);
+        assert_eq!(business.perform("leader-rights", Vec::new()).await.outcome, rights);
+        assert_eq!(business.perform("pin", text("pin", "4729")).await.outcome, "unset");
+        assert_eq!(business.perform("leader-rights", Vec::new()).await.outcome, rights);
+    }
 }

@@ -130,6 +130,22 @@ pub(super) enum LeaderCommand {
         #[arg(value_parser = parse::contract)]
         contract: FixedNumber,
     },
+    /// Set the PIN that the current leader keys where his number alone is not enough. It is read from standard input,
+    /// so that it stands in no list of processes and in no history.
+    Pin {
+        /// The fixed line of the group.
+        #[arg(value_parser = parse::contract)]
+        contract: FixedNumber,
+        /// Make a PIN of six digits, and print it once.
+        #[arg(long, conflicts_with_all = ["unlock", "clear"])]
+        generate: bool,
+        /// Take the lock away that wrong PINs have brought; the PIN stays.
+        #[arg(long, conflicts_with = "clear")]
+        unlock: bool,
+        /// Take the PIN away.
+        #[arg(long)]
+        clear: bool,
+    },
     /// Who had the right, since when, until when, granted by whom and how.
     History {
         /// The fixed line of the group.

@@ -219,6 +219,8 @@ fn refused(line: u64, record: &StringRecord, columns: &'static [&'static str], e
         | AdminError::GroupExists(_)
         | AdminError::GroupFull { .. }
         | AdminError::NoLeader(_)
+        | AdminError::NoLeaderForPin(_)
+        | AdminError::NoPin(_)
         | AdminError::ClockBehind => "contract",
         AdminError::AlreadyMember { .. }
         | AdminError::NotMember { .. }

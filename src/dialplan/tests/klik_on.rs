@@ -32,6 +32,31 @@ fn at_booking(flow: &Arc<Flow>) -> Caller {
     caller
 }
 
+fn at_pin(flow: &Arc<Flow>) -> Caller {
+    let mut caller = Caller::dial(flow);
+    caller.hear().answer("pin-required", &[]);
+    assert_eq!(caller.node(), "ask-pin");
+    caller
+}
+
+/// The right PIN leads back to the question who calls; the third wrong one to goodbye, locked or not.
+#[test]
+fn a_caller_whose_number_is_not_enough_keys_his_pin() {
+    let flow = klik_on();
+    let mut caller = at_pin(&flow);
+    caller.press("4729#").answer("right", &[]);
+    assert_eq!(caller.node(), "rights");
+    caller.answer("leader", &[("month", Value::Number(11)), ("left", lek(6500))]).hear();
+    assert_eq!(caller.node(), "ask-member-number");
+    let mut caller = at_pin(&flow);
+    for _ in 0..2 {
+        caller.press("0000#").answer("wrong", &[]);
+        assert_eq!(caller.node(), "ask-pin");
+    }
+    caller.press("0000#").answer("wrong", &[]);
+    assert_eq!(caller.node(), "goodbye-no-match");
+}
+
 #[test]
 fn the_whole_call() {
     let mut caller = Caller::dial(&klik_on());
@@ -281,7 +306,7 @@ fn every_node_and_every_prompt_is_heard_on_some_way() {
     let mut heard = BTreeSet::new();
     let mut note = |mut caller: Caller| {
         while caller.playing.is_some()
-            && !matches!(caller.node(), "ask-member-number" | "confirm" | "another")
+            && !matches!(caller.node(), "ask-pin" | "ask-member-number" | "confirm" | "another")
         {
             if caller.node() == "choose-package" {
                 break;
@@ -294,6 +319,11 @@ fn every_node_and_every_prompt_is_heard_on_some_way() {
     for outcome in ["not-leader", "not-member", "group-closed", "anonymous", "untrusted", "unavailable"] {
         let mut caller = Caller::dial(&flow);
         caller.hear().answer(outcome, &[]);
+        note(caller);
+    }
+    for outcome in ["right", "wrong", "locked", "unset"] {
+        let mut caller = at_pin(&flow);
+        caller.press("0#").press("4729#").answer(outcome, &[]);
         note(caller);
     }
     for outcome in ["invalid-number", "not-member"] {

@@ -79,6 +79,8 @@ impl Algorithm {
 
     /// `H(part ":" part …)` in lower-case hexadecimal.
     pub(super) fn hash(self, parts: &[&[u8]]) -> HexDigest {
+        #[cfg(test)]
+        work::count();
         match self.base() {
             Self::Md5 => joined::<Md5>(parts),
             Self::Sha256 => joined::<Sha256>(parts),
@@ -222,4 +224,23 @@ pub struct Answered<'a> {
     pub uri: &'a [u8],
     /// Count and client nonce; `None` for a peer of RFC 2069.
     pub protection: Option<&'a Protection>,
+}
+
+/// Counts hash computations, so that a test can compare the work that two requests cause.
+#[cfg(test)]
+pub(super) mod work {
+    use std::cell::Cell;
+
+    thread_local! {
+        static HASHES: Cell<u64> = const { Cell::new(0) };
+    }
+
+    pub(super) fn count() {
+        HASHES.with(|hashes| hashes.set(hashes.get() + 1));
+    }
+
+    /// Hash computations of this thread so far.
+    pub(in crate::sip) fn hashes() -> u64 {
+        HASHES.with(Cell::get)
+    }
 }

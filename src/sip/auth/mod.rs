@@ -5,16 +5,18 @@
 //! [`Credentials`]), and their arithmetic done ([`Algorithm`], [`Ha1`]). Everything here is pure: nonces, client nonces
 //! and counts are arguments.
 //!
-//! One field value holds one challenge or one set of credentials; several come as several fields (RFC 3261 §7.3.1).
+//! One field value holds one challenge or one set of credentials; several come as several fields (RFC 3261 §7.3.1). [`server`] is the side that challenges.
 
 mod challenge;
 mod credentials;
 mod digest;
 mod parameters;
+pub(in crate::sip) mod server;
 
 pub use challenge::{Account, Challenge};
 pub use credentials::{Credentials, NonceCount, Protection};
 pub use digest::{Algorithm, Answered, Ha1, HexDigest};
+pub use server::{Authentication, MAX_NONCES, MAX_TRIERS, Policy, User};
 
 /// Parameters of one challenge or one set of credentials.
 pub const MAX_PARAMETERS: usize = 32;

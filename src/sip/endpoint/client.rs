@@ -7,6 +7,7 @@ use super::{Endpoint, TransactionId};
 use crate::sip::counters::Counter;
 use crate::sip::identifier::BranchId;
 use crate::sip::message::{HeaderName, Host, Message, Method, StartLine, Unwritable, Via, Writer};
+use crate::sip::reason::Reason;
 use crate::sip::session::SessionId;
 use crate::sip::transaction::key::DEFAULT_PORT;
 use crate::sip::transaction::{ClientAction, InviteClient, NonInviteClient, ResponseClass};
@@ -82,12 +83,32 @@ impl Endpoint {
         true
     }
 
+    /// Sends a PRACK through a new client transaction. Where no transaction is left it goes out once; the response it
+    /// acknowledges comes again if it is lost.
+    pub(in crate::sip) fn open_prack_client(
+        &mut self,
+        now: Instant,
+        flow: Flow,
+        branch: BranchId,
+        request: Bytes,
+    ) {
+        if self.client.len() >= self.config.limits.max_client_transactions {
+            self.counters.count(Counter::DroppedNoTransaction);
+            return self.transmit(flow, request);
+        }
+        let key = ClientKey { branch, is_cancel: false };
+        self.open_client(now, flow, key, request, Purpose::Prack);
+    }
+
     /// Sends the CANCEL of an INVITE (§9.1): the same branch, Request-URI, Call-ID, To, From, Route and CSeq number.
-    pub(in crate::sip) fn open_cancel_client(&mut self, now: Instant, invite: TransactionId) {
+    pub(in crate::sip) fn open_cancel_client(&mut self, now: Instant, invite: TransactionId, reason: Reason) {
         let Some(transaction) = self.client.get_mut(invite) else { return };
         let (request, flow, branch) = (transaction.request.clone(), transaction.flow, transaction.key.branch);
         let Ok(invite) = Message::parse(&request) else { return };
-        let Ok(writer) = begin_for_invite(&invite, Method::Cancel, &invite) else { return };
+        let Ok(mut writer) = begin_for_invite(&invite, Method::Cancel, &invite) else { return };
+        if writer.field(HeaderName::Reason, reason.value()).is_err() {
+            return;
+        }
         let key = ClientKey { branch, is_cancel: true };
         self.open_client(now, flow, key, Bytes::from(writer.finish()), Purpose::Cancel);
     }
@@ -220,7 +241,11 @@ impl Endpoint {
                 let (request, sent) = (*request, transaction.request.clone());
                 self.register_answered(request, &sent, response);
             }
-            Purpose::Bye(_) | Purpose::Options(_) | Purpose::Register(_) | Purpose::Cancel => {}
+            Purpose::Bye(_)
+            | Purpose::Options(_)
+            | Purpose::Register(_)
+            | Purpose::Cancel
+            | Purpose::Prack => {}
         }
     }
 }
@@ -232,6 +257,7 @@ fn answers(response: &Message<'_>, transaction: &ClientTransaction) -> bool {
     match transaction.purpose {
         Purpose::Invite { .. } => cseq.method == Method::Invite,
         Purpose::Bye(_) => cseq.method == Method::Bye,
+        Purpose::Prack => cseq.method == Method::Prack,
         Purpose::Cancel => cseq.method == Method::Cancel,
         Purpose::Options(_) => cseq.method == Method::Options,
         Purpose::Register(_) => cseq.method == Method::Register,

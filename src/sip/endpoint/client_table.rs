@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::time::Instant;
 
 /// 2xx responses of different forks to one INVITE that are acknowledged; more are dropped.
-pub(super) const MAX_FORKS: usize = 8;
+pub(in crate::sip) const MAX_FORKS: usize = 8;
 
 /// Either client machine.
 #[derive(Debug)]
@@ -69,6 +69,8 @@ pub(super) enum Purpose {
         acknowledgements: Vec<Acknowledgement>,
     },
     Cancel,
+    /// The acknowledgement of a reliable provisional response, whose outcome nobody waits for.
+    Prack,
     /// The end of a call; of none where nobody waits for the outcome.
     Bye(Option<SessionId>),
     Options(OptionsId),

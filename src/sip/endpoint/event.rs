@@ -3,6 +3,7 @@
 use crate::sip::message::{HeaderName, Message, NameAddr, Unwritable, Uri};
 use crate::sip::registration::RegisterOutcome;
 use crate::sip::session::SessionId;
+use crate::sip::session::provisional::OPTION_TAG;
 use crate::sip::transport::Flow;
 use bytes::Bytes;
 use std::fmt;
@@ -13,12 +14,26 @@ pub enum Event {
     /// A new call, already answered with 100. To be answered by `ring`, `accept` or `reject`. Whatever RFC 3261 §8.2 has
     /// refused was refused.
     Invite(Box<IncomingInvite>),
+    /// The PRACK to our 183 came, which had a session description: the caller hears us, before the answer.
+    EarlyConfirmed {
+        /// Which call.
+        session: SessionId,
+        /// The PRACK's answer, where our 183 held the offer.
+        body: Option<Bytes>,
+    },
     /// The ACK to our 200 came: the call stands. It is not reported where `bye` was asked for before.
     Confirmed {
         /// Which call.
         session: SessionId,
         /// The ACK's body: the answer, where our 200 held the offer.
         body: Option<Bytes>,
+    },
+    /// The peer says why it ends or cancels the call (RFC 3326); the event of the end follows.
+    ReasonGiven {
+        /// Which call.
+        session: SessionId,
+        /// The value of its Reason field, as far as it is kept.
+        reason: String,
     },
     /// The caller gave up before the answer, by CANCEL or BYE. 487 was answered; the session is gone.
     Cancelled {
@@ -31,6 +46,8 @@ pub enum Event {
         session: SessionId,
         /// 101–199.
         status: u16,
+        /// A session description: early media may come. Of a reliable response it is the answer to our offer.
+        body: Option<Bytes>,
     },
     /// Our INVITE was answered with 2xx.
     Answered {
@@ -85,6 +102,9 @@ pub enum EndCause {
     ByeTimeout,
     /// No ACK to our 2xx came within 64·T1; BYE was sent (RFC 3261 §13.3.1.4).
     AckTimeout,
+    /// No PRACK to a reliable provisional response of ours came within 64·T1; the INVITE was refused with 504 (RFC 3262
+    /// §3).
+    PrackTimeout,
     /// The call was not answered by us within the limit, and was refused with 480.
     SetupTimeout,
     /// A 2xx crossed our CANCEL; ACK and BYE were sent.
@@ -98,6 +118,31 @@ pub struct OptionsId(pub(super) u64);
 /// Names a REGISTER of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RegisterId(pub(super) u64);
+
+/// Whether a caller takes provisional responses reliably (RFC 3262).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Reliability {
+    /// It says nothing of it.
+    #[default]
+    None,
+    /// `Supported: 100rel`.
+    Supported,
+    /// `Require: 100rel`.
+    Required,
+}
+
+impl Reliability {
+    /// What an INVITE says.
+    pub(in crate::sip) fn of(invite: &Message<'_>) -> Self {
+        if invite.requires(OPTION_TAG) {
+            Self::Required
+        } else if invite.supports(OPTION_TAG) {
+            Self::Supported
+        } else {
+            Self::None
+        }
+    }
+}
 
 /// A new call.
 #[derive(Clone, PartialEq, Eq)]
@@ -120,8 +165,12 @@ pub struct IncomingInvite {
     pub asserted_identities: Vec<Party>,
     /// The values of Privacy, in lower case (RFC 3323 §4.2).
     pub privacy: Vec<String>,
+    /// The user who has proven that he sent it, by digest authentication (RFC 3261 §22).
+    pub authenticated: Option<String>,
     /// The session description; `None` asks for ours (late offer, RFC 3261 §13.2.1).
     pub offer: Option<Bytes>,
+    /// Whether `progress` is reliable, and `ring`.
+    pub reliability: Reliability,
     /// The whole INVITE, for whatever else is wanted of it.
     pub message: Bytes,
 }
@@ -219,7 +268,9 @@ impl IncomingInvite {
             call_id: text(request.call_id().ok()?),
             asserted_identities: request.asserted_identities().flatten().map(|i| Party::of(&i)).collect(),
             privacy: request.privacy().flatten().map(|p| text(p).to_ascii_lowercase()).collect(),
+            authenticated: None,
             offer: offer.then(|| Bytes::copy_from_slice(body)),
+            reliability: Reliability::of(request),
             message,
         })
     }

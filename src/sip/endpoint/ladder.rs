@@ -1,8 +1,9 @@
 //! What a user agent server refuses before the call layer sees it, in the order of RFC 3261 §8.2: method, Request-URI,
 //! extensions, merged requests, dialogs, content. Each step yields a refusal or lets the request pass.
 
+use super::capabilities::{self, ACCEPT_ENCODING, ALLOW, SESSION_DESCRIPTION};
 use super::config::for_new_calls;
-use super::respond::{ALLOW, SESSION_DESCRIPTION, reason_phrase};
+use super::respond::reason_phrase;
 use super::{Endpoint, ServiceState};
 use crate::sip::counters::Counter;
 use crate::sip::message::{Defect, HeaderName, Message, Method, Uri};
@@ -46,7 +47,7 @@ impl Refusal {
 /// §8.2.1: a method that is known elsewhere and not here is 405, one that is not known at all 501 (§21.5.2).
 pub(super) fn method(request: Method<'_>) -> Option<Refusal> {
     match request {
-        Method::Invite | Method::Ack | Method::Cancel | Method::Bye | Method::Options => None,
+        taken if capabilities::is_allowed(taken) => None,
         Method::Other(_) => {
             Some(Refusal::new(501, Counter::RefusedMethodUnknown).with(HeaderName::Allow, ALLOW))
         }
@@ -63,10 +64,10 @@ pub(super) fn request_uri(request: &Message<'_>) -> Option<Refusal> {
     }
 }
 
-/// §8.2.2.3: no extension is supported, so that whatever is required is listed. Proxy-Require is for proxies.
+/// §8.2.2.3: whatever is required and not supported is listed. Proxy-Require is for proxies.
 pub(super) fn extensions(request: &Message<'_>) -> Option<Refusal> {
     let mut unsupported = Vec::new();
-    for tag in request.require().flatten() {
+    for tag in request.require().flatten().filter(|tag| !capabilities::is_supported(tag)) {
         if !unsupported.is_empty() {
             unsupported.extend_from_slice(b", ");
         }
@@ -110,10 +111,12 @@ pub(super) fn content(request: &Message<'_>, max_body_octets: usize) -> Option<R
     }
     let refusal =
         || Refusal::new(415, Counter::RefusedMediaType).with(HeaderName::Accept, SESSION_DESCRIPTION);
-    let is_coded =
-        request.content_encoding().flatten().any(|coding| !coding.eq_ignore_ascii_case(b"identity"));
+    let is_coded = request
+        .content_encoding()
+        .flatten()
+        .any(|coding| !coding.eq_ignore_ascii_case(ACCEPT_ENCODING.as_bytes()));
     if is_coded {
-        return Some(refusal().with(HeaderName::AcceptEncoding, "identity"));
+        return Some(refusal().with(HeaderName::AcceptEncoding, ACCEPT_ENCODING));
     }
     (!is_session_description(request)).then(refusal)
 }

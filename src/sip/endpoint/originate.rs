@@ -6,9 +6,9 @@
 //! octet by octet.
 
 use super::Endpoint;
+use super::capabilities::{self, ALLOW, SESSION_DESCRIPTION};
 use super::client_table::{ClientKey, Purpose};
 use super::event::{InviteParams, OptionsId, OptionsParams, OriginateError};
-use super::respond::{ALLOW, SESSION_DESCRIPTION};
 use crate::sip::counters::Counter;
 use crate::sip::dialog::MAX_FORWARDS;
 use crate::sip::identifier::{BranchId, Tag};
@@ -54,6 +54,7 @@ impl Endpoint {
         let mut fields = self.common_fields(flow, &request)?;
         fields.push(("Contact".to_owned(), self.contact(flow)));
         fields.push(("Allow".to_owned(), ALLOW.to_owned()));
+        fields.push(("Supported".to_owned(), capabilities::supported_by_invite(params.sdp.is_some())));
         if let Some(identity) = &params.p_asserted_identity {
             fields.push(("P-Asserted-Identity".to_owned(), identity.clone()));
         }

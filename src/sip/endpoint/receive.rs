@@ -1,6 +1,7 @@
 //! Requests that come in: retransmissions to their transaction, the others down the ladder (RFC 3261 §8.2, §9.2,
 //! §12.2.2, §17.2.3) and to their session.
 
+use super::capabilities;
 use super::ladder::{self, Refusal};
 use super::server_table::ServerMachine;
 use super::{Endpoint, TransactionId};
@@ -21,6 +22,8 @@ pub(in crate::sip) struct Received<'a, 'm> {
     pub(in crate::sip) datagram: &'a [u8],
     pub(in crate::sip) message: &'m Message<'a>,
     pub(in crate::sip) method: Method<'a>,
+    /// Who has proven that he sent it.
+    pub(in crate::sip) user: Option<&'m str>,
 }
 
 impl Endpoint {
@@ -92,10 +95,17 @@ impl Endpoint {
             // BYE without a To tag belongs to no call (§15.1.2).
             _ => Some(Refusal::no_call()),
         };
-        match (refusal, received.method) {
-            (Some(refusal), _) => self.refuse(received, &refusal),
-            (None, Method::Invite) => self.handle_invite(now, received, identity),
-            (None, _) => self.refuse(received, &capabilities()),
+        if let Some(refusal) = refusal {
+            return self.refuse(received, &refusal);
+        }
+        let user = match self.authenticate(now, received, false) {
+            Ok(user) => user,
+            Err(refusal) => return self.refuse(received, &refusal),
+        };
+        let received = &Received { user: user.as_deref(), ..*received };
+        match received.method {
+            Method::Invite => self.handle_invite(now, received, identity),
+            _ => self.refuse(received, &capabilities::answer()),
         }
     }
 
@@ -104,7 +114,7 @@ impl Endpoint {
         let Some((id, tag)) = self.session_of(received.message) else {
             return self.refuse(received, &Refusal::no_call());
         };
-        if received.method == Method::Invite {
+        if matches!(received.method, Method::Invite | Method::Prack) {
             let max_body_octets = self.config.limits.max_body_octets;
             if let Some(refusal) = ladder::content(received.message, max_body_octets)
                 .or_else(|| ladder::acceptable(received.message))
@@ -112,16 +122,19 @@ impl Endpoint {
                 return self.refuse(received, &refusal);
             }
         }
+        if let Err(refusal) = self.authenticate(now, received, true) {
+            return self.refuse(received, &refusal);
+        }
         let Some(session) = self.sessions.get_mut(id) else { return };
         if session.dialog.as_mut().is_some_and(|dialog| !dialog.accept_cseq(cseq)) {
             return self.refuse(received, &Refusal::new(500, Counter::RefusedOldCseq));
         }
         match received.method {
             Method::Invite => self.handle_reinvite(now, received, id, tag),
+            Method::Prack => self.handle_prack(now, received, id, tag),
             Method::Bye => self.handle_bye(now, received, id, tag),
             _ => {
-                let fields: Vec<_> = CAPABILITIES.iter().map(|(name, value)| (*name, *value)).collect();
-                self.answer(now, received, tag, 200, &fields);
+                self.answer(now, received, tag, 200, &capabilities::CAPABILITIES);
             }
         }
     }
@@ -174,6 +187,7 @@ impl Endpoint {
         if self.answer(now, received, tag, 200, &[])
             && let Some(session) = session
         {
+            self.tell_reason(session, received.message);
             self.session_cancelled(now, session);
         }
     }
@@ -195,22 +209,6 @@ impl Endpoint {
         self.respond(now, id, 100, Bytes::from(trying.finish()));
         Some(id)
     }
-}
-
-/// What is told of our capabilities (§11.2). Accept-Encoding is only identity, and no extension is supported.
-const CAPABILITIES: [(HeaderName, &str); 5] = [
-    (HeaderName::Allow, super::respond::ALLOW),
-    (HeaderName::Accept, super::respond::SESSION_DESCRIPTION),
-    (HeaderName::AcceptEncoding, "identity"),
-    (HeaderName::AcceptLanguage, "sq, en"),
-    (HeaderName::Supported, ""),
-];
-
-/// The answer to OPTIONS outside a dialog: stateless, as every retransmission gets the same.
-fn capabilities() -> Refusal {
-    CAPABILITIES
-        .iter()
-        .fold(Refusal::new(200, Counter::OptionsAnswered), |answer, (name, value)| answer.with(*name, *value))
 }
 
 /// Whether an ACK carries the tag of our response. With a branch that names the transaction it need not be looked at.

@@ -1,6 +1,7 @@
 //! Our responses: how they are begun, by which way they go (RFC 3261 §8.2.6, §18.2.2, RFC 3581), and how they pass
 //! through their transaction.
 
+use super::capabilities::SESSION_DESCRIPTION;
 use super::ladder::Refusal;
 use super::receive::Received;
 use super::server_table::{ServerMachine, ServerTransaction};
@@ -17,12 +18,6 @@ use std::fmt::Write;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-/// The methods that are supported (RFC 3261 §20.5).
-pub(in crate::sip) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS";
-
-/// The media type of a session description.
-pub(in crate::sip) const SESSION_DESCRIPTION: &str = "application/sdp";
-
 /// The reason phrase of RFC 3261 §21 for a status this user agent answers or the call layer is likely to.
 pub(in crate::sip) fn reason_phrase(status: u16) -> &'static str {
     match status {
@@ -31,6 +26,7 @@ pub(in crate::sip) fn reason_phrase(status: u16) -> &'static str {
         183 => "Session Progress",
         200 => "OK",
         400 => "Bad Request",
+        401 => "Unauthorized",
         403 => "Forbidden",
         404 => "Not Found",
         405 => "Method Not Allowed",
@@ -52,6 +48,7 @@ pub(in crate::sip) fn reason_phrase(status: u16) -> &'static str {
         500 => "Server Internal Error",
         501 => "Not Implemented",
         503 => "Service Unavailable",
+        504 => "Server Time-out",
         505 => "Version Not Supported",
         600 => "Busy Everywhere",
         603 => "Decline",
@@ -137,13 +134,7 @@ impl Endpoint {
         refusal: &Refusal,
     ) -> Result<Vec<u8>, Unwritable> {
         let message = received.message;
-        self.key.clear();
-        for octets in [message.call_id(), message.from().map(|from| from.raw)].into_iter().flatten() {
-            self.key.extend_from_slice(octets);
-        }
-        if let Ok(via) = message.top_via() {
-            self.key.extend_from_slice(via.branch().unwrap_or(via.raw));
-        }
+        self.write_request_key(message);
         let tag = self.hash_key.tag_of(&self.key);
         let source = received.flow.remote;
         let mut writer = self.begin_response(message, source, refusal.status, &refusal.phrase, Some(tag))?;
@@ -151,6 +142,17 @@ impl Endpoint {
             writer.field(*name, value.as_bytes())?;
         }
         Ok(writer.finish())
+    }
+
+    /// Writes what is the same in each retransmission of a request, as far as it can be read.
+    pub(super) fn write_request_key(&mut self, message: &Message<'_>) {
+        self.key.clear();
+        for octets in [message.call_id(), message.from().map(|from| from.raw)].into_iter().flatten() {
+            self.key.extend_from_slice(octets);
+        }
+        if let Ok(via) = message.top_via() {
+            self.key.extend_from_slice(via.branch().unwrap_or(via.raw));
+        }
     }
 
     /// Makes the server transaction of a request; `None` when the limit is reached. `request` holds the octets of a new
@@ -250,6 +252,40 @@ impl Endpoint {
         };
         self.respond(now, id, status, Bytes::from(writer.finish()));
         true
+    }
+
+    /// As [`Endpoint::answer`], with a session description.
+    pub(in crate::sip) fn answer_with_body(
+        &mut self,
+        now: Instant,
+        received: &Received<'_, '_>,
+        local_tag: Tag,
+        status: u16,
+        fields: &[(HeaderName, &str)],
+        body: &[u8],
+    ) -> bool {
+        let source = received.flow.remote;
+        let written = self.begin_response(received.message, source, status, "", Some(local_tag)).and_then(
+            |mut writer| {
+                fields.iter().try_for_each(|(name, value)| writer.field(*name, value).map(drop))?;
+                writer.finish_with_body(SESSION_DESCRIPTION, body)
+            },
+        );
+        let (Ok(identity), Ok(response)) = (RequestIdentity::of(received.message), written) else {
+            return false;
+        };
+        let Some(id) = self.open_server(received, &identity, local_tag, None, Bytes::new()) else {
+            return false;
+        };
+        self.respond(now, id, status, Bytes::from(response));
+        true
+    }
+
+    /// Lets a request that comes again go unanswered until the next response: the last one has done its work.
+    pub(in crate::sip) fn forget_response(&mut self, id: TransactionId) {
+        if let Some(transaction) = self.server.get_mut(id) {
+            transaction.response = Bytes::new();
+        }
     }
 
     /// Answers a re-INVITE of `session` with 200 through a transaction of its own. Yields that and the way it went.

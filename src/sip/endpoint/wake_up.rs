@@ -69,7 +69,7 @@ impl Endpoint {
             Purpose::Register(request) => {
                 self.emit(Event::RegisterEnded { request, outcome: RegisterOutcome::TimedOut });
             }
-            Purpose::Bye(None) | Purpose::Cancel => {}
+            Purpose::Bye(None) | Purpose::Cancel | Purpose::Prack => {}
         }
     }
 

@@ -48,6 +48,10 @@ impl Message<'_> {
         self.content_disposition()?;
         self.date()?;
         self.retry_after()?;
+        self.rseq()?;
+        self.rack()?;
+        self.session_expires()?;
+        self.min_se()?;
         self.contacts().try_for_each(|contact| contact.map(drop))?;
         self.routes().try_for_each(|route| route.map(drop))?;
         self.record_routes().try_for_each(|route| route.map(drop))?;

@@ -1,7 +1,8 @@
 //! SIP/2.0 messages: read without copying, checked, and written.
 //!
 //! Implements RFC 3261 §7 (messages), §18.3 (framing of datagrams), §19.1 (URIs), §20 (header fields) and §25
-//! (grammar), RFC 3966 (`tel:`), RFC 3581 (`rport`), RFC 3325 (P-Asserted-Identity) and RFC 3323 (Privacy);
+//! (grammar), RFC 3966 (`tel:`), RFC 3581 (`rport`), RFC 3325 (P-Asserted-Identity), RFC 3323 (Privacy), RFC 3262
+//! (RSeq, RAck) and RFC 4028 (Session-Expires, Min-SE);
 //! the messages of RFC 4475 come out as that document asks.
 //!
 //! [`Message::parse`] goes over the datagram once and fills an index of fixed capacity: no allocation. Values
@@ -17,6 +18,7 @@ mod address;
 mod check;
 mod date;
 mod defect;
+mod extension_fields;
 mod fields;
 mod lex;
 mod method;
@@ -33,6 +35,7 @@ mod tests;
 
 pub use address::{Contact, NameAddr};
 pub use defect::{Defect, Malformed};
+pub use extension_fields::{RAck, Refresher, SessionExpires};
 pub use fields::{CSeq, MediaRange, MediaType, RetryAfter};
 pub use method::Method;
 pub use name::HeaderName;

@@ -3,11 +3,12 @@
 use super::{HangUp, Session, SessionId, State, Unacknowledged};
 use crate::sip::counters::Counter;
 use crate::sip::dialog::Dialog;
-use crate::sip::endpoint::respond::{ALLOW, SESSION_DESCRIPTION};
+use crate::sip::endpoint::capabilities::{ALLOW, SESSION_DESCRIPTION, SUPPORTED};
 use crate::sip::endpoint::{
     EndCause, Endpoint, Event, IncomingInvite, Rejection, SessionError, TransactionId, receive::Received,
 };
 use crate::sip::message::{HeaderName, Message, Writer};
+use crate::sip::reason::Reason;
 use crate::sip::timer::SessionTimer;
 use crate::sip::transaction::key::RequestIdentity;
 use bytes::Bytes;
@@ -29,7 +30,8 @@ impl Endpoint {
         let id = self.next_session_id();
         let octets = Bytes::copy_from_slice(received.datagram);
         let event = IncomingInvite::new(id, received.flow, received.message, octets.clone());
-        let Some(event) = event else { return };
+        let Some(mut event) = event else { return };
+        event.authenticated = received.user.map(str::to_owned);
         let Some(invite) = self.open_invite(now, received, identity, tag, id, octets) else { return };
         let mut session = Session::new(State::Incoming { invite });
         session.dialog = Some(Box::new(dialog));
@@ -40,27 +42,27 @@ impl Endpoint {
         self.emit(Event::Invite(Box::new(event)));
     }
 
-    /// Tells the caller that it rings: 180.
-    ///
-    /// # Errors
-    /// When the session is gone, or answered.
-    pub fn ring(&mut self, now: Instant, id: SessionId) -> Result<(), SessionError> {
-        let invite = self.unanswered(id)?;
-        let response = self.write_dialog_response(invite, 180)?.finish();
-        self.respond(now, invite, 180, Bytes::from(response));
-        Ok(())
-    }
-
-    /// Answers: 200 with `sdp`, which is the answer to the caller's offer, or our offer where it had none. The 200 goes
-    /// out again until its ACK comes (§13.3.1.4).
+    /// Answers: 200 with `sdp`, which is the answer to the caller's offer, or our offer where it had none. Where `progress`
+    /// has said it already, the 200 repeats that answer, and waits for the PRACK. It goes out again until its ACK comes
+    /// (§13.3.1.4).
     ///
     /// # Errors
     /// When the session is gone, or answered.
     pub fn accept(&mut self, now: Instant, id: SessionId, sdp: Vec<u8>) -> Result<(), SessionError> {
         let invite = self.unanswered(id)?;
+        if self.hold_accept(id, &sdp) {
+            return Ok(());
+        }
+        let session = self.sessions.get_mut(id).ok_or(SessionError::NoSuchSession)?;
+        let offered = session.provisionals.as_ref().is_some_and(|provisionals| provisionals.offered);
+        let sdp = session.local_description.clone().unwrap_or_else(|| Bytes::from(sdp));
         let mut writer = self.write_dialog_response(invite, 200)?;
-        writer.field(HeaderName::Allow, ALLOW)?.field(HeaderName::Supported, "")?;
-        let response = Bytes::from(writer.finish_with_body(SESSION_DESCRIPTION, &sdp)?);
+        writer.field(HeaderName::Allow, ALLOW)?.field(HeaderName::Supported, SUPPORTED)?;
+        // Offer and answer are exchanged: another description would be a new offer, which a 2xx may not hold (RFC 6337 §2.2).
+        let response = Bytes::from(match offered {
+            true => writer.finish(),
+            false => writer.finish_with_body(SESSION_DESCRIPTION, &sdp)?,
+        });
         let Some(flow) = self.respond(now, invite, 200, response.clone()) else {
             return Err(SessionError::NoSuchSession);
         };
@@ -68,7 +70,7 @@ impl Endpoint {
         let timers = self.config.timers;
         let Some(session) = self.sessions.get_mut(id) else { return Err(SessionError::NoSuchSession) };
         let cseq = session.dialog.as_ref().map_or(0, |dialog| dialog.invite_cseq());
-        session.local_description = Some(Bytes::from(sdp));
+        session.local_description = Some(sdp);
         let unacknowledged = Unacknowledged { invite, cseq, response, flow, interval: timers.t1 };
         session.state = State::Answered { unacknowledged, hang_up: None };
         session.timers.stop(SessionTimer::Setup);
@@ -112,7 +114,7 @@ impl Endpoint {
     }
 
     /// The INVITE's transaction of a session that is neither answered nor refused.
-    fn unanswered(&mut self, id: SessionId) -> Result<TransactionId, SessionError> {
+    pub(super) fn unanswered(&mut self, id: SessionId) -> Result<TransactionId, SessionError> {
         match self.sessions.get_mut(id).map(|session| &session.state) {
             Some(State::Incoming { invite }) => Ok(*invite),
             Some(_) => Err(SessionError::State),
@@ -121,7 +123,11 @@ impl Endpoint {
     }
 
     /// Begins a response that makes a dialog: Record-Route as it came, and our Contact (§12.1.1).
-    fn write_dialog_response(&mut self, invite: TransactionId, status: u16) -> Result<Writer, SessionError> {
+    pub(super) fn write_dialog_response(
+        &mut self,
+        invite: TransactionId,
+        status: u16,
+    ) -> Result<Writer, SessionError> {
         let (octets, flow, tag) = self.pending_invite(invite).ok_or(SessionError::NoSuchSession)?;
         let request = Message::parse(&octets).map_err(|_| SessionError::State)?;
         let mut writer = self.begin_response(&request, flow.remote, status, "", Some(tag))?;
@@ -179,7 +185,7 @@ impl Endpoint {
         }
         self.counters.count(Counter::SessionsConfirmed);
         match hang_up {
-            Some(HangUp { reason }) => self.send_bye(now, id, reason.as_deref()),
+            Some(HangUp { reason }) => self.send_bye(now, id, &reason),
             None => self.emit(Event::Confirmed { session: id, body }),
         }
     }
@@ -189,6 +195,8 @@ impl Endpoint {
         match timer {
             SessionTimer::RetransmitOk => self.retransmit_ok(now, id),
             SessionTimer::AckMissing => self.ack_missing(now, id),
+            SessionTimer::RetransmitProvisional => self.retransmit_provisional(now, id),
+            SessionTimer::PrackMissing => self.prack_missing(now, id),
             SessionTimer::Setup => self.setup_timed_out(now, id),
             SessionTimer::CancelUnanswered => self.cancel_unanswered(id),
         }
@@ -214,7 +222,7 @@ impl Endpoint {
             return;
         }
         self.counters.count(Counter::AckTimeouts);
-        self.detach_with_bye(now, id, EndCause::AckTimeout);
+        self.detach_with_bye(now, id, EndCause::AckTimeout, Reason::NoAck);
     }
 
     fn setup_timed_out(&mut self, now: Instant, id: SessionId) {
@@ -226,7 +234,7 @@ impl Endpoint {
             }
             // The calling side gives up.
             Err(_) => {
-                let _ = self.cancel(now, id);
+                let _ = self.cancel_for(now, id, Reason::NoAnswer);
             }
         }
     }

@@ -6,17 +6,21 @@ use crate::sip::dialog::Dialog;
 use crate::sip::endpoint::receive::Received;
 use crate::sip::endpoint::{EndCause, Endpoint, Event, Rejection, SessionError, TransactionId};
 use crate::sip::identifier::Tag;
-use crate::sip::message::{HeaderName, Method, Unwritable};
+use crate::sip::message::{HeaderName, Message, Method, Unwritable};
+use crate::sip::reason::Reason;
 use bytes::Bytes;
 use std::time::Instant;
 
 /// RFC 3261 §15.1.2: what an INVITE is answered whose caller sends BYE instead of CANCEL.
 const REQUEST_TERMINATED: u16 = 487;
 
+/// Of a peer's Reason no more than this is told.
+const MAX_REASON_OCTETS: usize = 256;
+
 impl Endpoint {
     /// Ends a call. Where our 2xx waits for its ACK, BYE follows the ACK, or the end of the wait for it (§15). A call of
-    /// ours that is not answered yet is cancelled, one to us refused with 480. `reason` is the value of a Reason field
-    /// (RFC 3326).
+    /// ours that is not answered yet is cancelled, one to us refused with 480. `reason` is the value of the Reason field
+    /// (RFC 3326); without one it says [`Reason::NormalClearing`].
     ///
     /// # Errors
     /// When the session is gone, or `reason` cannot stand in a line.
@@ -24,12 +28,13 @@ impl Endpoint {
         if reason.is_some_and(|reason| reason.contains(['\r', '\n', '\0'])) {
             return Err(Unwritable::LineEnd(HeaderName::Reason).into());
         }
+        let reason = reason.unwrap_or(Reason::NormalClearing.value());
         let session = self.sessions.get_mut(id).ok_or(SessionError::NoSuchSession)?;
         match &mut session.state {
             State::Incoming { .. } => return self.reject(now, id, &Rejection::new(480)),
             State::Calling { .. } => return self.cancel(now, id),
             State::Answered { hang_up, .. } => {
-                *hang_up = Some(HangUp { reason: reason.map(str::to_owned) });
+                *hang_up = Some(HangUp { reason: reason.to_owned() });
             }
             State::Answering { invite } => {
                 let invite = *invite;
@@ -43,7 +48,7 @@ impl Endpoint {
     }
 
     /// Sends BYE and waits for its outcome.
-    pub(super) fn send_bye(&mut self, now: Instant, id: SessionId, reason: Option<&str>) {
+    pub(super) fn send_bye(&mut self, now: Instant, id: SessionId, reason: &str) {
         let Some(session) = self.sessions.get_mut(id) else { return };
         session.state = State::Ending;
         session.timers.clear();
@@ -57,15 +62,16 @@ impl Endpoint {
         }
     }
 
-    /// Ends a session for `cause` and sends a BYE whose outcome nobody waits for.
-    pub(super) fn detach_with_bye(&mut self, now: Instant, id: SessionId, cause: EndCause) {
+    /// Ends a session for `cause` and sends a BYE whose outcome nobody waits for. Its reason is `reason`, or the one that a
+    /// hang-up gave before.
+    pub(super) fn detach_with_bye(&mut self, now: Instant, id: SessionId, cause: EndCause, reason: Reason) {
         let Some(session) = self.sessions.remove(id) else { return };
         let reason = match &session.state {
-            State::Answered { hang_up: Some(HangUp { reason }), .. } => reason.clone(),
-            _ => None,
+            State::Answered { hang_up: Some(HangUp { reason }), .. } => reason,
+            _ => reason.value(),
         };
         if let Some(mut dialog) = session.dialog {
-            self.transmit_bye(now, &mut dialog, reason.as_deref(), None);
+            self.transmit_bye(now, &mut dialog, reason, None);
         }
         self.emit(Event::Ended { session: id, cause });
     }
@@ -75,14 +81,12 @@ impl Endpoint {
         &mut self,
         now: Instant,
         dialog: &mut Dialog,
-        reason: Option<&str>,
+        reason: &str,
         session: Option<SessionId>,
     ) -> bool {
         let (flow, branch, cseq) = (dialog.flow(), self.identifiers.branch(), dialog.next_cseq());
         let Ok(mut writer) = dialog.request(Method::Bye, cseq, &self.via(flow, branch)) else { return false };
-        if let Some(reason) = reason
-            && writer.field(HeaderName::Reason, reason).is_err()
-        {
+        if writer.field(HeaderName::Reason, reason).is_err() {
             return false;
         }
         self.open_bye_client(now, flow, branch, Bytes::from(writer.finish()), session)
@@ -110,6 +114,7 @@ impl Endpoint {
             return;
         }
         self.counters.count(Counter::ByesReceived);
+        self.tell_reason(id, received.message);
         match self.sessions.get_mut(id).map(|session| &session.state) {
             Some(State::Incoming { invite }) => {
                 let invite = *invite;
@@ -117,6 +122,13 @@ impl Endpoint {
             }
             _ => self.end(id, EndCause::ByeReceived),
         }
+    }
+
+    /// Tells why the peer ends a call, where its BYE or CANCEL says so (RFC 3326).
+    pub(in crate::sip) fn tell_reason(&mut self, id: SessionId, request: &Message<'_>) {
+        let Some(value) = request.values(HeaderName::Reason).next() else { return };
+        let value = value.get(..MAX_REASON_OCTETS).unwrap_or(value);
+        self.emit(Event::ReasonGiven { session: id, reason: String::from_utf8_lossy(value).into_owned() });
     }
 
     /// The caller gave up before our answer: 487 to its INVITE (§9.2, §15.1.2).

@@ -2,6 +2,7 @@
 
 use super::{Cancelling, SessionId, State};
 use crate::sip::endpoint::{Endpoint, Event, SessionError};
+use crate::sip::reason::Reason;
 use crate::sip::timer::SessionTimer;
 use std::time::Instant;
 
@@ -20,12 +21,22 @@ impl Endpoint {
     /// # Errors
     /// When the session is gone, or the call was answered.
     pub fn cancel(&mut self, now: Instant, id: SessionId) -> Result<(), SessionError> {
+        self.cancel_for(now, id, Reason::NormalClearing)
+    }
+
+    /// As [`Endpoint::cancel`], for that reason.
+    pub(super) fn cancel_for(
+        &mut self,
+        now: Instant,
+        id: SessionId,
+        reason: Reason,
+    ) -> Result<(), SessionError> {
         let session = self.sessions.get_mut(id).ok_or(SessionError::NoSuchSession)?;
         let State::Calling { provisional, cancelling, .. } = &mut session.state else {
             return Err(SessionError::State);
         };
         if *cancelling == Cancelling::No {
-            *cancelling = Cancelling::Asked;
+            *cancelling = Cancelling::Asked(reason);
         }
         if *provisional {
             self.send_cancel(now, id);
@@ -38,9 +49,7 @@ impl Endpoint {
         let give_up = now + self.config.timers.transaction_life();
         let Some(session) = self.sessions.get_mut(id) else { return };
         let State::Calling { invite, cancelling, .. } = &mut session.state else { return };
-        if *cancelling != Cancelling::Asked {
-            return;
-        }
+        let Cancelling::Asked(reason) = *cancelling else { return };
         *cancelling = Cancelling::Sent;
         let invite = *invite;
         session.timers.stop(SessionTimer::Setup);
@@ -48,7 +57,7 @@ impl Endpoint {
         // the original transaction cancelled and SHOULD destroy the client transaction."
         session.timers.start(SessionTimer::CancelUnanswered, give_up);
         self.settle_session(id);
-        self.open_cancel_client(now, invite);
+        self.open_cancel_client(now, invite, reason);
     }
 
     pub(super) fn cancel_unanswered(&mut self, id: SessionId) {

@@ -3,9 +3,10 @@
 use super::{Cancelling, Session, SessionId, State};
 use crate::sip::counters::Counter;
 use crate::sip::dialog::Dialog;
-use crate::sip::endpoint::respond::SESSION_DESCRIPTION;
+use crate::sip::endpoint::capabilities::SESSION_DESCRIPTION;
 use crate::sip::endpoint::{EndCause, Endpoint, Event, SessionError, TransactionId};
 use crate::sip::message::{Message, Method, StartLine, Unwritable};
+use crate::sip::reason::Reason;
 use crate::sip::timer::SessionTimer;
 use bytes::Bytes;
 use std::time::Instant;
@@ -38,8 +39,9 @@ impl Endpoint {
         let Some(session) = self.sessions.get_mut(id) else { return };
         let State::Calling { provisional, .. } = &mut session.state else { return };
         *provisional = true;
-        if status > 100 {
-            self.emit(Event::Progress { session: id, status });
+        if status > 100 && self.progressed(now, id, response) {
+            let body = Some(response.body()).filter(|body| !body.is_empty()).map(Bytes::copy_from_slice);
+            self.emit(Event::Progress { session: id, status, body });
         }
         self.send_cancel(now, id);
     }
@@ -55,7 +57,8 @@ impl Endpoint {
     ) {
         let Some((octets, flow)) = self.sent_invite(invite) else { return };
         let Ok(request) = Message::parse(&octets) else { return };
-        let Ok(dialog) = Dialog::uac(&request, response, flow) else { return };
+        let Ok(mut dialog) = Dialog::uac(&request, response, flow) else { return };
+        let early_answer = self.sessions.get_mut(id).and_then(|session| session.continue_early(&mut dialog));
         let awaited = match self.sessions.get_mut(id) {
             Some(Session { state: State::Calling { cancelling, has_offer, .. }, .. }) => {
                 Some((*cancelling, *has_offer))
@@ -66,13 +69,15 @@ impl Endpoint {
         };
         match awaited {
             Some((Cancelling::No, has_offer)) => {
-                self.call_answered(id, invite, dialog, has_offer, response);
+                let body = Some(response.body()).filter(|body| !body.is_empty());
+                let body = early_answer.or_else(|| body.map(Bytes::copy_from_slice));
+                self.call_answered(id, invite, dialog, has_offer, body);
             }
             Some(_) => {
-                self.decline_fork(now, invite, dialog);
+                self.decline(now, invite, dialog, Reason::NormalClearing);
                 self.end(id, EndCause::AnsweredAfterCancel);
             }
-            None => self.decline_fork(now, invite, dialog),
+            None => self.decline(now, invite, dialog, Reason::AnsweredElsewhere),
         }
     }
 
@@ -82,9 +87,8 @@ impl Endpoint {
         invite: TransactionId,
         dialog: Dialog,
         has_offer: bool,
-        response: &Message<'_>,
+        body: Option<Bytes>,
     ) {
-        let body = Some(response.body()).filter(|body| !body.is_empty()).map(Bytes::copy_from_slice);
         self.sessions.set_dialog(id, dialog);
         let Some(session) = self.sessions.get_mut(id) else { return };
         session.timers.clear();
@@ -148,9 +152,9 @@ impl Endpoint {
         Ok(())
     }
 
-    fn decline_fork(&mut self, now: Instant, invite: TransactionId, mut dialog: Dialog) {
+    fn decline(&mut self, now: Instant, invite: TransactionId, mut dialog: Dialog, reason: Reason) {
         if self.send_ack(invite, &dialog, None).is_ok() {
-            self.transmit_bye(now, &mut dialog, None, None);
+            self.transmit_bye(now, &mut dialog, reason.value(), None);
         }
     }
 }

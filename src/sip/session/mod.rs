@@ -1,17 +1,21 @@
 //! Sessions: the transaction user of INVITE (RFC 3261 §13–§15), one for each call, on either side.
 //!
 //! A session is a state and what belongs to it. The steps that move it are methods of the endpoint, one file for each
-//! part of a call: [`accept`] (the called side), [`invite`] (the calling side), [`bye`], [`cancel`] and [`reinvite`].
+//! part of a call: [`accept`] and [`provisional`] (the called side), [`invite`] and [`early`] (the calling side), [`bye`], [`cancel`]
+//! and [`reinvite`].
 
 mod accept;
 mod bye;
 mod cancel;
+mod early;
 mod invite;
+pub(super) mod provisional;
 mod reinvite;
 
 use crate::sip::dialog::Dialog;
 use crate::sip::endpoint::TransactionId;
 use crate::sip::identifier::{HashKey, Tag};
+use crate::sip::reason::Reason;
 use crate::sip::timer::{SessionTimer, TimerTable};
 use crate::sip::transport::Flow;
 use bytes::Bytes;
@@ -40,7 +44,7 @@ pub(super) struct Unacknowledged {
 #[derive(Debug)]
 pub(super) struct HangUp {
     /// The value of its Reason field (RFC 3326).
-    pub(super) reason: Option<String>,
+    pub(super) reason: String,
 }
 
 /// How far the cancelling of our INVITE is (RFC 3261 §9.1).
@@ -49,7 +53,7 @@ pub(super) enum Cancelling {
     /// Not asked for.
     No,
     /// Asked for; CANCEL waits for a provisional response.
-    Asked,
+    Asked(Reason),
     /// CANCEL was sent.
     Sent,
 }
@@ -77,11 +81,15 @@ pub(super) struct Session {
     pub(super) state: State,
     /// `None` on the calling side until a 2xx comes.
     pub(super) dialog: Option<Box<Dialog>>,
-    pub(super) timers: TimerTable<SessionTimer, 3>,
+    pub(super) timers: TimerTable<SessionTimer, 5>,
     /// Our current session description.
     pub(super) local_description: Option<Bytes>,
     /// The peer's current session description.
     pub(super) remote_description: Option<Bytes>,
+    /// Calling side: the early dialogs, until the session ends.
+    pub(super) early: Vec<early::EarlyDialog>,
+    /// Called side: its reliable provisional responses, where there was one.
+    pub(super) provisionals: Option<Box<provisional::Provisionals>>,
     /// Memory of the wake-up heap.
     pub(super) scheduled: Option<Instant>,
 }
@@ -94,6 +102,8 @@ impl Session {
             timers: TimerTable::default(),
             local_description: None,
             remote_description: None,
+            early: Vec::new(),
+            provisionals: None,
             scheduled: None,
         }
     }

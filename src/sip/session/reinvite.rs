@@ -6,8 +6,8 @@
 use super::{SessionId, State, Unacknowledged};
 use crate::sip::counters::Counter;
 use crate::sip::endpoint::Endpoint;
+use crate::sip::endpoint::capabilities::{ALLOW, SESSION_DESCRIPTION};
 use crate::sip::endpoint::receive::Received;
-use crate::sip::endpoint::respond::{ALLOW, SESSION_DESCRIPTION};
 use crate::sip::identifier::Tag;
 use crate::sip::message::HeaderName;
 use crate::sip::timer::SessionTimer;

@@ -11,6 +11,7 @@ mod groups;
 mod import;
 mod outbox;
 mod ping;
+mod pins;
 mod settlement;
 mod standing;
 

@@ -51,7 +51,7 @@ fn a_call_of_ours_from_invite_to_bye() {
     let (id, invite) = bench.calling(Some(OUR_SDP));
     assert!(bench.receive(response(&invite, 100, "", "", "")).is_empty());
     assert!(bench.receive(response(&invite, 180, "fork1", "", "")).is_empty());
-    assert_eq!(bench.events(), [Event::Progress { session: id, status: 180 }]);
+    assert_eq!(bench.events(), [Event::Progress { session: id, status: 180, body: None }]);
     let ok = response(&invite, 200, "fork1", "", SDP);
     let sent = bench.receive(&ok);
     assert_eq!(first_lines(&sent), ["ACK sip:callee@192.0.2.9:5060 SIP/2.0"]);

@@ -1,16 +1,22 @@
 //! Tests of the whole endpoint in virtual time.
 
+mod authentication;
 mod called;
 mod calling;
+mod capabilities;
+mod early;
 mod ladder;
 mod limits;
 mod network;
+mod pair;
+mod provisional;
 mod robustness;
 mod torture;
 mod transports;
 
 use super::*;
 use crate::sip::message::HeaderName;
+use crate::sip::reason::Reason;
 use crate::sip::transport::Transport;
 use crate::units::clock::Clock;
 use std::time::Duration;

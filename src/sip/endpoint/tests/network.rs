@@ -20,6 +20,7 @@ enum Due {
     Call { late_offer: bool },
     Cancel(SessionId),
     Ring(SessionId),
+    Progress(SessionId),
     Accept(SessionId),
     Reject(SessionId),
     HangUp(End, SessionId),
@@ -154,6 +155,7 @@ impl World {
             // Orders may come too late: the session may be gone by then, as its event will have told.
             Due::Cancel(id) => drop(self.caller.cancel(now, id)),
             Due::Ring(id) => drop(self.service.ring(now, id)),
+            Due::Progress(id) => drop(self.service.progress(now, id, OUR_SDP.into())),
             Due::Accept(id) => drop(self.service.accept(now, id, OUR_SDP.into())),
             Due::Reject(id) => {
                 if self.service.reject(now, id, &Rejection::new(486)).is_ok() {
@@ -186,7 +188,7 @@ impl World {
                 }
                 Event::Rejected { session, .. } => self.note(End::Caller, session, "rejected"),
                 Event::Ended { session, .. } => self.note(End::Caller, session, "ended"),
-                Event::Progress { .. } => {}
+                Event::Progress { .. } | Event::ReasonGiven { .. } => {}
                 other => panic!("the caller was told {other:?}"),
             }
         }
@@ -196,7 +198,8 @@ impl World {
                     let id = invite.session;
                     assert!(self.incoming.insert(id, vec![]).is_none());
                     let (ring, decide) = (self.below(500), 500 + self.below(3_000));
-                    self.schedule(ring, Due::Ring(id));
+                    let rings = self.below(2) == 0;
+                    self.schedule(ring, if rings { Due::Ring(id) } else { Due::Progress(id) });
                     let refuses = self.below(4) == 0;
                     self.schedule(decide, if refuses { Due::Reject(id) } else { Due::Accept(id) });
                 }
@@ -207,6 +210,7 @@ impl World {
                 }
                 Event::Cancelled { session } => self.note(End::Service, session, "cancelled"),
                 Event::Ended { session, .. } => self.note(End::Service, session, "ended"),
+                Event::EarlyConfirmed { .. } | Event::ReasonGiven { .. } => {}
                 other => panic!("the service was told {other:?}"),
             }
         }

@@ -104,10 +104,10 @@ fn header_shape_is_checked() {
 
 #[test]
 fn limits_are_refused_with_513() {
-    let exactly = "X: 1\r\n".repeat(MAX_HEADER_FIELDS - 5);
+    let exactly = "Q: 1\r\n".repeat(MAX_HEADER_FIELDS - 5);
     assert_eq!(check(&sound_with(&exactly)), Ok(()));
-    assert_eq!(check(&sound_with(&(exactly + "X: 1\r\n"))), Err(Defect::HeaderTooLarge));
-    let long = |octets: usize| sound_with(&format!("X: {}\r\n", "y".repeat(octets - 3)));
+    assert_eq!(check(&sound_with(&(exactly + "Q: 1\r\n"))), Err(Defect::HeaderTooLarge));
+    let long = |octets: usize| sound_with(&format!("Q: {}\r\n", "y".repeat(octets - 3)));
     assert_eq!(check(&long(MAX_FIELD_OCTETS)), Ok(()));
     assert_eq!(check(&long(MAX_FIELD_OCTETS + 1)), Err(Defect::HeaderTooLarge));
     assert_eq!(Defect::HeaderTooLarge.status(), 513);
@@ -118,7 +118,7 @@ fn limits_are_refused_with_513() {
 /// The largest message still fits the index's offsets.
 #[test]
 fn offsets_hold_at_the_largest_size() {
-    let mut datagram = sound_with(&format!("X: {}\r\n", "y".repeat(8_000)).repeat(8));
+    let mut datagram = sound_with(&format!("Q: {}\r\n", "y".repeat(8_000)).repeat(8));
     datagram.truncate(datagram.len() - 2);
     datagram.extend_from_slice(b"Subject: last\r\n\r\n");
     datagram.resize(MAX_MESSAGE_OCTETS, b'b');
