@@ -1,9 +1,9 @@
 //! Puts the rooms together: reads flows and prompts, opens the ledger, starts delivery, media and SIP; drains, stops.
 
 use crate::call::{
-    Account, Command, Ids, Observer, Probe, Registry, Service, TrunkParts, spawn_trunk, watch_database,
+    Account, Command, Ids, Observer, Probe, Registry, Service, TrunkOrder, TrunkParts, watch_database,
 };
-use crate::config::{Files, Media, PasswordError, Settings, Sip};
+use crate::config::{Files, Media, PasswordError, Settings, Sip, Trunk};
 use crate::delivery::{SpoolError, Worker};
 use crate::dialplan::{Flow, FlowError, Vocabulary};
 use crate::media::{
@@ -117,7 +117,7 @@ impl Server {
         let endpoint = Endpoint::new(endpoint_config(&settings.sip, settings.calls.max, &addresses));
         let (commands, waiting) = mpsc::channel(COMMANDS_WAITING);
         let mut registry = Registry::new(service, commands.clone());
-        start_trunks(&settings, &mut registry, &commands, &addresses, clock)?;
+        prepare_trunks(&settings, &mut registry, &commands, &addresses, clock)?;
         tokio::spawn(watch_database(store.clone(), probe(&settings.database), commands.clone()));
         let driver = Driver::new(transport, endpoint, registry, waiting, clock);
         let (ended, driver_ended) = watch::channel(false);
@@ -139,6 +139,11 @@ impl Server {
     /// The prompts, ready to be sent or recognised.
     pub fn library(&self) -> &Arc<PromptLibrary> {
         &self.library
+    }
+
+    /// Registers at the trunks and begins to watch them.
+    pub async fn attend_trunks(&self) {
+        self.command(Command::Trunk(TrunkOrder::Start)).await;
     }
 
     /// Takes no new calls from now on. Gives the number of calls under way.
@@ -185,8 +190,8 @@ impl Server {
     }
 }
 
-/// Starts the tasks of the trunks. Their first requests wait for the driver.
-fn start_trunks(
+/// Hands the trunks to the registry. Their tasks start when they are told to.
+fn prepare_trunks(
     settings: &Settings,
     registry: &mut Registry,
     commands: &mpsc::Sender<Command>,
@@ -196,7 +201,7 @@ fn start_trunks(
     if settings.trunks.is_empty() {
         return Ok(());
     }
-    let trunks = settings.trunks.iter().map(|trunk| trunk.to_runtime()).collect::<Result<Vec<_>, _>>()?;
+    let trunks = settings.trunks.iter().map(Trunk::to_runtime).collect::<Result<_, _>>()?;
     let desk = registry.trunks();
     let parts = TrunkParts {
         commands: commands.clone(),
@@ -205,9 +210,7 @@ fn start_trunks(
         clock,
         stop: desk.stop_signal(),
     };
-    for trunk in &trunks {
-        desk.employ(spawn_trunk(trunk, &parts));
-    }
+    desk.set_trunks(trunks, parts);
     Ok(())
 }
 

@@ -28,5 +28,5 @@ pub use registry::{Account, Command, Registry};
 pub use script::{KeyGroup, Manner};
 pub use service::{Ids, Service};
 pub use settings::Settings;
-pub use trunk::{Desk, TrunkNews, TrunkOrder, TrunkParts, TrunkSettings, spawn as spawn_trunk};
+pub use trunk::{Desk, TrunkNews, TrunkOrder, TrunkParts, TrunkSettings};
 pub use trust::{Caller, Claims, IdentityHeader, Peer, identify};

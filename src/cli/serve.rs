@@ -65,6 +65,7 @@ async fn serve(settings: Settings, observer: Observer) -> anyhow::Result<()> {
         println!("listening on udp {address}");
     }
     std::io::stdout().flush()?;
+    server.attend_trunks().await;
     tokio::select! {
         _ = stop.recv() => {}
         _ = interrupt.recv() => {}

@@ -1,6 +1,7 @@
 //! The trunks' side inside the SIP driver's task: sends what their tasks order, hands the outcomes back, tells and counts
 //! what changes.
 
+use super::{TrunkParts, TrunkSettings};
 use crate::call::observer::{Observer, ServiceEvent, ServiceStep};
 use crate::sip::registration::{News, RegisterOutcome};
 use crate::sip::{Endpoint, Event, Flow, OptionsId, OptionsParams, RegisterId, RegisterParams};
@@ -42,6 +43,8 @@ pub enum TrunkOrder {
         /// What.
         news: TrunkNews,
     },
+    /// Start the trunks' tasks.
+    Start,
     /// A task has done its last.
     Done,
 }
@@ -75,6 +78,8 @@ struct Counts {
 pub struct Desk {
     registers: HashMap<RegisterId, oneshot::Sender<RegisterOutcome>>,
     options: HashMap<OptionsId, oneshot::Sender<u16>>,
+    /// What is started when the driver is told so.
+    waiting: Option<(Vec<TrunkSettings>, TrunkParts)>,
     tasks: usize,
     stop: watch::Sender<bool>,
     counts: Counts,
@@ -85,6 +90,7 @@ impl Default for Desk {
         Self {
             registers: HashMap::new(),
             options: HashMap::new(),
+            waiting: None,
             tasks: 0,
             stop: watch::Sender::new(false),
             counts: Counts::default(),
@@ -98,12 +104,19 @@ impl Desk {
         self.stop.subscribe()
     }
 
-    /// So many more tasks work here, and must have done their last before the service has.
-    pub fn employ(&mut self, tasks: usize) {
-        self.tasks += tasks;
+    /// The trunks whose tasks [`TrunkOrder::Start`] starts.
+    pub fn set_trunks(&mut self, trunks: Vec<TrunkSettings>, parts: TrunkParts) {
+        self.waiting = Some((trunks, parts));
     }
 
-    pub(in crate::call) fn stop(&self) {
+    /// The service has ended when these tasks have: each says so.
+    fn start(&mut self) {
+        let Some((trunks, parts)) = self.waiting.take() else { return };
+        self.tasks += trunks.iter().map(|trunk| super::spawn(trunk, &parts)).sum::<usize>();
+    }
+
+    pub(in crate::call) fn stop(&mut self) {
+        self.waiting = None;
         self.stop.send_replace(true);
     }
 
@@ -136,6 +149,7 @@ impl Desk {
                 }
             },
             TrunkOrder::News { trunk, peer, news } => self.tell(wall, observer, trunk, peer, &news),
+            TrunkOrder::Start => self.start(),
             TrunkOrder::Done => self.tasks = self.tasks.saturating_sub(1),
         }
     }

@@ -57,7 +57,7 @@ pub struct TrunkParts {
 }
 
 /// Starts a trunk's tasks. Gives how many, each of which tells the desk when it has done its last.
-pub fn spawn(settings: &TrunkSettings, parts: &TrunkParts) -> usize {
+fn spawn(settings: &TrunkSettings, parts: &TrunkParts) -> usize {
     let way = || Way::new(settings, parts.clone(), StdRng::from_seed(entropy()));
     // The registrar's Service-Route, which the pings follow.
     let (routes, follow) = watch::channel(Vec::new());

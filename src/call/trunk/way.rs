@@ -28,12 +28,14 @@ pub(super) struct Way {
     pub(super) random: StdRng,
     /// Servers that have asked not to be asked before then.
     resting: HashMap<SocketAddr, Instant>,
+    /// The server that has answered last: it is asked first, since it knows our nonce and our binding.
+    preferred: Option<SocketAddr>,
 }
 
 impl Way {
     pub(super) fn new(settings: &TrunkSettings, parts: TrunkParts, random: StdRng) -> Self {
         let (name, peer) = (settings.name.clone(), settings.peer.clone());
-        Self { name, peer, parts, random, resting: HashMap::new() }
+        Self { name, peer, parts, random, resting: HashMap::new(), preferred: None }
     }
 
     pub(super) fn now(&self) -> Instant {
@@ -57,7 +59,7 @@ impl Way {
         self.order(TrunkOrder::Done).await;
     }
 
-    /// The flows to the targets of `uri`, those last whose servers have asked for rest.
+    /// The flows to the targets of `uri`: first the server that has answered last, last those that have asked for rest.
     async fn flows(&mut self, uri: &str) -> Vec<Flow> {
         let ways = &self.parts.ways;
         let located = self.parts.resolver.locate(uri, &ways.transports(), &mut self.random).await;
@@ -68,7 +70,9 @@ impl Way {
         let mut flows: Vec<Flow> = targets.into_iter().filter_map(|target| ways.flow_to(target)).collect();
         let now = self.now();
         self.resting.retain(|_, until| *until > now);
-        flows.sort_by_key(|flow| self.resting.contains_key(&flow.remote));
+        flows.sort_by_key(|flow| {
+            (self.resting.contains_key(&flow.remote), self.preferred != Some(flow.remote))
+        });
         flows
     }
 
@@ -95,6 +99,7 @@ impl Way {
 
     /// Whether the next target is tried. Notes a Retry-After.
     fn leaves(&mut self, flow: Flow, outcome: &RegisterOutcome) -> bool {
+        self.preferred = None;
         let RegisterOutcome::Answered(answer) = outcome else { return true };
         if let Some(after_s) = answer.retry_after_s.filter(|_| answer.status == 503)
             && self.resting.len() < MAX_RESTING
@@ -102,7 +107,9 @@ impl Way {
             let rest = Duration::from_secs(after_s.into()).min(REST_MAX);
             self.resting.insert(flow.remote, self.parts.clock.instant() + rest);
         }
-        locate::fails_over(answer.status)
+        let leaves = locate::fails_over(answer.status);
+        self.preferred = (!leaves).then_some(flow.remote);
+        leaves
     }
 
     /// Asks one target after the other whether it lives. `params` makes the OPTIONS for a flow.
