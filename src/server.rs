@@ -1,8 +1,10 @@
 //! Puts the rooms together: reads flows and prompts, opens the ledger, starts delivery, media and SIP; drains, stops.
 
 use crate::call::{
-    Account, Command, Ids, Observer, Probe, Registry, Service, TrunkOrder, TrunkParts, watch_database,
+    Account, CallEvent, Command, Ids, Observer, Probe, Registry, Service, Step, TrunkOrder, TrunkParts,
+    watch_database,
 };
+use crate::capture::{Capture, HomerCounts, Record};
 use crate::config::{Files, Media, PasswordError, Settings, Sip, Trunk};
 use crate::delivery::{SpoolError, Worker};
 use crate::dialplan::{Flow, FlowError, Vocabulary};
@@ -79,6 +81,7 @@ pub struct Server {
     commands: mpsc::Sender<Command>,
     store: Store,
     driver_ended: watch::Receiver<bool>,
+    capture: Capture,
     delivery: JoinHandle<()>,
     stop_delivery: watch::Sender<bool>,
 }
@@ -100,6 +103,11 @@ impl Server {
         let settlements = delivery.settlements();
         let transport = UdpTransport::bind(&settings.sip.listen)?;
         let addresses = transport.addresses();
+        let capture = Capture::start(&settings.capture, &settings.trace, clock);
+        let observer = match capture.record() {
+            Some(record) => observer.and(move |event| note(&record, event)),
+            None => observer,
+        };
         let service = Arc::new(Service {
             retry_after_s: settings.sip.retry_after_s,
             peers: settings.peers.clone(),
@@ -119,7 +127,7 @@ impl Server {
         let mut registry = Registry::new(service, commands.clone());
         prepare_trunks(&settings, &mut registry, &commands, &addresses, clock)?;
         tokio::spawn(watch_database(store.clone(), probe(&settings.database), commands.clone()));
-        let driver = Driver::new(transport, endpoint, registry, waiting, clock);
+        let driver = Driver::new(transport, endpoint, registry, waiting, clock).with_tap(capture.tap());
         let (ended, driver_ended) = watch::channel(false);
         tokio::spawn(async move {
             // The sender goes with the task, so that even a panic is noticed.
@@ -128,7 +136,7 @@ impl Server {
             ended.send_replace(true);
         });
         let delivery = tokio::spawn(delivery.run(clock, stop));
-        Ok(Self { addresses, library, commands, store, driver_ended, delivery, stop_delivery })
+        Ok(Self { addresses, library, commands, store, driver_ended, capture, delivery, stop_delivery })
     }
 
     /// Where SIP is listened for.
@@ -166,6 +174,11 @@ impl Server {
         let (answer, account) = oneshot::channel();
         self.command(Command::Account(answer)).await;
         account.await.ok()
+    }
+
+    /// What became of the messages for the collector; `None` without one.
+    pub fn captured(&self) -> Option<HomerCounts> {
+        self.capture.homer_counts()
     }
 
     /// Waits until the SIP driver has ended: after a drain, when the last call is over.
@@ -219,6 +232,21 @@ fn probe(database: &store::Settings) -> Probe {
         interval: Duration::from_millis(database.probe_interval_ms.into()),
         patience: Duration::from_millis(database.probe_timeout_ms.into()),
     }
+}
+
+/// Notes in the record of messages what the service says of their call.
+fn note(record: &Record, event: &CallEvent) {
+    record.name(event.sip_call_id.as_bytes(), |named| {
+        named.id = event.call.to_string();
+        match &event.step {
+            Step::Answered { flow, caller, .. } => {
+                (named.flow, named.caller) = (flow.clone(), caller.clone())
+            }
+            Step::Refused { status } => named.end = format!("refused with {status}"),
+            Step::Ended { cause } => named.end.clone_from(cause),
+            _ => {}
+        }
+    });
 }
 
 /// Reads the prompts of the settings' language.

@@ -65,6 +65,7 @@ impl Bench {
         settings.delivery.poll_interval_ms = 10;
         settings.calls.activation_wait_ms = 14_000;
         settings.media.initial_silence_ms = 20;
+        settings.trace.socket = folder.path().join("klikon.sock");
         change(&mut settings);
         let clock = Clock::system();
         let store = Store::open(&settings.database).await.unwrap();

@@ -17,6 +17,7 @@ const RULE: &[(&str, &[&str])] = &[
     ("speech", &["units"]),
     ("store", &["units", "klikon", "ledger"]),
     ("net", &["units", "sip", "media"]),
+    ("capture", &["units", "sip", "net"]),
     ("delivery", &["units", "klikon", "store"]),
     (
         "call",

@@ -127,6 +127,19 @@ impl Observer {
         Self { service: Some(Arc::new(watch)), ..self }
     }
 
+    /// An observer that tells `other` as well, and first.
+    #[must_use]
+    pub fn and(self, other: impl Fn(&CallEvent) + Send + Sync + 'static) -> Self {
+        let Self { calls, service } = self;
+        let tell = move |event| {
+            other(&event);
+            if let Some(watch) = &calls {
+                watch(event);
+            }
+        };
+        Self { calls: Some(Arc::new(tell)), service }
+    }
+
     /// Tells the observer, if there is one.
     pub fn tell(&self, event: impl FnOnce() -> CallEvent) {
         if let Some(watch) = &self.calls {

@@ -64,6 +64,7 @@ fn settings(folder: &Path) -> anyhow::Result<Settings> {
     settings.sip.listen = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))];
     settings.database = store::Settings::for_file(folder.join("klikon.db"));
     settings.delivery.spool = folder.join("spool");
+    settings.trace.socket = folder.join("klikon.sock");
     settings.log.level = "error".to_owned();
     Ok(settings)
 }

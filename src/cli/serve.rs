@@ -75,6 +75,9 @@ async fn serve(settings: Settings, observer: Observer) -> anyhow::Result<()> {
     if let Some(account) = server.account().await {
         tracing::info!(counted = %counted(&account), "the SIP side, until the stop");
     }
+    if let Some(captured) = server.captured() {
+        tracing::info!(?captured, "capture, until the stop");
+    }
     let calls = server.drain().await;
     eprintln!(
         "klikon: stopping; {calls} calls under way, for {} s at most; signal again to end them",

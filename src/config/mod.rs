@@ -2,6 +2,7 @@
 //!
 //! A file that cannot be used is refused with the file, the key, the value and the mend; nothing is guessed.
 
+mod capture;
 mod files;
 mod log;
 mod media;
@@ -17,6 +18,7 @@ pub use sip::Sip;
 pub use trunks::{PasswordError, Trunk};
 
 use crate::call::{self, Peer};
+use crate::capture::{HomerSettings, TraceSettings};
 use crate::{delivery, store};
 use problem::{problem, within};
 use serde::Deserialize;
@@ -45,6 +47,10 @@ pub struct Settings {
     pub database: store::Settings,
     /// Orders to the network and SMS.
     pub delivery: delivery::Settings,
+    /// Each SIP message to a collector.
+    pub capture: HomerSettings,
+    /// The last calls' SIP in memory.
+    pub trace: TraceSettings,
     /// Logging.
     pub log: Log,
 }
@@ -61,6 +67,8 @@ impl Default for Settings {
             files: Files::default(),
             database: store::Settings::default(),
             delivery: delivery::Settings::default(),
+            capture: HomerSettings::default(),
+            trace: TraceSettings::default(),
             log: Log::default(),
         }
     }
@@ -132,6 +140,9 @@ impl Settings {
         self.delivery.spool = folder.join(&self.delivery.spool);
         self.database.url = self.database.url.below(folder);
         self.trunks.iter_mut().for_each(|trunk| trunk.resolve_below(folder));
+        if !self.trace.socket.as_os_str().is_empty() {
+            self.trace.socket = folder.join(&self.trace.socket);
+        }
     }
 
     /// Every key whose value cannot be used.
@@ -143,6 +154,8 @@ impl Settings {
         trunks::check(&self.trunks, &self.peers, &mut found);
         check_calls(&self.calls, &mut found);
         self.media.check(&mut found);
+        self::capture::check_capture(&self.capture, &mut found);
+        self::capture::check_trace(&self.trace, &mut found);
         self.log.check(&mut found);
         found.extend(self.database.check().err().map(|error| Problem::in_section("database", &error)));
         found.extend(self.delivery.check().err().map(|error| Problem::in_section("delivery", &error)));
@@ -281,6 +294,9 @@ mod tests {
                 "`delivery.poll_interval_ms`: 1 is out of range; write 10 to 60000",
             ),
             ("[database]\nreaders = 0", "`database.readers`: 0 is out of range; write 1 to 64"),
+            ("[capture]\nhomer = \"192.0.2.9:9060\"", "write it like \"udp:192.0.2.9:9060\""),
+            ("[capture]\nauth_key = \"\"", "`capture.auth_key`: it is empty or too long"),
+            ("[trace]\nmax_octets = 5", "`trace.max_octets`: 5 is out of range; write 65536 to 4294967296"),
             ("[[peers]]\nname = \" \"\naddresses = []", "`peers[0].addresses`: no address range"),
         ] {
             let error = Settings::parse(text, "k.toml").unwrap_err().to_string();
@@ -297,6 +313,9 @@ mod tests {
         assert_eq!(settings.files.dialplans, folder.path().join("dialplans"));
         assert_eq!(settings.database.url.path(), folder.path().join("klikon.db"));
         assert_eq!(settings.delivery.spool, Path::new("/var/spool/klikon"));
+        assert_eq!(settings.trace.socket, folder.path().join("klikon.sock"));
+        std::fs::write(&file, "[trace]\nsocket = \"\"\n").unwrap();
+        assert_eq!(Settings::load(&file).unwrap().trace.socket, Path::new(""), "none stays none");
         let error = Settings::load(&folder.path().join("none.toml")).unwrap_err();
         assert!(error.to_string().contains("none.toml: cannot be read; give another file with --config"));
     }

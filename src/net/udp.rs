@@ -3,6 +3,7 @@
 //! The task owns the endpoint, so no lock stands between a datagram and its answer. Calls speak to it by
 //! commands on a bounded channel; it speaks to them through a [`Handler`], which must not block.
 
+use super::tap::{Direction, Tap};
 use crate::sip::{Endpoint, Event, Flow, Transport};
 use crate::units::clock::Clock;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -201,6 +202,7 @@ pub struct Driver<H: Handler> {
     handler: H,
     commands: mpsc::Receiver<H::Command>,
     clock: Clock,
+    tap: Tap,
 }
 
 impl<H: Handler> Driver<H> {
@@ -212,7 +214,13 @@ impl<H: Handler> Driver<H> {
         commands: mpsc::Receiver<H::Command>,
         clock: Clock,
     ) -> Self {
-        Self { transport, endpoint, handler, commands, clock }
+        Self { transport, endpoint, handler, commands, clock, tap: Tap::default() }
+    }
+
+    /// Lets `tap` see every message received and sent.
+    #[must_use]
+    pub fn with_tap(self, tap: Tap) -> Self {
+        Self { tap, ..self }
     }
 
     /// Runs until the handler has finished or nobody can command any more.
@@ -240,15 +248,19 @@ impl<H: Handler> Driver<H> {
         let mut next = Some((length, remote));
         for _ in 0..DATAGRAMS_A_TURN {
             let Some((length, remote)) = next else { break };
-            let flow = self.transport.flow(index, remote);
-            self.endpoint.handle_datagram(now, flow, &buffer[..length]);
+            self.take_in(now, index, remote, &buffer[..length]);
             next = self.transport.try_receive(index, buffer);
         }
         // What was read beyond the turn must not be lost.
         if let Some((length, remote)) = next {
-            let flow = self.transport.flow(index, remote);
-            self.endpoint.handle_datagram(now, flow, &buffer[..length]);
+            self.take_in(now, index, remote, &buffer[..length]);
         }
+    }
+
+    fn take_in(&mut self, now: Instant, index: usize, remote: SocketAddr, datagram: &[u8]) {
+        let flow = self.transport.flow(index, remote);
+        self.tap.see(&self.clock, Direction::Received, flow, datagram);
+        self.endpoint.handle_datagram(now, flow, datagram);
     }
 
     fn perform(&mut self, command: H::Command) {
@@ -267,6 +279,7 @@ impl<H: Handler> Driver<H> {
             self.handler.event(now, &mut self.endpoint, event);
         }
         while let Some(transmit) = self.endpoint.poll_transmit() {
+            self.tap.see(&self.clock, Direction::Sent, transmit.flow, &transmit.bytes);
             self.transport.send(transmit.flow, &transmit.bytes).await;
         }
     }
@@ -325,11 +338,16 @@ mod tests {
     }
 
     fn run(listen: &[SocketAddr]) -> Running {
+        run_tapped(listen, Tap::default())
+    }
+
+    fn run_tapped(listen: &[SocketAddr], tap: Tap) -> Running {
         let transport = UdpTransport::bind(listen).unwrap();
         let addresses = transport.addresses();
         let (orders, waiting) = mpsc::channel(4);
         let endpoint = Endpoint::new(EndpointConfig::new([1; 32]));
-        let driver = Driver::new(transport, endpoint, Desk::default(), waiting, Clock::system());
+        let driver =
+            Driver::new(transport, endpoint, Desk::default(), waiting, Clock::system()).with_tap(tap);
         Running { addresses, orders, driver: tokio::spawn(driver.run()) }
     }
 
@@ -412,6 +430,24 @@ mod tests {
             None,
             "no such family"
         );
+    }
+
+    #[tokio::test]
+    async fn a_tap_sees_what_is_received_and_sent_with_its_way() {
+        let (seen, mut passed) = mpsc::unbounded_channel();
+        let tap = Tap::new(move |message| {
+            seen.send((message.direction, message.flow, message.octets.to_vec())).unwrap();
+        });
+        let service = run_tapped(&[on(Ipv4Addr::LOCALHOST)], tap);
+        let local = service.addresses[0];
+        let peer = Peer::bind(on(Ipv4Addr::LOCALHOST)).await.unwrap();
+        let answer = ask(&peer, local, 7).await;
+        let flow = Flow { transport: Transport::Udp, local, remote: peer.local_addr().unwrap() };
+        let (direction, way, octets) = passed.recv().await.unwrap();
+        assert_eq!((direction, way), (Direction::Received, flow));
+        assert!(octets.starts_with(b"OPTIONS sip:130@"));
+        let (direction, way, octets) = passed.recv().await.unwrap();
+        assert_eq!((direction, way, octets), (Direction::Sent, flow, answer.into_bytes()));
     }
 
     #[tokio::test]

@@ -16,9 +16,9 @@ pub mod transport;
 
 pub use counters::{Counter, Counters};
 pub use endpoint::{
-    EndCause, Endpoint, EndpointConfig, Event, HostPort, IncomingInvite, InviteParams, Limits, OptionsId,
-    OptionsParams, OriginateError, Party, RegisterId, RegisterParams, Rejection, Reliability, ServiceState,
-    SessionError,
+    EndCause, Endpoint, EndpointConfig, Event, Held, HostPort, IncomingInvite, InviteParams, Limits,
+    OptionsId, OptionsParams, OriginateError, Party, RegisterId, RegisterParams, Rejection, Reliability,
+    ServiceState, SessionError,
 };
 pub use reason::Reason;
 pub use session::SessionId;

@@ -114,7 +114,6 @@ impl ClientTransactions {
     }
 
     /// Entries of the index, which must not outlive their transactions.
-    #[cfg(test)]
     pub(super) fn index_len(&self) -> usize {
         self.by_key.len()
     }

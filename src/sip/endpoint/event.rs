@@ -115,10 +115,6 @@ pub enum EndCause {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct OptionsId(pub(super) u64);
 
-/// Names a REGISTER of ours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct RegisterId(pub(super) u64);
-
 /// Whether a caller takes provisional responses reliably (RFC 3262).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Reliability {
@@ -143,6 +139,10 @@ impl Reliability {
         }
     }
 }
+
+/// Names a REGISTER of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RegisterId(pub(super) u64);
 
 /// A new call.
 #[derive(Clone, PartialEq, Eq)]

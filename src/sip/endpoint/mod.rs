@@ -11,7 +11,8 @@
 //! are in [`crate::sip::session`].
 //!
 //! A refusal that the ladder makes outside a call is stateless (RFC 3261 §8.2.7): one datagram out for one in, no
-//! retransmission and no memory, so that forged requests gain nothing. Refusals by the call layer are transactions.
+//! retransmission and no memory, so that forged requests gain nothing. Refusals by the call layer and within a call are
+//! transactions.
 
 mod authentication;
 pub(super) mod capabilities;
@@ -19,6 +20,7 @@ mod client;
 mod client_table;
 mod config;
 mod event;
+mod held;
 mod ladder;
 mod originate;
 pub(super) mod receive;
@@ -37,6 +39,7 @@ pub use event::{
     EndCause, Event, IncomingInvite, InviteParams, OptionsId, OptionsParams, OriginateError, Party,
     RegisterId, RegisterParams, Rejection, Reliability, SessionError, UriKind,
 };
+pub use held::Held;
 pub(super) use server_table::TransactionId;
 
 use super::auth::server::Authenticator;

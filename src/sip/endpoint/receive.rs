@@ -119,7 +119,7 @@ impl Endpoint {
             if let Some(refusal) = ladder::content(received.message, max_body_octets)
                 .or_else(|| ladder::acceptable(received.message))
             {
-                return self.refuse(received, &refusal);
+                return self.refuse_in_dialog(now, received, tag, &refusal);
             }
         }
         if let Err(refusal) = self.authenticate(now, received, true) {
@@ -127,7 +127,7 @@ impl Endpoint {
         }
         let Some(session) = self.sessions.get_mut(id) else { return };
         if session.dialog.as_mut().is_some_and(|dialog| !dialog.accept_cseq(cseq)) {
-            return self.refuse(received, &Refusal::new(500, Counter::RefusedOldCseq));
+            return self.refuse_in_dialog(now, received, tag, &Refusal::new(500, Counter::RefusedOldCseq));
         }
         match received.method {
             Method::Invite => self.handle_reinvite(now, received, id, tag),
@@ -137,6 +137,14 @@ impl Endpoint {
                 self.answer(now, received, tag, 200, &capabilities::CAPABILITIES);
             }
         }
+    }
+
+    /// Refuses a request of a dialog through a transaction: a copy that comes when the dialog is gone must get the same
+    /// answer, and a stateless one would be 481 then (§8.2.7).
+    fn refuse_in_dialog(&mut self, now: Instant, received: &Received<'_, '_>, tag: Tag, refusal: &Refusal) {
+        self.counters.count(refusal.counter);
+        let fields: Vec<_> = refusal.headers.iter().map(|(name, value)| (*name, value.as_ref())).collect();
+        self.answer(now, received, tag, refusal.status, &fields);
     }
 
     /// The session in whose dialog a request is, and our tag there.
