@@ -203,7 +203,7 @@ impl Server {
     }
 }
 
-/// Hands the trunks to the registry. Their tasks start when they are told to.
+/// Hands the DNS and the trunks to the registry. The trunks' tasks start when they are told to.
 fn prepare_trunks(
     settings: &Settings,
     registry: &mut Registry,
@@ -211,6 +211,14 @@ fn prepare_trunks(
     addresses: &[SocketAddr],
     clock: Clock,
 ) -> Result<(), StartError> {
+    let resolver = Resolver::new(settings.sip.resolver);
+    match &resolver {
+        Ok(resolver) => registry.ask_by(resolver.clone()),
+        Err(error) => {
+            let error = error as &dyn std::error::Error;
+            tracing::warn!(error, "the DNS cannot be asked: names that peers give are not followed");
+        }
+    }
     if settings.trunks.is_empty() {
         return Ok(());
     }
@@ -218,7 +226,7 @@ fn prepare_trunks(
     let desk = registry.trunks();
     let parts = TrunkParts {
         commands: commands.clone(),
-        resolver: Resolver::new(settings.sip.resolver)?,
+        resolver: resolver?,
         ways: Ways::new(addresses.iter().map(|address| (Transport::Udp, *address))),
         clock,
         stop: desk.stop_signal(),

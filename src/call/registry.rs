@@ -1,10 +1,11 @@
 //! The live calls: admission, the leg of each session, drain. Runs inside the SIP driver's task, so it never waits.
 
 use super::leg::{Leg, LegInput};
+use super::next_hop::{FoundHop, NextHops};
 use super::observer::{CallEvent, ServiceEvent, ServiceStep, Step};
 use super::service::Service;
 use super::trunk::{Desk, TrunkOrder};
-use crate::net::Handler;
+use crate::net::{Handler, Resolver};
 use crate::sip::{Endpoint, Event, IncomingInvite, Reason, Rejection, ServiceState, SessionError, SessionId};
 use crate::units::CallId;
 use std::collections::HashMap;
@@ -54,6 +55,8 @@ pub enum Command {
         /// It can.
         usable: bool,
     },
+    /// The DNS has said where a call's requests go.
+    NextHop(FoundHop),
     /// An order of a trunk's task.
     Trunk(TrunkOrder),
     /// Give an account.
@@ -80,6 +83,7 @@ pub struct Registry {
     /// As it was last told.
     state: ServiceState,
     trunks: Desk,
+    next_hops: NextHops,
 }
 
 impl Registry {
@@ -93,6 +97,20 @@ impl Registry {
             has_database: true,
             state: ServiceState::Accepting,
             trunks: Desk::default(),
+            next_hops: NextHops::default(),
+        }
+    }
+
+    /// Lets names that peers give for requests within calls be looked up.
+    pub fn ask_by(&mut self, resolver: Resolver) {
+        self.next_hops.ask_by(resolver);
+    }
+
+    /// Only for peers of the settings: nobody else makes this service ask the DNS for a name of his choice.
+    fn find_next_hop(&mut self, endpoint: &Endpoint, session: SessionId) {
+        let Some((uri, heard)) = endpoint.named_hop(session) else { return };
+        if self.service.peers.iter().any(|peer| peer.holds(heard)) {
+            self.next_hops.find(session, uri, &self.commands);
         }
     }
 
@@ -184,7 +202,10 @@ impl Handler for Registry {
         let Some(event) = self.trunks.event(event) else { return };
         match event {
             Event::Invite(invite) => self.admit(now, endpoint, *invite),
-            Event::Confirmed { session, body } => self.tell(session, LegInput::Confirmed { body }),
+            Event::Confirmed { session, body } => {
+                self.find_next_hop(endpoint, session);
+                self.tell(session, LegInput::Confirmed { body });
+            }
             Event::ReasonGiven { session, reason } => self.tell(session, LegInput::ReasonGiven { reason }),
             Event::Cancelled { session } => self.tell(session, LegInput::Cancelled),
             Event::Ended { session, cause } => self.tell(session, LegInput::Ended { cause }),
@@ -208,6 +229,7 @@ impl Handler for Registry {
                 self.has_database = usable;
                 self.settle_state(endpoint);
             }
+            Command::NextHop(hop) => self.next_hops.found(endpoint, &hop),
             Command::Trunk(order) => {
                 let (wall, service) = (self.service.clock.wall(), Arc::clone(&self.service));
                 self.trunks.carry_out(now, wall, endpoint, &service.observer, order);

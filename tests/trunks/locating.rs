@@ -122,3 +122,54 @@ async fn the_built_in_caller_finds_130_by_name_and_leaves_a_server_that_cannot()
     assert!(said.contains("503") && said.contains("trying the next server"), "{said}");
     assert!(refused.join().unwrap().starts_with("INVITE sip:130@voice.test SIP/2.0"));
 }
+
+/// Sends a message of the far end and waits for an answer that begins so.
+fn exchange(socket: &std::net::UdpSocket, to: &str, message: &str, wanted: &str) -> String {
+    socket.send_to(message.as_bytes(), to).unwrap();
+    let mut datagram = [0; 4096];
+    loop {
+        let (length, _) = socket.recv_from(&mut datagram).unwrap();
+        let answer = text(&datagram[..length]);
+        if answer.starts_with(wanted) {
+            return answer;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_call_whose_contact_is_a_name_is_ended_where_the_name_leads() {
+    let (caller, named) = (
+        std::net::UdpSocket::bind("127.0.0.1:0").unwrap(),
+        std::net::UdpSocket::bind("127.0.0.1:0").unwrap(),
+    );
+    let (here, port) = (caller.local_addr().unwrap(), named.local_addr().unwrap().port());
+    let dns = Dnsmasq::start(&[
+        format!("--srv-host=_sip._udp.pbx.test,host.pbx.test,{port},1,0"),
+        "--host-record=host.pbx.test,127.0.0.1".to_owned(),
+    ])
+    .await;
+    let settings = format!("sip.resolver = \"{}\"\nlog.level = \"klikon=debug\"\n", dns.address);
+    let service = Service::start_with(&settings);
+    let sdp =
+        "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 9 RTP/AVP 8\r\n";
+    let request = |method: &str, to_tag: &str, body: &str| {
+        let content = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
+        format!(
+            "{method} sip:131@{} SIP/2.0\r\nVia: SIP/2.0/UDP {here};branch=z9hG4bK-{method}\r\nMax-Forwards: 70\r\n\
+             From: <sip:pbx@pbx.test>;tag=1\r\nTo: <sip:131@klikon.test>{to_tag}\r\nCall-ID: named\r\nCSeq: 1 {method}\r\n\
+             Contact: <sip:pbx@pbx.test>\r\n{content}Content-Length: {}\r\n\r\n{body}",
+            service.address,
+            body.len()
+        )
+    };
+    let ok = exchange(&caller, &service.address, &request("INVITE", "", sdp), "SIP/2.0 200");
+    let to = ok.lines().find(|line| line.starts_with("To: ")).unwrap();
+    let to_tag = to.get(to.find(";tag=").unwrap()..).unwrap();
+    caller.send_to(request("ACK", to_tag, "").as_bytes(), &service.address).unwrap();
+    service.log_line("the next hop is found");
+    service.signal("TERM");
+    let mut datagram = [0; 4096];
+    let (length, _) = named.recv_from(&mut datagram).unwrap();
+    let bye = text(&datagram[..length]);
+    assert!(bye.starts_with("BYE sip:pbx@pbx.test SIP/2.0"), "{bye}");
+}
