@@ -49,6 +49,19 @@ fn a_kamailio_that_challenges_with_sha_256_calls_the_service_by_its_registration
 }
 
 #[test]
+fn everything_to_a_trunk_goes_through_its_outbound_proxy() {
+    let proxy = Kamailio::start("SHA-256", PASSWORD, 60);
+    // The registrar's own name leads nowhere.
+    let settings = trunk("sip:pbx.invalid")
+        .replace("user =", &format!("outbound_proxy = \"sip:127.0.0.1:{}\"\nuser =", proxy.port));
+    let service = Service::start_with(&settings);
+    let said = proxy.log_line("registrar: klikon");
+    assert!(said.contains("uri=\"sip:pbx.invalid\"") && said.contains("route=<sip:127.0.0.1:"), "{said}");
+    service.line("\"trunk\":\"pbx\",\"state\":\"up\"");
+    service.stop();
+}
+
+#[test]
 fn a_registrar_that_makes_it_hard_is_followed_step_by_step() {
     let pbx = Registrar::start("hard-registrar.xml");
     let settings = trunk(&format!("sip:127.0.0.1:{}", pbx.port))
