@@ -1,12 +1,16 @@
 # What is done often. `make help` lists it.
 .DEFAULT_GOAL := help
-.PHONY: help test lint tools prompts demo serve
+SEEDS ?= 1000
+.PHONY: help test sim lint tools prompts demo serve
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
 
 test: tools ## Run all tests: unit, property, SIPp cases, documentation
 	@.ci/test
+
+sim: ## Run the simulation over 1,000 seeds (SEEDS=n for another number)
+	KLIKON_SEEDS=$(SEEDS) CARGO_PROFILE_DEV_OPT_LEVEL=1 cargo test --locked --test simulation -- --nocapture every_seed
 
 lint: ## Formatting and clippy, as CI has them
 	cargo fmt --check

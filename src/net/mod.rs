@@ -1,8 +1,10 @@
 //! Sockets: the drivers that carry bytes between the network and the sans-IO SIP endpoint.
 //! UDP today (RFC 3261 §18); the streams join beside it.
 
+mod resolver;
 mod tap;
 mod udp;
 
+pub use resolver::{NameServer, ResolveError, Resolver};
 pub use tap::{Direction, Passed, Tap};
 pub use udp::{BindError, Driver, Handler, UdpTransport};

@@ -6,6 +6,7 @@
 //! are read past. Pure: no socket, clock or randomness; the address, port and session id are arguments.
 
 mod description;
+mod exchange;
 mod negotiation;
 mod writer;
 
@@ -13,6 +14,7 @@ pub use description::{
     Address, Answer, Description, Format, MAX_FORMATS, MAX_LINE_OCTETS, MAX_LINES, MAX_MEDIA, MAX_OCTETS,
     Malformed, MediaDescription, Offer,
 };
+pub use exchange::Exchange;
 pub use negotiation::{
     Capabilities, DEFAULT_PTIME_MS, Incompatibility, Preference, Refusal, accept_answer, negotiate,
 };

@@ -117,14 +117,23 @@ impl Refusal {
 /// # Errors
 /// [`Refusal::NotAcceptable`] when no line suits; the reason is that of the line that came closest.
 pub fn negotiate(offer: &Offer, capabilities: &Capabilities) -> Result<(Vec<u8>, StreamParameters), Refusal> {
+    let (index, agreed) = choose_line(offer, capabilities)?;
+    Ok((writer::answer(offer, Some(index), &agreed, capabilities), agreed))
+}
+
+/// The first line that suits, and what it comes to; else why the one that came closest does not.
+pub(super) fn choose_line(
+    offer: &Offer,
+    capabilities: &Capabilities,
+) -> Result<(usize, StreamParameters), Incompatibility> {
     let mut closest = Incompatibility::MediaType;
     for (index, line) in offer.media.iter().enumerate() {
         match suits(line, capabilities) {
-            Ok(agreed) => return Ok((writer::answer(offer, index, &agreed, capabilities), agreed)),
+            Ok(agreed) => return Ok((index, agreed)),
             Err(why) => closest = closest.max(why),
         }
     }
-    Err(closest.into())
+    Err(closest)
 }
 
 /// Takes the answer to the offer that [`super::offer`] made from the same capabilities.
@@ -136,6 +145,14 @@ pub fn accept_answer(capabilities: &Capabilities, answer: &[u8]) -> Result<Strea
     let answer = Answer::parse(answer)?;
     // We offer one line, so its answer is the first (RFC 3264 §6).
     let line = answer.media.first().ok_or(Incompatibility::MediaType)?;
+    Ok(suits_answer(line, capabilities)?)
+}
+
+/// What the answer to the audio line of our offer comes to.
+pub(super) fn suits_answer(
+    line: &MediaDescription,
+    capabilities: &Capabilities,
+) -> Result<StreamParameters, Incompatibility> {
     let mut agreed = suits(line, &Capabilities { preference: Preference::Offered, ..capabilities.clone() })?;
     if let Some(event) = agreed.telephone_event.as_mut() {
         event.receive_payload_type = super::TELEPHONE_EVENT_PAYLOAD_TYPE;

@@ -451,6 +451,99 @@ fn an_answer_may_renumber_events_and_must_take_our_line() {
     assert!(matches!(accept_answer(&ours(), b"?"), Err(Refusal::Malformed(_))));
 }
 
+/// The `o=` version of a description of ours.
+fn version(description: &[u8]) -> u64 {
+    let text = std::str::from_utf8(description).expect("UTF-8");
+    let origin = text.lines().find_map(|line| line.strip_prefix("o=- ")).expect("an origin");
+    let mut words = origin.split(' ');
+    assert_eq!(words.next(), Some("7"), "one session id for the whole call");
+    words.next().and_then(|version| version.parse().ok()).expect("a version")
+}
+
+#[test]
+fn a_call_keeps_its_session_id_and_counts_its_changes() {
+    let mut exchange = Exchange::new(ours());
+    let first = lines(&audio("m=audio 5004 RTP/AVP 8 101\na=rtpmap:101 telephone-event/8000"));
+    let (answer, agreed) = exchange.answer(&first).expect("agreed");
+    assert_eq!((version(&answer), exchange.agreed()), (7, Some(&agreed)));
+    // The same again, under whatever version of theirs: nothing of ours changes.
+    assert_eq!(exchange.answer(&first).expect("agreed"), (answer.clone(), agreed));
+    let renumbered = String::from_utf8_lossy(&first).replace("o=- 1 1", "o=- 1 2");
+    assert_eq!(exchange.answer(renumbered.as_bytes()).expect("agreed"), (answer.clone(), agreed));
+    // Hold, and again on hold, and back.
+    let held = [&first[..], b"a=sendonly\r\n"].concat();
+    let (hold, on_hold) = exchange.answer(&held).expect("agreed");
+    assert_eq!((version(&hold), on_hold.direction), (8, Direction::RecvOnly));
+    assert!(String::from_utf8_lossy(&hold).ends_with("a=recvonly\r\n"));
+    assert_eq!(exchange.answer(&held).expect("agreed").0, hold);
+    let (back, resumed) = exchange.answer(&first).expect("agreed");
+    assert_eq!((version(&back), resumed), (9, agreed));
+    // What is refused changes nothing, and is no step of the count.
+    let refused = lines(&audio("m=audio 5004 RTP/AVP 18"));
+    assert_eq!(exchange.answer(&refused), Err(Incompatibility::Format.into()));
+    assert_eq!(exchange.answer(&first).expect("agreed"), (back, agreed));
+}
+
+#[test]
+fn every_way_to_hold_is_answered_from_the_other_side() {
+    let active = audio("m=audio 5004 RTP/AVP 8");
+    for (offer, direction, written) in [
+        (format!("{active}\na=sendonly"), Direction::RecvOnly, "a=recvonly\r\n"),
+        (format!("{active}\na=recvonly"), Direction::SendOnly, "a=sendonly\r\n"),
+        (format!("{active}\na=inactive"), Direction::Inactive, "a=inactive\r\n"),
+        (active.replace("c=IN IP4 198.51.100.7", "c=IN IP4 0.0.0.0"), Direction::RecvOnly, "a=recvonly\r\n"),
+    ] {
+        let mut exchange = Exchange::new(ours());
+        let (_, before) = exchange.answer(&lines(&active)).expect("agreed");
+        let (answer, agreed) = exchange.answer(&lines(&offer)).expect("agreed");
+        assert_eq!((agreed.direction, version(&answer)), (direction, 8), "{offer}");
+        assert!(String::from_utf8_lossy(&answer).ends_with(written), "{offer}");
+        let (_, after) = exchange.answer(&lines(&active)).expect("agreed");
+        assert_eq!(after, before);
+    }
+}
+
+#[test]
+fn an_audio_line_may_be_taken_away_in_mid_call_and_brought_back() {
+    let (active, gone) = (audio("m=audio 5004 RTP/AVP 8"), audio("m=audio 0 RTP/AVP 8"));
+    let mut exchange = Exchange::new(ours());
+    assert_eq!(exchange.answer(&lines(&gone)), Err(Incompatibility::MediaType.into()), "no call begins so");
+    let (_, before) = exchange.answer(&lines(&active)).expect("agreed");
+    let (answer, agreed) = exchange.answer(&lines(&gone)).expect("agreed");
+    assert!(String::from_utf8_lossy(&answer).ends_with("t=0 0\r\nm=audio 0 RTP/AVP 8\r\n"));
+    assert_eq!(agreed, StreamParameters { direction: Direction::Inactive, ..before });
+    assert_eq!(exchange.answer(&lines(&active)).expect("agreed").1, before);
+    // Another medium in its place is not taken: the call goes on as it was.
+    let fax = audio("m=audio 0 RTP/AVP 8\nm=image 5006 udptl t38");
+    assert_eq!(exchange.answer(&lines(&fax)), Err(Incompatibility::MediaType.into()));
+    assert_eq!(
+        exchange.answer(&lines(&audio("m=video 0 RTP/AVP 31"))),
+        Err(Incompatibility::MediaType.into())
+    );
+    assert_eq!(exchange.agreed(), Some(&before));
+}
+
+#[test]
+fn an_offer_of_ours_in_mid_call_keeps_the_lines() {
+    let two = audio("m=video 5006 RTP/AVP 31\nm=audio 5004 RTP/AVP 8 97\na=rtpmap:97 telephone-event/8000");
+    let mut exchange = Exchange::new(ours());
+    exchange.answer(&lines(&two)).expect("agreed");
+    let offer = exchange.offer();
+    assert_eq!(version(&offer), 8);
+    let text = String::from_utf8(offer.clone()).expect("UTF-8");
+    let media: Vec<_> = text.lines().filter(|line| line.starts_with("m=")).collect();
+    assert_eq!(media, ["m=video 0 RTP/AVP 31", "m=audio 40000 RTP/AVP 8 0 101"]);
+    let answer = audio("m=video 0 RTP/AVP 31\nm=audio 5008 RTP/AVP 0 96\na=rtpmap:96 telephone-event/8000");
+    let agreed = exchange.accept(&lines(&answer)).expect("agreed");
+    assert_eq!((agreed.encoding, agreed.remote.port()), (Encoding::Pcmu, 5_008));
+    assert_eq!(agreed.telephone_event.map(|e| (e.payload_type, e.receive_payload_type)), Some((96, 101)));
+    // The same offer again: nothing new is said.
+    assert_eq!(exchange.offer(), offer);
+    let only_video = audio("m=video 5006 RTP/AVP 31");
+    assert_eq!(exchange.accept(&lines(&only_video)), Err(Incompatibility::MediaType.into()));
+    assert_eq!(exchange.agreed(), Some(&agreed));
+}
+
 proptest! {
     #[test]
     fn no_octets_panic(octets in proptest::collection::vec(any::<u8>(), 0..300)) {

@@ -1,6 +1,6 @@
 //! Writing our own descriptions: the offer, and the answer to one.
 
-use super::description::Offer;
+use super::description::{MediaDescription, Offer};
 use super::negotiation::Capabilities;
 use crate::units::rtp::{Direction, Encoding, StreamParameters};
 use std::fmt::Write;
@@ -14,31 +14,51 @@ const EVENTS: &str = "0-15";
 
 /// Our offer: one audio line, for the 200 to an INVITE without one and for calls that we make.
 pub fn offer(capabilities: &Capabilities) -> Vec<u8> {
+    offer_again(capabilities, &[], 0)
+}
+
+/// Our offer in a call whose media lines so far are `lines`: as many, in the same order (RFC 3264 §8). Ours is the one
+/// at `chosen`; the others stay turned off.
+pub(super) fn offer_again(capabilities: &Capabilities, lines: &[MediaDescription], chosen: usize) -> Vec<u8> {
     let mut text = String::with_capacity(512);
     session(&mut text, capabilities, (0, 0));
-    let encodings: Vec<(u8, Encoding)> =
-        capabilities.encodings.iter().map(|&encoding| (encoding.payload_type(), encoding)).collect();
-    let event = capabilities.telephone_event.then_some((TELEPHONE_EVENT_PAYLOAD_TYPE, 8_000));
-    audio(&mut text, capabilities.port, &encodings, event, capabilities.ptime_ms, Direction::SendRecv);
+    for index in 0..lines.len().max(1) {
+        match lines.get(index).filter(|_| index != chosen) {
+            Some(line) => turned_off(&mut text, line),
+            None => offered_audio(&mut text, capabilities),
+        }
+    }
     text.into_bytes()
 }
 
-/// The answer that takes line `chosen` and rejects the others (RFC 3264 §6: as many lines, in the same order).
+fn offered_audio(text: &mut String, capabilities: &Capabilities) {
+    let encodings: Vec<(u8, Encoding)> =
+        capabilities.encodings.iter().map(|&encoding| (encoding.payload_type(), encoding)).collect();
+    let event = capabilities.telephone_event.then_some((TELEPHONE_EVENT_PAYLOAD_TYPE, 8_000));
+    audio(text, capabilities.port, &encodings, event, capabilities.ptime_ms, Direction::SendRecv);
+}
+
+fn turned_off(text: &mut String, line: &MediaDescription) {
+    put(text, format_args!("m={} 0 {} {}", line.media, line.protocol, line.format_list));
+}
+
+/// The answer that takes line `chosen` and rejects the others (RFC 3264 §6: as many lines, in the same order); `None`
+/// takes none.
 pub(super) fn answer(
     offer: &Offer,
-    chosen: usize,
+    chosen: Option<usize>,
     agreed: &StreamParameters,
     capabilities: &Capabilities,
 ) -> Vec<u8> {
     let mut text = String::with_capacity(512);
     session(&mut text, capabilities, offer.time);
     for (index, line) in offer.media.iter().enumerate() {
-        if index == chosen {
+        if Some(index) == chosen {
             let event = agreed.telephone_event.map(|event| (event.receive_payload_type, event.clock_rate_hz));
             let encodings = [(agreed.payload_type, agreed.encoding)];
             audio(&mut text, capabilities.port, &encodings, event, agreed.ptime_ms, agreed.direction);
         } else {
-            put(&mut text, format_args!("m={} 0 {} {}", line.media, line.protocol, line.format_list));
+            turned_off(&mut text, line);
         }
     }
     text.into_bytes()

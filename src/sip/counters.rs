@@ -95,12 +95,24 @@ counters! {
     RefusedOverload => "refused_overload",
     /// 503: the service is set to refuse.
     RefusedByServiceState => "refused_by_service_state",
+    /// 401: a request without credentials for our realm, from a peer that must give them.
+    RefusedUnauthenticated => "refused_unauthenticated",
+    /// 401: an unknown user or a wrong password.
+    RefusedCredentials => "refused_credentials",
+    /// 401 with `stale`: a nonce that is too old, another address's, or of an earlier run.
+    RefusedStaleNonce => "refused_stale_nonce",
+    /// 401 with `stale`: a count that is not above the last one of its nonce.
+    RefusedReplay => "refused_replay",
+    /// 403: a user name with too many wrong tries from one address.
+    RefusedLockedOut => "refused_locked_out",
     /// 480: a call that the call layer neither answered nor refused within its time.
     RefusedSetupTimeout => "refused_setup_timeout",
     /// 504: no PRACK to a reliable provisional response within 64·T1.
     RefusedPrackMissing => "refused_prack_missing",
     /// Refusals by the call layer.
     RejectedByCall => "rejected_by_call",
+    /// Requests whose sender proved who he is.
+    Authenticated => "authenticated",
     /// Sessions answered with 200.
     SessionsAccepted => "sessions_accepted",
     /// Sessions whose 200 was acknowledged, or whose ACK we sent.
@@ -115,6 +127,10 @@ counters! {
     AckTimeouts => "ack_timeouts",
     /// Non-2xx final responses that were not acknowledged within timer H.
     FailureAckTimeouts => "failure_ack_timeouts",
+    /// REGISTERs that we sent.
+    RegistersSent => "registers_sent",
+    /// OPTIONS that we sent.
+    OptionsSent => "options_sent",
     /// Our requests that got no final response within timer B or F.
     RequestTimeouts => "request_timeouts",
 }

@@ -93,6 +93,13 @@ impl Identifiers {
         u32::try_from(self.random.next_u64() % (u64::from(most) + 1)).unwrap_or(most)
     }
 
+    /// A secret of 256 bits.
+    pub fn secret(&mut self) -> [u8; 32] {
+        let mut secret = [0; 32];
+        self.random.fill_bytes(&mut secret);
+        secret
+    }
+
     /// A hash that outsiders cannot predict, made from the generator.
     pub fn hash_key(&mut self) -> HashKey {
         HashKey(self.random.next_u64(), self.random.next_u64())
@@ -116,6 +123,13 @@ impl BuildHasher for HashKey {
 }
 
 impl HashKey {
+    /// A number that outsiders cannot predict, the same for the same octets.
+    pub fn number_of(&self, octets: &[u8]) -> u64 {
+        let mut hasher = self.build_hasher();
+        hasher.write(octets);
+        hasher.finish()
+    }
+
     /// The tag of a stateless answer: the same for every retransmission of a request (RFC 3261 §8.2.7).
     pub fn tag_of(&self, request_key: &[u8]) -> Tag {
         let half = |number: u8| {

@@ -1,11 +1,14 @@
 //! SIP as a pure core: bytes and instants in, bytes and events out; no socket, clock or task in here.
 
+pub mod auth;
 pub mod counters;
 pub mod dialog;
 pub mod endpoint;
 pub mod identifier;
+pub mod locate;
 pub mod message;
 pub mod reason;
+pub mod registration;
 pub mod session;
 pub mod timer;
 pub mod transaction;
@@ -13,8 +16,8 @@ pub mod transport;
 
 pub use counters::{Counter, Counters};
 pub use endpoint::{
-    EndCause, Endpoint, EndpointConfig, Event, HostPort, IncomingInvite, InviteParams, Limits, Party,
-    Rejection, Reliability, ServiceState, SessionError,
+    EndCause, Endpoint, EndpointConfig, Event, Held, HostPort, IncomingInvite, InviteParams, Limits, Party,
+    RegisterId, RegisterParams, Rejection, Reliability, ServiceState, SessionError,
 };
 pub use reason::Reason;
 pub use session::SessionId;

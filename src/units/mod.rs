@@ -7,8 +7,10 @@ mod money;
 mod month;
 mod msisdn;
 pub mod rtp;
+mod secret;
 
 pub use id::{ActivationId, CallId, GroupId, LeadershipId, MemberId, PackageId};
 pub use money::{Money, MoneyError};
 pub use month::Month;
 pub use msisdn::{FixedNumber, Msisdn, MsisdnError};
+pub use secret::Secret;

@@ -237,7 +237,15 @@ impl Endpoint {
                 let request = *request;
                 self.emit(Event::OptionsAnswered { request, status });
             }
-            Purpose::Bye(_) | Purpose::Options(_) | Purpose::Cancel | Purpose::Prack => {}
+            Purpose::Register(request) if class != ResponseClass::Provisional => {
+                let (request, sent) = (*request, transaction.request.clone());
+                self.register_answered(request, &sent, response);
+            }
+            Purpose::Bye(_)
+            | Purpose::Options(_)
+            | Purpose::Register(_)
+            | Purpose::Cancel
+            | Purpose::Prack => {}
         }
     }
 }
@@ -252,6 +260,7 @@ fn answers(response: &Message<'_>, transaction: &ClientTransaction) -> bool {
         Purpose::Prack => cseq.method == Method::Prack,
         Purpose::Cancel => cseq.method == Method::Cancel,
         Purpose::Options(_) => cseq.method == Method::Options,
+        Purpose::Register(_) => cseq.method == Method::Register,
     }
 }
 

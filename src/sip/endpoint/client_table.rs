@@ -1,6 +1,6 @@
 //! The client transactions an endpoint holds, with the requests they send again.
 
-use super::event::OptionsId;
+use super::event::{OptionsId, RegisterId};
 use super::server_table::TransactionId;
 use crate::sip::identifier::{BranchId, HashKey};
 use crate::sip::session::SessionId;
@@ -74,6 +74,7 @@ pub(super) enum Purpose {
     /// The end of a call; of none where nobody waits for the outcome.
     Bye(Option<SessionId>),
     Options(OptionsId),
+    Register(RegisterId),
 }
 
 /// A client transaction.
@@ -113,7 +114,6 @@ impl ClientTransactions {
     }
 
     /// Entries of the index, which must not outlive their transactions.
-    #[cfg(test)]
     pub(super) fn index_len(&self) -> usize {
         self.by_key.len()
     }

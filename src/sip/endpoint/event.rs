@@ -1,6 +1,7 @@
 //! What an endpoint reports, and what it is asked for.
 
-use crate::sip::message::{Message, NameAddr, Unwritable, Uri};
+use crate::sip::message::{HeaderName, Message, NameAddr, Unwritable, Uri};
+use crate::sip::registration::RegisterOutcome;
 use crate::sip::session::SessionId;
 use crate::sip::session::provisional::OPTION_TAG;
 use crate::sip::transport::Flow;
@@ -74,6 +75,13 @@ pub enum Event {
         /// Why.
         cause: EndCause,
     },
+    /// Our REGISTER came to its end.
+    RegisterEnded {
+        /// Which request.
+        request: RegisterId,
+        /// How.
+        outcome: RegisterOutcome,
+    },
     /// Our OPTIONS was answered.
     OptionsAnswered {
         /// Which request.
@@ -132,6 +140,10 @@ impl Reliability {
     }
 }
 
+/// Names a REGISTER of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RegisterId(pub(super) u64);
+
 /// A new call.
 #[derive(Clone, PartialEq, Eq)]
 pub struct IncomingInvite {
@@ -153,6 +165,8 @@ pub struct IncomingInvite {
     pub asserted_identities: Vec<Party>,
     /// The values of Privacy, in lower case (RFC 3323 §4.2).
     pub privacy: Vec<String>,
+    /// The user who has proven that he sent it, by digest authentication (RFC 3261 §22).
+    pub authenticated: Option<String>,
     /// The session description; `None` asks for ours (late offer, RFC 3261 §13.2.1).
     pub offer: Option<Bytes>,
     /// Whether `progress` is reliable, and `ring`.
@@ -227,7 +241,7 @@ impl Party {
 }
 
 /// Octets as text: UTF-8, or else Latin-1, in which every octet is a character.
-pub(super) fn text(octets: &[u8]) -> String {
+pub(in crate::sip) fn text(octets: &[u8]) -> String {
     match std::str::from_utf8(octets) {
         Ok(text) => text.to_owned(),
         Err(_) => octets.iter().copied().map(char::from).collect(),
@@ -254,6 +268,7 @@ impl IncomingInvite {
             call_id: text(request.call_id().ok()?),
             asserted_identities: request.asserted_identities().flatten().map(|i| Party::of(&i)).collect(),
             privacy: request.privacy().flatten().map(|p| text(p).to_ascii_lowercase()).collect(),
+            authenticated: None,
             offer: offer.then(|| Bytes::copy_from_slice(body)),
             reliability: Reliability::of(request),
             message,
@@ -316,6 +331,38 @@ pub struct OptionsParams {
     pub from: String,
     /// More header fields.
     pub extra_headers: Vec<(String, String)>,
+}
+
+/// A REGISTER of ours (RFC 3261 §10.2). Its `Debug` leaves out the answers to challenges.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RegisterParams {
+    /// The registrar's domain.
+    pub request_uri: String,
+    /// Who registers, for To and From: a URI.
+    pub address_of_record: String,
+    /// The same in all REGISTERs of a registration.
+    pub call_id: String,
+    /// Rises with each of them.
+    pub cseq: u32,
+    /// User part of the Contact.
+    pub contact_user: String,
+    /// The life of the binding, s; 0 ends it.
+    pub expires_s: u32,
+    /// Values of Route, topmost first.
+    pub routes: Vec<String>,
+    /// More header fields.
+    pub fields: Vec<(HeaderName, String)>,
+}
+
+impl fmt::Debug for RegisterParams {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("RegisterParams")
+            .field("request_uri", &self.request_uri)
+            .field("cseq", &self.cseq)
+            .field("expires_s", &self.expires_s)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Why a request of ours was not sent.

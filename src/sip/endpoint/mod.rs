@@ -5,21 +5,26 @@
 //! takes out what is to be sent ([`Endpoint::poll_transmit`]) and the call layer what happened
 //! ([`Endpoint::poll_event`]). Time is an argument and the seed a setting, so that any run can be replayed.
 //!
-//! Parts: `receive` (requests), `ladder` (what is refused, RFC 3261 §8.2), `capabilities` (what we can do), `respond` (our responses), `client` (our
+//! Parts: `receive` (requests), `ladder` (what is refused, RFC 3261 §8.2), `authentication` (what must be proven, §22),
+//! `capabilities` (what we can do), `respond` (our responses), `client` (our
 //! requests and the responses to them), `originate` (requests outside dialogs), `wake_up` (timers). The steps of a call
 //! are in [`crate::sip::session`].
 //!
 //! A refusal that the ladder makes outside a call is stateless (RFC 3261 §8.2.7): one datagram out for one in, no
-//! retransmission and no memory, so that forged requests gain nothing. Refusals by the call layer are transactions.
+//! retransmission and no memory, so that forged requests gain nothing. Refusals by the call layer and within a call are
+//! transactions.
 
+mod authentication;
 pub(super) mod capabilities;
 mod client;
 mod client_table;
 mod config;
 mod event;
+mod held;
 mod ladder;
 mod originate;
 pub(super) mod receive;
+mod register;
 pub(super) mod respond;
 mod server_table;
 mod wake_up;
@@ -29,12 +34,15 @@ mod tests;
 
 pub(super) use client_table::MAX_FORKS;
 pub use config::{EndpointConfig, HostPort, Limits, RESERVE_DIVISOR, ServiceState};
+pub(super) use event::text;
 pub use event::{
     EndCause, Event, IncomingInvite, InviteParams, OptionsId, OptionsParams, OriginateError, Party,
-    Rejection, Reliability, SessionError, UriKind,
+    RegisterId, RegisterParams, Rejection, Reliability, SessionError, UriKind,
 };
+pub use held::Held;
 pub(super) use server_table::TransactionId;
 
+use super::auth::server::Authenticator;
 use super::counters::{Counter, Counters};
 use super::identifier::{HashKey, Identifiers};
 use super::message::{Malformed, Message, StartLine};
@@ -65,6 +73,7 @@ pub struct Endpoint {
     server: ServerTransactions,
     client: ClientTransactions,
     pub(super) sessions: Sessions,
+    authenticator: Option<Authenticator>,
     /// The number of the next transaction, session or OPTIONS.
     next_number: u64,
     wake_ups: WakeUps<WakeUp>,
@@ -102,6 +111,7 @@ impl Endpoint {
             server: ServerTransactions::new(hash_key),
             client: ClientTransactions::new(hash_key),
             sessions: Sessions::new(hash_key),
+            authenticator: None,
             next_number: 0,
             wake_ups: WakeUps::default(),
             transmits: VecDeque::new(),
@@ -127,7 +137,10 @@ impl Endpoint {
         };
         match message.start() {
             StartLine::Request { method, .. } => {
-                self.handle_request(now, receive::Received { flow, datagram, message: &message, method });
+                self.handle_request(
+                    now,
+                    receive::Received { flow, datagram, message: &message, method, user: None },
+                );
             }
             StartLine::Response { status, .. } => self.handle_response(now, flow, &message, status),
         }

@@ -9,6 +9,7 @@ use super::Endpoint;
 use super::capabilities::{self, ALLOW, SESSION_DESCRIPTION};
 use super::client_table::{ClientKey, Purpose};
 use super::event::{InviteParams, OptionsId, OptionsParams, OriginateError};
+use crate::sip::counters::Counter;
 use crate::sip::dialog::MAX_FORWARDS;
 use crate::sip::identifier::{BranchId, Tag};
 use crate::sip::message::{HeaderName, Method, NameAddr, Unwritable, Uri, Writer};
@@ -18,16 +19,16 @@ use bytes::Bytes;
 use std::time::Instant;
 
 /// The header fields of a request, in order.
-type Fields = Vec<(String, String)>;
+pub(super) type Fields = Vec<(String, String)>;
 
 /// What a request outside a dialog is made of.
-struct Request<'a> {
-    method: Method<'a>,
-    uri: &'a str,
-    from: &'a str,
-    to: &'a str,
-    branch: BranchId,
-    tag: Tag,
+pub(super) struct Request<'a> {
+    pub(super) method: Method<'a>,
+    pub(super) uri: &'a str,
+    pub(super) from: &'a str,
+    pub(super) to: &'a str,
+    pub(super) branch: BranchId,
+    pub(super) tag: Tag,
 }
 
 impl Endpoint {
@@ -88,6 +89,7 @@ impl Endpoint {
         fields.extend(params.extra_headers.iter().cloned());
         let bytes = build(&request, &fields, None)?;
         let id = OptionsId(self.next_number());
+        self.counters.count(Counter::OptionsSent);
         self.open_client(now, flow, ClientKey { branch, is_cancel: false }, bytes, Purpose::Options(id));
         Ok(id)
     }
@@ -111,7 +113,7 @@ impl Endpoint {
 }
 
 /// An address for From or To: a name-addr as it is, a bare URI in angle brackets. A tag is ours or the peer's to add.
-fn name_addr(address: &str) -> Result<String, OriginateError> {
+pub(super) fn name_addr(address: &str) -> Result<String, OriginateError> {
     let bracketed = match Uri::parse(address.as_bytes()) {
         Some(_) => format!("<{address}>"),
         None => address.to_owned(),
@@ -122,7 +124,11 @@ fn name_addr(address: &str) -> Result<String, OriginateError> {
     }
 }
 
-fn build(request: &Request<'_>, fields: &Fields, body: Option<&[u8]>) -> Result<Bytes, Unwritable> {
+pub(super) fn build(
+    request: &Request<'_>,
+    fields: &Fields,
+    body: Option<&[u8]>,
+) -> Result<Bytes, Unwritable> {
     // Our writer refuses whatever would break a line; what it has let pass is built by rsip where that can.
     let written = write(request, fields, body)?;
     Ok(Bytes::from(build_with_rsip(request, fields, body).unwrap_or(written)))
@@ -147,6 +153,7 @@ fn build_with_rsip(request: &Request<'_>, fields: &Fields, body: Option<&[u8]>) 
     let method = match request.method {
         Method::Invite => rsip::Method::Invite,
         Method::Options => rsip::Method::Options,
+        Method::Register => rsip::Method::Register,
         _ => return None,
     };
     let uri = rsip::Uri::try_from(request.uri).ok().filter(|uri| uri.to_string() == request.uri)?;

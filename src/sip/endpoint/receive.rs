@@ -22,6 +22,8 @@ pub(in crate::sip) struct Received<'a, 'm> {
     pub(in crate::sip) datagram: &'a [u8],
     pub(in crate::sip) message: &'m Message<'a>,
     pub(in crate::sip) method: Method<'a>,
+    /// Who has proven that he sent it.
+    pub(in crate::sip) user: Option<&'m str>,
 }
 
 impl Endpoint {
@@ -91,10 +93,17 @@ impl Endpoint {
             // BYE without a To tag belongs to no call (§15.1.2).
             _ => Some(Refusal::no_call()),
         };
-        match (refusal, received.method) {
-            (Some(refusal), _) => self.refuse(received, &refusal),
-            (None, Method::Invite) => self.handle_invite(now, received, identity),
-            (None, _) => self.refuse(received, &capabilities::answer()),
+        if let Some(refusal) = refusal {
+            return self.refuse(received, &refusal);
+        }
+        let user = match self.authenticate(now, received, false) {
+            Ok(user) => user,
+            Err(refusal) => return self.refuse(received, &refusal),
+        };
+        let received = &Received { user: user.as_deref(), ..*received };
+        match received.method {
+            Method::Invite => self.handle_invite(now, received, identity),
+            _ => self.refuse(received, &capabilities::answer()),
         }
     }
 
@@ -108,12 +117,15 @@ impl Endpoint {
             if let Some(refusal) = ladder::content(received.message, max_body_octets)
                 .or_else(|| ladder::acceptable(received.message))
             {
-                return self.refuse(received, &refusal);
+                return self.refuse_in_dialog(now, received, tag, &refusal);
             }
+        }
+        if let Err(refusal) = self.authenticate(now, received, true) {
+            return self.refuse(received, &refusal);
         }
         let Some(session) = self.sessions.get_mut(id) else { return };
         if session.dialog.as_mut().is_some_and(|dialog| !dialog.accept_cseq(cseq)) {
-            return self.refuse(received, &Refusal::new(500, Counter::RefusedOldCseq));
+            return self.refuse_in_dialog(now, received, tag, &Refusal::new(500, Counter::RefusedOldCseq));
         }
         match received.method {
             Method::Invite => self.handle_reinvite(now, received, id, tag),
@@ -123,6 +135,14 @@ impl Endpoint {
                 self.answer(now, received, tag, 200, &capabilities::CAPABILITIES);
             }
         }
+    }
+
+    /// Refuses a request of a dialog through a transaction: a copy that comes when the dialog is gone must get the same
+    /// answer, and a stateless one would be 481 then (§8.2.7).
+    fn refuse_in_dialog(&mut self, now: Instant, received: &Received<'_, '_>, tag: Tag, refusal: &Refusal) {
+        self.counters.count(refusal.counter);
+        let fields: Vec<_> = refusal.headers.iter().map(|(name, value)| (*name, value.as_ref())).collect();
+        self.answer(now, received, tag, refusal.status, &fields);
     }
 
     /// The session in whose dialog a request is, and our tag there.

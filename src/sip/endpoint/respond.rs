@@ -26,6 +26,7 @@ pub(in crate::sip) fn reason_phrase(status: u16) -> &'static str {
         183 => "Session Progress",
         200 => "OK",
         400 => "Bad Request",
+        401 => "Unauthorized",
         403 => "Forbidden",
         404 => "Not Found",
         405 => "Method Not Allowed",
@@ -133,13 +134,7 @@ impl Endpoint {
         refusal: &Refusal,
     ) -> Result<Vec<u8>, Unwritable> {
         let message = received.message;
-        self.key.clear();
-        for octets in [message.call_id(), message.from().map(|from| from.raw)].into_iter().flatten() {
-            self.key.extend_from_slice(octets);
-        }
-        if let Ok(via) = message.top_via() {
-            self.key.extend_from_slice(via.branch().unwrap_or(via.raw));
-        }
+        self.write_request_key(message);
         let tag = self.hash_key.tag_of(&self.key);
         let source = received.flow.remote;
         let mut writer = self.begin_response(message, source, refusal.status, &refusal.phrase, Some(tag))?;
@@ -147,6 +142,17 @@ impl Endpoint {
             writer.field(*name, value.as_bytes())?;
         }
         Ok(writer.finish())
+    }
+
+    /// Writes what is the same in each retransmission of a request, as far as it can be read.
+    pub(super) fn write_request_key(&mut self, message: &Message<'_>) {
+        self.key.clear();
+        for octets in [message.call_id(), message.from().map(|from| from.raw)].into_iter().flatten() {
+            self.key.extend_from_slice(octets);
+        }
+        if let Ok(via) = message.top_via() {
+            self.key.extend_from_slice(via.branch().unwrap_or(via.raw));
+        }
     }
 
     /// Makes the server transaction of a request; `None` when the limit is reached. `request` holds the octets of a new

@@ -104,7 +104,6 @@ impl ServerTransactions {
     }
 
     /// Entries of the indices, which must not outlive their transactions.
-    #[cfg(test)]
     pub(super) fn index_len(&self) -> usize {
         self.by_key.len() + self.by_merge_key.len()
     }

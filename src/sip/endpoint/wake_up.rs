@@ -4,6 +4,7 @@ use super::client_table::Purpose;
 use super::event::Event;
 use super::{Endpoint, TransactionId, WakeUp};
 use crate::sip::counters::Counter;
+use crate::sip::registration::RegisterOutcome;
 use crate::sip::session::SessionId;
 use crate::sip::transaction::{ClientAction, ServerAction};
 use crate::sip::transport::Flow;
@@ -65,6 +66,9 @@ impl Endpoint {
             Purpose::Invite { session, .. } => self.invite_failed(session, TIMED_OUT, "Request Timeout"),
             Purpose::Bye(Some(session)) => self.bye_unanswered(session),
             Purpose::Options(request) => self.emit(Event::OptionsAnswered { request, status: TIMED_OUT }),
+            Purpose::Register(request) => {
+                self.emit(Event::RegisterEnded { request, outcome: RegisterOutcome::TimedOut });
+            }
             Purpose::Bye(None) | Purpose::Cancel | Purpose::Prack => {}
         }
     }

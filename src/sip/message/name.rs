@@ -55,6 +55,7 @@ header_names! {
     MimeVersion = "MIME-Version", "RFC 3261 §20.24";
     MinExpires = "Min-Expires", "RFC 3261 §20.23";
     MinSe = "Min-SE", "RFC 4028";
+    Path = "Path", "RFC 3327";
     PAssertedIdentity = "P-Asserted-Identity", "RFC 3325";
     PPreferredIdentity = "P-Preferred-Identity", "RFC 3325";
     Privacy = "Privacy", "RFC 3323";
@@ -74,6 +75,7 @@ header_names! {
     Route = "Route", "RFC 3261 §20.34";
     RSeq = "RSeq", "RFC 3262";
     Server = "Server", "RFC 3261 §20.35";
+    ServiceRoute = "Service-Route", "RFC 3608";
     SessionExpires = "Session-Expires" / "x", "RFC 4028";
     Subject = "Subject" / "s", "RFC 3261 §20.36";
     Supported = "Supported" / "k", "RFC 3261 §20.37";

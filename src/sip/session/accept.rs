@@ -30,7 +30,8 @@ impl Endpoint {
         let id = self.next_session_id();
         let octets = Bytes::copy_from_slice(received.datagram);
         let event = IncomingInvite::new(id, received.flow, received.message, octets.clone());
-        let Some(event) = event else { return };
+        let Some(mut event) = event else { return };
+        event.authenticated = received.user.map(str::to_owned);
         let Some(invite) = self.open_invite(now, received, identity, tag, id, octets) else { return };
         let mut session = Session::new(State::Incoming { invite });
         session.dialog = Some(Box::new(dialog));

@@ -144,8 +144,7 @@ impl Sessions {
     }
 
     /// Entries of the index, which must not outlive their sessions.
-    #[cfg(test)]
-    pub(super) fn index_len(&self) -> usize {
+    pub(in crate::sip) fn index_len(&self) -> usize {
         self.by_tag.len()
     }
 

@@ -452,6 +452,24 @@ fn an_old_cseq_is_500_and_the_call_goes_on() {
 }
 
 #[test]
+fn a_refusal_within_a_dialog_stays_the_same_when_the_dialog_is_gone() {
+    let mut bench = Bench::new();
+    let (_, ok) = bench.established();
+    bench.receive(within(&ok, "OPTIONS", 5, ""));
+    let old = within(&ok, "INVITE", 4, SDP);
+    let unread = within(&ok, "INVITE", 6, SDP).replace("application/sdp", "text/plain");
+    let refused = [bench.receive(&old), bench.receive(&unread)];
+    assert_eq!(first_lines(&refused[0]), ["SIP/2.0 500 Server Internal Error"]);
+    assert_eq!(first_lines(&refused[1]), ["SIP/2.0 415 Unsupported Media Type"]);
+    assert_eq!(first_lines(&bench.receive(within(&ok, "BYE", 7, ""))), ["SIP/2.0 200 OK"]);
+    assert_eq!([bench.receive(&old), bench.receive(&unread)], refused);
+    bench.receive(within(&ok, "ACK", 4, "").replace("ACK-4-d", "INVITE-4-d"));
+    assert!(bench.receive(&old).is_empty(), "after the ACK the INVITE is absorbed");
+    bench.events();
+    bench.drain();
+}
+
+#[test]
 fn routes_are_kept_in_order_and_followed() {
     let mut bench = Bench::new();
     let extra = "Record-Route: <sip:192.0.2.50;lr>, <sip:192.0.2.51:5080;lr>\r\nRecord-Route: <sip:p3.example;lr>\r\n\
