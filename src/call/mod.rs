@@ -6,6 +6,7 @@
 mod business;
 mod conversation;
 mod leg;
+pub mod load;
 mod observer;
 mod phone;
 mod record;

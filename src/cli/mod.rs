@@ -5,6 +5,7 @@ mod call;
 mod demo;
 pub mod flow;
 pub mod ledger;
+mod load;
 pub mod prompts;
 mod serve;
 mod trace;
