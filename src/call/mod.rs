@@ -8,6 +8,7 @@ mod conversation;
 mod database;
 mod key_source;
 mod leg;
+pub mod load;
 mod negotiation;
 mod next_hop;
 mod observer;

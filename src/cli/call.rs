@@ -1,5 +1,6 @@
 //! `klikon call`: phones a SIP address, keys digits, says what was heard and when.
 
+use crate::call::load::LoadSettings;
 use crate::call::{KeyGroup, Manner, Notice, Phone, PhoneError, PhoneSettings};
 use crate::config::Settings;
 use crate::net::{NameServer, Resolver};
@@ -26,6 +27,7 @@ use std::time::Duration;
   klikon call sip:130@127.0.0.1:5060 --identity tel:+355691234567 --keys 9 --expect goodbye
   klikon call sip:131@192.0.2.10 --hang-up-after-s 10
   klikon call sip:130@example.com --resolver 192.0.2.53 --keys 9
+  klikon call sip:131@192.0.2.10 --rate 50 --calls 3000 --hold 10
 
 Keys: 0-9 * # A-D, or PROMPT:KEYS to wait for that prompt first (`klikon prompts list` names them). Prompts are recognised by their sound, octet for octet, where nothing between transcodes; else
 only that something was said is known.")]
@@ -73,6 +75,34 @@ pub struct Arguments {
     /// Write what was heard.
     #[arg(long, value_name = "FILE")]
     wav: Option<PathBuf>,
+
+    /// Make many calls, so many begun a second: signalling only, nothing is heard or keyed. Says what was answered, what
+    /// failed, and how long it took; exits with 0 when every call was answered and ended in good order.
+    #[arg(long, value_name = "R", requires = "calls", value_parser = rate, conflicts_with_all = ["keys", "listen", "expect", "hang_up_after_s", "wav"])]
+    rate: Option<f64>,
+
+    /// With --rate: how many calls.
+    #[arg(long, value_name = "N", requires = "rate", value_parser = clap::value_parser!(u64).range(1..))]
+    calls: Option<u64>,
+
+    /// With --rate: from the answer to the hang-up, s.
+    #[arg(long, value_name = "S", requires = "rate", value_parser = hold, default_value = "0")]
+    hold: Duration,
+}
+
+/// Calls a second: above nothing, and no more than one machine can make.
+fn rate(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(rate) if rate > 0.0 && rate <= 100_000.0 => Ok(rate),
+        _ => Err("write calls a second, from above 0 to 100000, like 50 or 0.5".to_owned()),
+    }
+}
+
+fn hold(text: &str) -> Result<Duration, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if (0.0..=86_400.0).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
+        _ => Err("write seconds, from 0 to 86400, like 10 or 0.2".to_owned()),
+    }
 }
 
 /// Reads a group of keys: `2`, or `choose-package:2`.
@@ -97,6 +127,22 @@ fn keys(text: &str) -> Result<String, String> {
 pub fn run(arguments: Arguments, settings: &Settings) -> anyhow::Result<()> {
     super::start_logging(&crate::config::Log { level: "warn".to_owned(), ..settings.log.clone() });
     let server = arguments.resolver.unwrap_or(settings.sip.resolver);
+    if let (Some(rate), Some(calls)) = (arguments.rate, arguments.calls) {
+        let load = |remote| LoadSettings {
+            remote,
+            request_uri: arguments.uri.clone(),
+            identity: arguments.identity.as_deref().map(identity),
+            from: arguments.from.clone(),
+            rate,
+            calls,
+            hold: arguments.hold,
+        };
+        return super::runtime()?.block_on(async {
+            // A load is for one server: the first.
+            let remote = resolve(&arguments.uri, server).await?.into_iter().next();
+            super::load::run(load(remote.context("there is no server to try")?)).await
+        });
+    }
     let phone = |remote| PhoneSettings {
         remote,
         request_uri: arguments.uri.clone(),
