@@ -70,7 +70,9 @@ impl<'a> Head<'a> {
             return self.note(Defect::HeaderTooLarge);
         }
         let (name, rest) = lex::split_where(line, |octet| !lex::is_token(*octet));
-        let [b':', value @ ..] = lex::trim_start(rest) else { return self.note(Defect::FieldLine) };
+        // HCOLON has blanks before the colon, and no fold.
+        let (_, rest) = lex::split_where(rest, |octet| !matches!(octet, b' ' | b'\t'));
+        let [b':', value @ ..] = rest else { return self.note(Defect::FieldLine) };
         if name.is_empty() {
             return self.note(Defect::FieldLine);
         }

@@ -92,7 +92,8 @@ fn bare_line_ends_are_refused() {
 #[test]
 fn header_shape_is_checked() {
     assert_eq!(check(&sound_with("")), Ok(()));
-    for line in ["no colon here\r\n", ": no name\r\n", "a b: c\r\n", "Sub(ject: x\r\n"] {
+    for line in ["no colon here\r\n", ": no name\r\n", "a b: c\r\n", "Sub(ject: x\r\n", "Subject\r\n : x\r\n"]
+    {
         assert_eq!(check(&sound_with(line)), Err(Defect::FieldLine), "{line:?}");
     }
     let mut unended = sound_with("");
