@@ -113,7 +113,12 @@ impl Server {
             observer,
             settings: settings.calls.clone(),
         });
-        let endpoint = Endpoint::new(endpoint_config(&settings.sip, settings.calls.max, &addresses));
+        let mut endpoint = Endpoint::new(EndpointConfig {
+            overload: settings.overload.limiter(&settings.peers, since_1970(&clock)),
+            session_intervals: settings.calls.session_intervals(),
+            ..endpoint_config(&settings.sip, settings.calls.max, &addresses)
+        });
+        endpoint.set_room_for_calls(settings.calls.max);
         let (commands, waiting) = mpsc::channel(COMMANDS_WAITING);
         let registry = Registry::new(service, commands.clone());
         let driver = Driver::new(transport, endpoint, registry, waiting, clock).with_tap(capture.tap());
@@ -254,6 +259,10 @@ fn engine_settings(media: &Media, max_calls: usize) -> EngineSettings {
         },
         ..EngineSettings::default()
     }
+}
+
+fn since_1970(clock: &Clock) -> Duration {
+    Duration::try_from(clock.wall().as_duration()).unwrap_or_default()
 }
 
 /// What peers reach us by: a port that is not said is the one we listen on.

@@ -5,7 +5,9 @@
 
 mod business;
 mod conversation;
+mod key_source;
 mod leg;
+mod negotiation;
 mod observer;
 mod phone;
 mod record;
@@ -19,10 +21,11 @@ mod trust;
 
 pub use business::{Answer, Business};
 pub use leg::{Leg, LegInput};
+pub use negotiation::Change;
 pub use observer::{CallEvent, Observer, Step};
 pub use phone::{Notice, Phone, PhoneError, PhoneSettings, Report};
 pub use registry::{Account, Command, Registry};
 pub use script::{KeyGroup, Manner};
 pub use service::{Ids, Service};
-pub use settings::Settings;
+pub use settings::{EarlyMedia, Settings};
 pub use trust::{Caller, Claims, IdentityHeader, Peer, identify};

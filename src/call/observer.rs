@@ -36,6 +36,13 @@ pub enum Step {
     BargeIn,
     /// A digit was counted.
     Digit,
+    /// The session was changed by the caller's side.
+    Session {
+        /// Which way media flows now, seen from us: `sendrecv`; any other is hold.
+        direction: String,
+        /// The encoding, such as `PCMA`.
+        encoding: String,
+    },
     /// A query was answered.
     Query {
         /// Name in the flow.

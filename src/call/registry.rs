@@ -1,10 +1,13 @@
 //! The live calls: admission, the leg of each session, drain. Runs inside the SIP driver's task, so it never waits.
 
 use super::leg::{Leg, LegInput};
+use super::negotiation::Change;
 use super::observer::{CallEvent, Step};
 use super::service::Service;
 use crate::net::Handler;
-use crate::sip::{Endpoint, Event, IncomingInvite, Reason, Rejection, ServiceState, SessionError, SessionId};
+use crate::sip::{
+    ChangeId, Endpoint, Event, IncomingInvite, Reason, Rejection, ServiceState, SessionError, SessionId,
+};
 use crate::units::CallId;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,12 +15,24 @@ use std::time::Instant;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
-/// Inputs that may wait for a leg: a session reports at most a handful in its life.
-const INPUTS_A_LEG: usize = 16;
+/// Inputs that may wait for a leg: a handful of a session's steps, and keys by INFO from as fast a machine as there is.
+const INPUTS_A_LEG: usize = 64;
 
 /// What legs and the server ask of the SIP side.
 #[derive(Debug)]
 pub enum Command {
+    /// Tell the caller that it rings.
+    Ring {
+        /// Which call.
+        session: SessionId,
+    },
+    /// Let the caller hear us before the answer: 183 with this SDP.
+    Progress {
+        /// Which call.
+        session: SessionId,
+        /// Answer, or offer when the INVITE had none.
+        sdp: Vec<u8>,
+    },
     /// Answer the INVITE with 200 and this SDP.
     Accept {
         /// Which call.
@@ -29,6 +44,24 @@ pub enum Command {
     Reject {
         /// Which call.
         session: SessionId,
+        /// How.
+        rejection: Rejection,
+    },
+    /// Agree to a change of the session with 200 and this SDP.
+    AnswerChange {
+        /// Which call.
+        session: SessionId,
+        /// Which change.
+        change: ChangeId,
+        /// Answer, or offer where the change asked for one.
+        sdp: Vec<u8>,
+    },
+    /// Refuse a change of the session, which goes on as it was.
+    RefuseChange {
+        /// Which call.
+        session: SessionId,
+        /// Which change.
+        change: ChangeId,
         /// How.
         rejection: Rejection,
     },
@@ -76,14 +109,11 @@ impl Registry {
         Self { service, commands, legs: HashMap::new(), draining: false }
     }
 
-    /// Admission before work: the number, then room; everything else is the leg's.
+    /// The number; everything else is the leg's. Room was looked to before: the endpoint is told of it.
     fn admit(&mut self, now: Instant, endpoint: &mut Endpoint, invite: IncomingInvite) {
         let Some(flow) = invite.called.as_deref().and_then(|called| self.service.flow_for(called)) else {
             return self.refuse(now, endpoint, &invite, Rejection::new(404));
         };
-        if self.legs.len() >= self.service.settings.max {
-            return self.refuse(now, endpoint, &invite, self.service.full());
-        }
         let (sender, inputs) = mpsc::channel(INPUTS_A_LEG);
         self.legs.insert(invite.session, sender);
         let leg = Leg::new(Arc::clone(&self.service), flow, invite, self.commands.clone());
@@ -109,13 +139,29 @@ impl Registry {
         endpoint.set_service_state(ServiceState::Refusing { retry_after_s: self.service.retry_after_s });
     }
 
-    fn tell(&mut self, session: SessionId, input: LegInput) {
+    /// Tells the endpoint how many more calls there may be: over it, it refuses them by itself, before any work.
+    fn tell_room(&self, endpoint: &mut Endpoint) {
+        endpoint.set_room_for_calls(self.service.settings.max.saturating_sub(self.legs.len()));
+    }
+
+    /// Tells a leg; `false` when it does not take it.
+    fn tell(&mut self, session: SessionId, input: LegInput) -> bool {
         match self.legs.get(&session).map(|leg| leg.try_send(input)) {
+            Some(Ok(())) => true,
             // A leg that has ended is about to say so.
-            None | Some(Ok(()) | Err(TrySendError::Closed(_))) => {}
-            Some(Err(TrySendError::Full(input))) => {
-                tracing::error!(?session, ?input, "a leg takes nothing; input dropped");
+            None | Some(Err(TrySendError::Closed(_))) => false,
+            Some(Err(TrySendError::Full(_))) => {
+                tracing::error!(?session, "a leg takes nothing; input dropped");
+                false
             }
+        }
+    }
+
+    /// A change that no leg takes is refused at once; its peer may try again.
+    fn change(&mut self, now: Instant, endpoint: &mut Endpoint, session: SessionId, change: Change) {
+        let id = change.id;
+        if !self.tell(session, LegInput::Change(change)) {
+            carried_out(endpoint.refuse_change(now, session, id, &Rejection::new(500)));
         }
     }
 }
@@ -125,11 +171,30 @@ impl Handler for Registry {
 
     fn event(&mut self, now: Instant, endpoint: &mut Endpoint, event: Event) {
         match event {
-            Event::Invite(invite) => self.admit(now, endpoint, *invite),
-            Event::Confirmed { session, body } => self.tell(session, LegInput::Confirmed { body }),
-            Event::ReasonGiven { session, reason } => self.tell(session, LegInput::ReasonGiven { reason }),
-            Event::Cancelled { session } => self.tell(session, LegInput::Cancelled),
-            Event::Ended { session, cause } => self.tell(session, LegInput::Ended { cause }),
+            Event::Invite(invite) => {
+                self.admit(now, endpoint, *invite);
+                self.tell_room(endpoint);
+            }
+            Event::SessionChange { session, change: id, offer } => {
+                self.change(now, endpoint, session, Change { id, offer });
+            }
+            Event::Confirmed { session, body } => drop(self.tell(session, LegInput::Confirmed { body })),
+            Event::EarlyConfirmed { session, body } => {
+                self.tell(session, LegInput::EarlyConfirmed { body });
+            }
+            Event::RefreshAnswered { session, body } => {
+                self.tell(session, LegInput::RefreshAnswered { body });
+            }
+            Event::ChangeAcknowledged { session, body } => {
+                self.tell(session, LegInput::ChangeAcknowledged { body });
+            }
+            Event::ChangeWithdrawn { session, .. } => drop(self.tell(session, LegInput::ChangeWithdrawn)),
+            Event::Key { session, key, at } => drop(self.tell(session, LegInput::Key { key, at })),
+            Event::Cancelled { session } => drop(self.tell(session, LegInput::Cancelled)),
+            Event::Ended { session, cause } => drop(self.tell(session, LegInput::Ended { cause })),
+            Event::ReasonGiven { session, reason } => {
+                self.tell(session, LegInput::ReasonGiven { reason });
+            }
             // Outcomes of requests of our own; the service makes none.
             other => tracing::debug!(?other, "nothing to do for this event"),
         }
@@ -137,13 +202,22 @@ impl Handler for Registry {
 
     fn command(&mut self, now: Instant, endpoint: &mut Endpoint, command: Command) {
         match command {
+            Command::Ring { session } => carried_out(endpoint.ring(now, session)),
+            Command::Progress { session, sdp } => carried_out(endpoint.progress(now, session, sdp)),
             Command::Accept { session, sdp } => carried_out(endpoint.accept(now, session, sdp)),
             Command::Reject { session, rejection } => carried_out(endpoint.reject(now, session, &rejection)),
+            Command::AnswerChange { session, change, sdp } => {
+                carried_out(endpoint.answer_change(now, session, change, sdp));
+            }
+            Command::RefuseChange { session, change, rejection } => {
+                carried_out(endpoint.refuse_change(now, session, change, &rejection));
+            }
             Command::Bye { session, reason } => {
                 carried_out(endpoint.bye(now, session, Some(reason.value())));
             }
             Command::Gone { session } => {
                 self.legs.remove(&session);
+                self.tell_room(endpoint);
             }
             Command::Drain(calls) => {
                 self.drain(endpoint);

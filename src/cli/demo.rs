@@ -250,6 +250,7 @@ impl Screen {
             Step::BargeIn => "stops speaking: a key".to_owned(),
             Step::Query { name, outcome } => format!("asks the ledger `{name}`: {outcome}"),
             Step::Booking { name, outcome, .. } => format!("books `{name}`: {outcome}"),
+            Step::Session { direction, encoding } => format!("changes the session: {direction}, {encoding}"),
             Step::Refused { status } => format!("refuses the call: {status}"),
             Step::Ended { cause } => format!("the call is over: {cause}"),
             Step::Node { .. } | Step::Digit => return,

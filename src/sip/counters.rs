@@ -27,6 +27,24 @@ counters! {
     Datagrams => "datagrams",
     /// Datagrams of only CR, LF or NUL, which keep NAT bindings open (RFC 5626 §4.4.1 and common practice).
     KeepAlives => "keep_alives",
+    /// Dropped: from an address that is banned.
+    DroppedBanned => "dropped_banned",
+    /// Dropped: more from one address, or one IPv6 /64, than one that is nobody's may send.
+    DroppedSourceRate => "dropped_source_rate",
+    /// Dropped: a request that says that a scanner made it.
+    DroppedScanner => "dropped_scanner",
+    /// Dropped: a request outside a call, INVITE not counted, of a sender who is no peer, where those get no answer.
+    DroppedStrangerRequest => "dropped_stranger_request",
+    /// Dropped: an INVITE of a sender who is no peer, where those get no answer.
+    DroppedStrangerCall => "dropped_stranger_call",
+    /// Not sent: more than may go over UDP to an address that has proved nothing.
+    DroppedUnproved => "dropped_unproved",
+    /// Addresses that were banned.
+    SourcesBanned => "sources_banned",
+    /// Addresses that would have been, but for the limit of bans.
+    BansOverLimit => "bans_over_limit",
+    /// What would count against its sender, but came from a peer's address.
+    PeerOffences => "peer_offences",
     /// Dropped: not readable as a SIP message, nor answerable.
     DroppedUnreadable => "dropped_unreadable",
     /// Dropped: a malformed response (RFC 3261 §18.1.2).
@@ -85,10 +103,30 @@ counters! {
     RefusedNotAcceptable => "refused_not_acceptable",
     /// 500: a CSeq that is not higher than the last one.
     RefusedOldCseq => "refused_old_cseq",
-    /// 500 or 491: a re-INVITE while another INVITE of the dialog is open.
+    /// 500 or 491: a re-INVITE or UPDATE while another, or an offer, is not at its end.
     RefusedOverlapping => "refused_overlapping",
-    /// 488: a re-INVITE that would change the session.
+    /// Changes of a session, by re-INVITE or UPDATE, that the call layer refused.
     RefusedSessionChange => "refused_session_change",
+    /// 503: as many calls as the service takes are under way.
+    RefusedCallLimit => "refused_call_limit",
+    /// 503: more new calls a second than the service takes.
+    RefusedCallRate => "refused_call_rate",
+    /// 503: the peer has as many calls as it may.
+    RefusedPeerCalls => "refused_peer_calls",
+    /// 503: as many of the sender's calls as may be are not acknowledged.
+    RefusedUnacknowledged => "refused_unacknowledged",
+    /// 503: more new calls a second than the peer may bring.
+    RefusedPeerRate => "refused_peer_rate",
+    /// 403: a call of a sender who is no peer.
+    RefusedStranger => "refused_stranger",
+    /// 500: a change of a session that the call layer left unanswered.
+    RefusedChangeTimeout => "refused_change_timeout",
+    /// 469: an INFO of an Info Package.
+    RefusedInfoPackage => "refused_info_package",
+    /// 400, 403, 481, 486 or 603: a request with Replaces.
+    RefusedReplaces => "refused_replaces",
+    /// 422: a session interval below the least.
+    RefusedIntervalTooSmall => "refused_interval_too_small",
     /// 503: too many sessions.
     RefusedSessionLimit => "refused_session_limit",
     /// 503: too many transactions or outputs for a new call.
@@ -117,12 +155,22 @@ counters! {
     SessionsAccepted => "sessions_accepted",
     /// Sessions whose 200 was acknowledged, or whose ACK we sent.
     SessionsConfirmed => "sessions_confirmed",
+    /// Changes of a session, refreshes included, that were answered with 200.
+    SessionChanges => "session_changes",
+    /// Keys that came by INFO.
+    KeysByInfo => "keys_by_info",
     /// Sessions that the caller gave up before the answer.
     SessionsCancelled => "sessions_cancelled",
     /// Sessions ended by a BYE of the peer.
     ByesReceived => "byes_received",
     /// BYEs that we sent.
     ByesSent => "byes_sent",
+    /// Refreshes of sessions that we sent, repeated attempts included.
+    RefreshesSent => "refreshes_sent",
+    /// Of those, the ones that were refused for good or not answered.
+    RefreshesFailed => "refreshes_failed",
+    /// Sessions ended because no refresh came in time.
+    SessionsExpired => "sessions_expired",
     /// Sessions whose 200 was not acknowledged within 64·T1.
     AckTimeouts => "ack_timeouts",
     /// Non-2xx final responses that were not acknowledged within timer H.

@@ -29,6 +29,8 @@ pub struct Dialog {
     remote_target: Box<[u8]>,
     /// `name-addr` values in the order of our Route.
     route_set: Vec<Box<[u8]>>,
+    /// Whether the INVITE that made the dialog was ours.
+    is_ours: bool,
     /// CSeq of the INVITE that made the dialog, and of its ACK.
     invite_cseq: u32,
     local_cseq: u32,
@@ -100,6 +102,7 @@ impl Dialog {
             remote: boxed(from.raw),
             remote_target: request_uri_of(&target).into(),
             route_set: route_set?,
+            is_ours: false,
             invite_cseq: cseq,
             local_cseq: 0,
             remote_cseq: Some(cseq),
@@ -130,6 +133,7 @@ impl Dialog {
             remote: boxed(to.raw),
             remote_target: request_uri_of(&target).into(),
             route_set,
+            is_ours: true,
             invite_cseq: cseq,
             local_cseq: cseq,
             remote_cseq: None,
@@ -175,15 +179,36 @@ impl Dialog {
         &self.remote_tag
     }
 
+    /// The way by which the peer was last heard.
+    pub fn heard(&self) -> Flow {
+        self.flow
+    }
+
+    /// Whether we made the call, and with it the Call-ID.
+    pub fn is_ours(&self) -> bool {
+        self.is_ours
+    }
+
     /// By which way our requests go.
     pub fn flow(&self) -> Flow {
         Flow { remote: self.next_hop, ..self.flow }
+    }
+
+    /// Where the peer was heard from: where our responses went.
+    pub fn heard_from(&self) -> IpAddr {
+        self.flow.remote.ip()
     }
 
     /// Whether a request of the peer, whose To tag is ours, belongs to this dialog (RFC 3261 §12.2.2).
     pub fn matches(&self, request: &Message<'_>) -> bool {
         let same_call = request.call_id().is_ok_and(|call_id| call_id == &*self.call_id);
         same_call && request.from().is_ok_and(|from| from.tag().unwrap_or_default() == &*self.remote_tag)
+    }
+
+    /// Whether it is the dialog of this Call-ID and tag of the peer, where `0` stands for none (RFC 3891 §3).
+    pub fn is(&self, call_id: &[u8], remote_tag: &[u8]) -> bool {
+        let is_peer = &*self.remote_tag == remote_tag || (self.remote_tag.is_empty() && remote_tag == b"0");
+        is_peer && &*self.call_id == call_id
     }
 
     /// Notes the CSeq of a request of the peer. `false` when it is lower than one that came before (RFC 3261 §12.2.2).
@@ -196,8 +221,8 @@ impl Dialog {
         true
     }
 
-    /// Takes over the remote target of a re-INVITE that is answered with 2xx (RFC 3261 §12.2.2). Without a Contact the
-    /// target stays.
+    /// Takes over the remote target of a re-INVITE or UPDATE that is answered with 2xx (RFC 3261 §12.2.2, RFC 3311 §5.2).
+    /// Without a Contact the target stays.
     pub fn refresh_target(&mut self, reinvite: &Message<'_>, flow: Flow) {
         self.flow = flow;
         for contact in reinvite.contacts() {

@@ -7,6 +7,7 @@ pub mod endpoint;
 pub mod identifier;
 pub mod locate;
 pub mod message;
+pub mod overload;
 pub mod reason;
 pub mod registration;
 pub mod session;
@@ -17,9 +18,9 @@ pub mod transport;
 pub use counters::{Counter, Counters};
 pub use endpoint::{
     EndCause, Endpoint, EndpointConfig, Event, Held, HostPort, IncomingInvite, InviteParams, Limits, Party,
-    RegisterId, RegisterParams, Rejection, Reliability, ServiceState, SessionError,
+    RegisterId, RegisterParams, Rejection, Reliability, ServiceState, SessionError, SessionIntervals,
 };
 pub use reason::Reason;
-pub use session::SessionId;
+pub use session::{ChangeId, SessionId};
 pub use timer::Timers;
 pub use transport::{Flow, Transmit, Transport};

@@ -38,6 +38,8 @@ struct EventLine {
     text: Option<String>,
     status: Option<u16>,
     cause: Option<String>,
+    direction: Option<String>,
+    encoding: Option<String>,
 }
 
 impl Step {
@@ -45,9 +47,10 @@ impl Step {
     pub fn from_line(line: &str) -> Option<Self> {
         let event: EventLine = serde_json::from_str(line).ok()?;
         let status = event.status.map(|status| status.to_string());
+        let session = [event.direction, event.encoding];
         let words =
             [Some(event.event), event.node, event.name, event.outcome, event.text, status, event.cause];
-        let label = words.into_iter().flatten().collect::<Vec<_>>().join(" ");
+        let label = words.into_iter().chain(session).flatten().collect::<Vec<_>>().join(" ");
         Some(Self { source: event.sip_call_id, label })
     }
 

@@ -69,6 +69,13 @@ pub(super) enum Purpose {
         acknowledgements: Vec<Acknowledgement>,
     },
     Cancel,
+    /// A refresh of a session of ours, by re-INVITE or UPDATE.
+    Refresh {
+        session: SessionId,
+        is_invite: bool,
+        /// The ACK to the 2xx of a re-INVITE, which is sent again with every copy of that.
+        acknowledgement: Option<Acknowledgement>,
+    },
     /// The acknowledgement of a reliable provisional response, whose outcome nobody waits for.
     Prack,
     /// The end of a call; of none where nobody waits for the outcome.
@@ -120,6 +127,10 @@ impl ClientTransactions {
 
     pub(super) fn find(&self, key: ClientKey) -> Option<TransactionId> {
         self.by_key.get(&key).copied()
+    }
+
+    pub(super) fn contains(&self, id: TransactionId) -> bool {
+        self.transactions.contains_key(&id)
     }
 
     pub(super) fn get_mut(&mut self, id: TransactionId) -> Option<&mut ClientTransaction> {

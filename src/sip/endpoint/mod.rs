@@ -5,8 +5,8 @@
 //! takes out what is to be sent ([`Endpoint::poll_transmit`]) and the call layer what happened
 //! ([`Endpoint::poll_event`]). Time is an argument and the seed a setting, so that any run can be replayed.
 //!
-//! Parts: `receive` (requests), `ladder` (what is refused, RFC 3261 §8.2), `authentication` (what must be proven, §22),
-//! `capabilities` (what we can do), `respond` (our responses), `client` (our
+//! Parts: `admission` (what is not even looked into), `receive` (requests), `ladder` (what is refused, RFC 3261 §8.2),
+//! `authentication` (what must be proven, §22), `capabilities` (what we can do), `respond` (our responses), `client` (our
 //! requests and the responses to them), `originate` (requests outside dialogs), `wake_up` (timers). The steps of a call
 //! are in [`crate::sip::session`].
 //!
@@ -14,6 +14,7 @@
 //! retransmission and no memory, so that forged requests gain nothing. Refusals by the call layer and within a call are
 //! transactions.
 
+mod admission;
 mod authentication;
 pub(super) mod capabilities;
 mod client;
@@ -25,15 +26,16 @@ mod ladder;
 mod originate;
 pub(super) mod receive;
 mod register;
+mod replaces;
 pub(super) mod respond;
 mod server_table;
-mod wake_up;
+pub(super) mod wake_up;
 
 #[cfg(test)]
 mod tests;
 
 pub(super) use client_table::MAX_FORKS;
-pub use config::{EndpointConfig, HostPort, Limits, RESERVE_DIVISOR, ServiceState};
+pub use config::{EndpointConfig, HostPort, Limits, RESERVE_DIVISOR, ServiceState, SessionIntervals};
 pub(super) use event::text;
 pub use event::{
     EndCause, Event, IncomingInvite, InviteParams, OptionsId, OptionsParams, OriginateError, Party,
@@ -46,6 +48,7 @@ use super::auth::server::Authenticator;
 use super::counters::{Counter, Counters};
 use super::identifier::{HashKey, Identifiers};
 use super::message::{Malformed, Message, StartLine};
+use super::overload::{Offender, Overload};
 use super::session::{SessionId, Sessions};
 use super::timer::WakeUps;
 use super::transport::{Flow, Transmit};
@@ -70,6 +73,7 @@ pub struct Endpoint {
     service_state: ServiceState,
     pub(super) identifiers: Identifiers,
     hash_key: HashKey,
+    pub(super) overload: Overload,
     server: ServerTransactions,
     client: ClientTransactions,
     pub(super) sessions: Sessions,
@@ -100,14 +104,18 @@ impl Endpoint {
     /// An endpoint that holds nothing yet. Timer values out of bounds are brought within them
     /// ([`crate::sip::timer::Timers::bounded`]).
     pub fn new(config: EndpointConfig) -> Self {
-        let config = EndpointConfig { timers: config.timers.bounded(), ..config };
+        let mut config = EndpointConfig { timers: config.timers.bounded(), ..config };
+        // With an interval of nothing a timer would fire for ever at one instant.
+        config.session_intervals.min_se_s = config.session_intervals.min_se_s.max(1);
         let mut identifiers = Identifiers::new(config.seed);
         let hash_key = identifiers.hash_key();
+        let overload = Overload::new(config.overload.clone(), hash_key);
         Self {
             config,
             service_state: ServiceState::Accepting,
             identifiers,
             hash_key,
+            overload,
             server: ServerTransactions::new(hash_key),
             client: ClientTransactions::new(hash_key),
             sessions: Sessions::new(hash_key),
@@ -127,22 +135,38 @@ impl Endpoint {
         if self.queued() >= self.config.limits.max_queued_outputs {
             return self.counters.count(Counter::DroppedQueueFull);
         }
+        let neighbour = match self.overload.screen(now, flow, datagram.len()) {
+            Ok(neighbour) => neighbour,
+            Err(counter) => return self.screened_out(now, flow, counter),
+        };
         let message = match Message::parse(datagram) {
             Ok(message) => message,
             Err(Malformed::KeepAlive) => return self.counters.count(Counter::KeepAlives),
-            Err(Malformed::StatusLine) => return self.counters.count(Counter::DroppedMalformedResponse),
-            Err(Malformed::TooLong | Malformed::NotSip) => {
-                return self.counters.count(Counter::DroppedUnreadable);
+            Err(malformed) => {
+                self.counters.count(match malformed {
+                    Malformed::StatusLine => Counter::DroppedMalformedResponse,
+                    _ => Counter::DroppedUnreadable,
+                });
+                return self.offence(now, flow, neighbour, Offender::Babbles);
             }
         };
         match message.start() {
             StartLine::Request { method, .. } => {
                 self.handle_request(
                     now,
-                    receive::Received { flow, datagram, message: &message, method, user: None },
+                    receive::Received { flow, neighbour, datagram, message: &message, method, user: None },
                 );
             }
             StartLine::Response { status, .. } => self.handle_response(now, flow, &message, status),
+        }
+    }
+
+    /// A message is not read, for the reason counted.
+    fn screened_out(&mut self, now: Instant, flow: Flow, counter: Counter) {
+        self.counters.count(counter);
+        if counter == Counter::DroppedSourceRate {
+            let neighbour = self.overload.neighbour(flow.remote.ip());
+            self.offence(now, flow, neighbour, Offender::Floods);
         }
     }
 
@@ -194,6 +218,9 @@ impl Endpoint {
         if self.transmits.len() >= self.config.limits.max_queued_outputs {
             return self.counters.count(Counter::DroppedQueueFull);
         }
+        if !self.overload.may_send(flow, &bytes) {
+            return self.counters.count(Counter::DroppedUnproved);
+        }
         self.counters.count(Counter::MessagesSent);
         self.transmits.push_back(Transmit { flow, bytes });
     }
@@ -208,6 +235,7 @@ impl Endpoint {
     }
 
     pub(super) fn next_session_id(&mut self) -> SessionId {
+        self.sweep_wake_ups();
         SessionId(self.next_number())
     }
 }

@@ -4,12 +4,16 @@ mod authentication;
 mod called;
 mod calling;
 mod capabilities;
+mod changes;
 mod early;
+mod goodput;
 mod ladder;
 mod limits;
 mod network;
+mod overload;
 mod pair;
 mod provisional;
+mod refresh;
 mod robustness;
 mod torture;
 mod transports;
@@ -91,7 +95,7 @@ impl Bench {
 
     /// Lets all timers run out: afterwards nothing may be left of any transaction or session.
     pub(super) fn drain(&mut self) {
-        self.advance(Duration::from_secs(600));
+        self.advance(Duration::from_secs(4_000));
         assert_nothing_left(&self.endpoint);
     }
 
