@@ -82,17 +82,20 @@ pub const CLASSES: [Class; 13] = [
         holds: |it| matches!(it, Difference::OnlyOursReads { refusal } if refusal.contains("ContentLengthRepeated")),
     },
     Class {
-        name: "line ends before the first line",
-        reason: "RFC 3261 §7.5 has them passed over on streams; we pass over them in datagrams too",
-        holds: |it| matches!(it, Difference::OnlyOursReads { refusal } if refusal.contains("Empty") || refusal.contains("BareNewline") || refusal.contains("LeadingFold")),
+        name: "line ends or NULs before the first line",
+        reason: "RFC 3261 §7.5 has them passed over on streams; we pass over them in datagrams too, and over NULs that keep a binding alive",
+        holds: |it| {
+            matches!(it, Difference::OnlyOursReads { refusal } if refusal.contains("Empty") || refusal.contains("BareNewline") || refusal.contains("LeadingFold")
+                || refusal.contains("StartLine(Method)"))
+        },
     },
     Class {
         name: "octets in a URI that ought to be escaped",
-        reason: "above 127, and # and the like: we let them pass as they are and echo them; a user part that holds them is no number of ours",
+        reason: "above 127, # and the like, a % without its digits in a URI of another scheme: we let them pass as they are and echo them; a user part that holds them is no number of ours",
         holds: |it| match it {
             Difference::OnlyOursReads { refusal } => refusal.contains("IllegalCharacter"),
             other => theirs_refuses(other, &ADDRESSES)
-                .is_some_and(|value| has_high_octet(value) || value.contains(['#', '{', '}', '|', '^'])),
+                .is_some_and(|value| has_high_octet(value) || value.contains(['#', '{', '}', '|', '^', '%'])),
         },
     },
     Class {
@@ -132,7 +135,8 @@ pub const CLASSES: [Class; 13] = [
         name: "white space around the colon of sent-by",
         reason: "the grammar has COLON there, which may stand between white space; theirs wants none",
         holds: |it| {
-            theirs_refuses(it, &["via"]).is_some_and(|value| value.contains(": ") || value.contains(" :"))
+            theirs_refuses(it, &["via"])
+                .is_some_and(|value| [": ", " :", ":\\t", "\\t:"].iter().any(|colon| value.contains(colon)))
         },
     },
     Class {

@@ -83,12 +83,12 @@ pub fn raw_theirs(message: &sipx_sip::Message) -> Raw {
 }
 
 fn address_ours(address: &NameAddr<'_>) -> String {
-    let tag = address.tag().map(|tag| text(tag));
+    let tag = address.tag().map(text);
     format!("{:?} <{}> tag {tag:?}", text(&address.display_name()), text(address.uri.raw()))
 }
 
 fn address_theirs(address: &sipx::Address) -> String {
-    let tag = address.tag().map(|tag| text(tag));
+    let tag = address.tag().map(text);
     let display = address.display_name.clone().unwrap_or_default();
     format!("{:?} <{}> tag {tag:?}", text(&display), text(&address.uri.to_bytes()))
 }
@@ -116,7 +116,7 @@ fn via_ours(message: &Message<'_>) -> Typed {
                 ViaTransport::Other(other) => text(&other.to_ascii_uppercase()),
                 known => format!("{known:?}").to_ascii_uppercase(),
             };
-            let branch = via.branch().map(|branch| text(branch));
+            let branch = via.branch().map(text);
             Ok(format!("{transport} {}:{:?} {branch:?}", host_ours(&via.host), via.port))
         })
         .collect();
@@ -129,7 +129,7 @@ fn via_theirs(headers: &sipx_sip::Headers) -> Typed {
         .typed_all::<sipx::Via>()
         .map(|via| {
             let via = via.map_err(drop)?;
-            let branch = via.branch().map(|branch| text(branch));
+            let branch = via.branch().map(text);
             let transport = text(&via.transport.to_ascii_uppercase());
             Ok(format!("{transport} {}:{:?} {branch:?}", host_theirs(&via.host), via.port))
         })

@@ -179,7 +179,8 @@ fn start_line(text: &[u8]) -> Result<(StartLine<'_>, Option<Defect>), Malformed>
     if !lex::is_token_text(first) || !is_version(version) {
         return Err(Malformed::NotSip);
     }
-    let exact = first.len() + uri.len() + version.len() + 2 == text.len();
+    let exact =
+        first.len() + uri.len() + version.len() + 2 == text.len() && trimmed.get(space) == Some(&b' ');
     let defect = if text.len() > MAX_FIELD_OCTETS {
         Some(Defect::HeaderTooLarge)
     } else if !exact {

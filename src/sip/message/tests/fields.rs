@@ -99,6 +99,11 @@ fn header_shape_is_checked() {
     let mut unended = sound_with("");
     unended.truncate(unended.len() - 2);
     assert_eq!(check(&unended), Err(Defect::Unended));
+    let tab =
+        sound_with("").iter().map(|octet| if *octet == b' ' { b'\t' } else { *octet }).collect::<Vec<_>>();
+    let second = tab.iter().position(|octet| *octet == b'\t').unwrap();
+    let first_restored = [&tab[..second], b" ", &tab[second + 1..]].concat();
+    assert_eq!(check(&first_restored), Err(Defect::RequestLine));
     let folded_first = request(" folded: onto nothing\r\n");
     assert_eq!(check(&folded_first), Err(Defect::FieldLine));
 }
