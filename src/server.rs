@@ -1,17 +1,20 @@
 //! Puts the rooms together: reads flows and prompts, opens the ledger, starts delivery, media and SIP; drains, stops.
 
-use crate::call::{Account, CallEvent, Command, Ids, Observer, Registry, Service, Step};
+use crate::call::{
+    Account, CallEvent, Command, Ids, Observer, Probe, Registry, Service, Step, TrunkOrder, TrunkParts,
+    watch_database,
+};
 use crate::capture::{Capture, HomerCounts, Record};
-use crate::config::{Files, Media, Settings, Sip};
+use crate::config::{Files, Media, PasswordError, Settings, Sip, Trunk};
 use crate::delivery::{SpoolError, Worker};
 use crate::dialplan::{Flow, FlowError, Vocabulary};
 use crate::media::{
     Engine, EngineError, EngineSettings, LibraryError, PortRange, PromptLibrary, SessionSettings,
 };
-use crate::net::{BindError, Driver, UdpTransport};
-use crate::sip::{Endpoint, EndpointConfig, HostPort, Limits, Timers};
+use crate::net::{BindError, Driver, ResolveError, Resolver, UdpTransport, Ways};
+use crate::sip::{Endpoint, EndpointConfig, HostPort, Limits, Timers, Transport};
 use crate::speech::{self, LoadError, Prompts};
-use crate::store::{OpenError, Store};
+use crate::store::{self, OpenError, Store};
 use crate::units::clock::{Clock, entropy};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -59,6 +62,12 @@ pub enum StartError {
     /// The media workers cannot start.
     #[error("the media engine cannot start")]
     Media(#[from] EngineError),
+    /// A trunk's password cannot be read.
+    #[error(transparent)]
+    Password(#[from] PasswordError),
+    /// The DNS cannot be asked, and there are trunks.
+    #[error("the DNS cannot be asked; set `sip.resolver` to the address of a server")]
+    Resolver(#[from] ResolveError),
     /// A SIP socket cannot be opened.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -120,7 +129,9 @@ impl Server {
         });
         endpoint.set_room_for_calls(settings.calls.max);
         let (commands, waiting) = mpsc::channel(COMMANDS_WAITING);
-        let registry = Registry::new(service, commands.clone());
+        let mut registry = Registry::new(service, commands.clone());
+        prepare_trunks(&settings, &mut registry, &commands, &addresses, clock)?;
+        tokio::spawn(watch_database(store.clone(), probe(&settings.database), commands.clone()));
         let driver = Driver::new(transport, endpoint, registry, waiting, clock).with_tap(capture.tap());
         let (ended, driver_ended) = watch::channel(false);
         tokio::spawn(async move {
@@ -141,6 +152,11 @@ impl Server {
     /// The prompts, ready to be sent or recognised.
     pub fn library(&self) -> &Arc<PromptLibrary> {
         &self.library
+    }
+
+    /// Registers at the trunks and begins to watch them.
+    pub async fn attend_trunks(&self) {
+        self.command(Command::Trunk(TrunkOrder::Start)).await;
     }
 
     /// Takes no new calls from now on. Gives the number of calls under way.
@@ -189,6 +205,45 @@ impl Server {
     async fn command(&self, command: Command) {
         // An error means that the driver has ended: nothing left to command.
         let _ = self.commands.send(command).await;
+    }
+}
+
+/// Hands the DNS and the trunks to the registry. The trunks' tasks start when they are told to.
+fn prepare_trunks(
+    settings: &Settings,
+    registry: &mut Registry,
+    commands: &mpsc::Sender<Command>,
+    addresses: &[SocketAddr],
+    clock: Clock,
+) -> Result<(), StartError> {
+    let resolver = Resolver::new(settings.sip.resolver);
+    match &resolver {
+        Ok(resolver) => registry.ask_by(resolver.clone()),
+        Err(error) => {
+            let error = error as &dyn std::error::Error;
+            tracing::warn!(error, "the DNS cannot be asked: names that peers give are not followed");
+        }
+    }
+    if settings.trunks.is_empty() {
+        return Ok(());
+    }
+    let trunks = settings.trunks.iter().map(Trunk::to_runtime).collect::<Result<_, _>>()?;
+    let desk = registry.trunks();
+    let parts = TrunkParts {
+        commands: commands.clone(),
+        resolver: resolver?,
+        ways: Ways::new(addresses.iter().map(|address| (Transport::Udp, *address))),
+        clock,
+        stop: desk.stop_signal(),
+    };
+    desk.set_trunks(trunks, parts);
+    Ok(())
+}
+
+fn probe(database: &store::Settings) -> Probe {
+    Probe {
+        interval: Duration::from_millis(database.probe_interval_ms.into()),
+        patience: Duration::from_millis(database.probe_timeout_ms.into()),
     }
 }
 

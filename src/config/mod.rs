@@ -9,6 +9,7 @@ mod media;
 mod overload;
 mod problem;
 mod sip;
+mod trunks;
 
 pub use files::Files;
 pub use log::{Log, LogFormat};
@@ -16,6 +17,7 @@ pub use media::Media;
 pub use overload::Overload;
 pub use problem::Problem;
 pub use sip::Sip;
+pub use trunks::{PasswordError, Trunk};
 
 use crate::call::{self, Peer};
 use crate::capture::{HomerSettings, TraceSettings};
@@ -37,6 +39,8 @@ pub struct Settings {
     pub peers: Vec<Peer>,
     /// How much is taken on, and from whom.
     pub overload: Overload,
+    /// Where the service registers, and whom it watches.
+    pub trunks: Vec<Trunk>,
     /// Limits and waits of calls.
     pub calls: call::Settings,
     /// RTP.
@@ -62,6 +66,7 @@ impl Default for Settings {
             numbers: BTreeMap::from([("130".to_owned(), "klik-on".to_owned())]),
             peers: vec![Peer::loopback()],
             overload: Overload::default(),
+            trunks: Vec::new(),
             calls: call::Settings::default(),
             media: Media::default(),
             files: Files::default(),
@@ -139,6 +144,7 @@ impl Settings {
         self.files.prompts = folder.join(&self.files.prompts);
         self.delivery.spool = folder.join(&self.delivery.spool);
         self.database.url = self.database.url.below(folder);
+        self.trunks.iter_mut().for_each(|trunk| trunk.resolve_below(folder));
         if !self.trace.socket.as_os_str().is_empty() {
             self.trace.socket = folder.join(&self.trace.socket);
         }
@@ -151,6 +157,7 @@ impl Settings {
         self.check_numbers(&mut found);
         self.check_peers(&mut found);
         self.overload.check(&mut found);
+        trunks::check(&self.trunks, &self.peers, &mut found);
         check_calls(&self.calls, &mut found);
         self.media.check(&mut found);
         self::capture::check_capture(&self.capture, &mut found);

@@ -1,6 +1,7 @@
 //! `[sip]`: where calls arrive.
 
 use super::problem::{Problem, problem, within};
+use crate::net::NameServer;
 use serde::Deserialize;
 use std::net::{Ipv6Addr, SocketAddr};
 
@@ -12,6 +13,8 @@ pub struct Sip {
     pub listen: Vec<SocketAddr>,
     /// Host that peers reach us by, when it is not the address we listen on (NAT).
     pub advertise: Option<String>,
+    /// Which DNS is asked where requests of ours go: `system`, or a server's address.
+    pub resolver: NameServer,
     /// What the Server header says.
     pub server_name: String,
     /// T1, the round-trip estimate (RFC 3261 §17.1.1.1), ms.
@@ -33,6 +36,7 @@ impl Default for Sip {
         Self {
             listen: vec![SocketAddr::from(([0, 0, 0, 0], 5060))],
             advertise: None,
+            resolver: NameServer::System,
             server_name: "klikon".to_owned(),
             t1_ms: 500,
             t2_ms: 4000,

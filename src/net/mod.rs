@@ -4,7 +4,9 @@
 mod resolver;
 mod tap;
 mod udp;
+mod ways;
 
 pub use resolver::{NameServer, ResolveError, Resolver};
 pub use tap::{Direction, Passed, Tap};
 pub use udp::{BindError, Driver, Handler, UdpTransport};
+pub use ways::Ways;

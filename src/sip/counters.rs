@@ -133,6 +133,10 @@ counters! {
     RefusedOverload => "refused_overload",
     /// 503: the service is set to refuse.
     RefusedByServiceState => "refused_by_service_state",
+    /// 503: OPTIONS while as many calls are under way as may be.
+    RefusedFull => "refused_full",
+    /// 503: something without which no call can be served is missing: the database.
+    RefusedUnable => "refused_unable",
     /// 401: a request without credentials for our realm, from a peer that must give them.
     RefusedUnauthenticated => "refused_unauthenticated",
     /// 401: an unknown user or a wrong password.

@@ -17,8 +17,9 @@ pub mod transport;
 
 pub use counters::{Counter, Counters};
 pub use endpoint::{
-    EndCause, Endpoint, EndpointConfig, Event, Held, HostPort, IncomingInvite, InviteParams, Limits, Party,
-    RegisterId, RegisterParams, Rejection, Reliability, ServiceState, SessionError, SessionIntervals,
+    EndCause, Endpoint, EndpointConfig, Event, Held, HostPort, IncomingInvite, InviteParams, Limits,
+    OptionsId, OptionsParams, OriginateError, Party, RegisterId, RegisterParams, Rejection, Reliability,
+    ServiceState, SessionError, SessionIntervals,
 };
 pub use reason::Reason;
 pub use session::{ChangeId, SessionId};

@@ -129,4 +129,15 @@ pub enum ServiceState {
         /// Retry-After of the 503, in seconds.
         retry_after_s: u32,
     },
+    /// OPTIONS is answered 503, so that peers send calls elsewhere. An INVITE is for the call layer, which knows whether
+    /// a call has ended meanwhile.
+    Full {
+        /// Retry-After of the 503, in seconds.
+        retry_after_s: u32,
+    },
+    /// As refusing: something without which no call can be served is missing.
+    Unable {
+        /// Retry-After of the 503, in seconds.
+        retry_after_s: u32,
+    },
 }
