@@ -57,7 +57,7 @@ impl Bench {
         let folder = tempfile::tempdir().unwrap();
         tones::write_prompts(&folder.path().join("prompts/sq"));
         let mut settings = Settings::default();
-        settings.sip.listen = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))];
+        settings.sip.listen = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()];
         settings.numbers.insert(LINE_TEST.to_owned(), "line-test".to_owned());
         settings.files.dialplans = Path::new(env!("CARGO_MANIFEST_DIR")).join("dialplans");
         settings.files.prompts = folder.path().join("prompts");
@@ -83,7 +83,7 @@ impl Bench {
     }
 
     fn address(&self) -> SocketAddr {
-        self.server.addresses()[0]
+        self.server.listening()[0].address
     }
 
     /// A caller who is the leader.
@@ -245,7 +245,7 @@ async fn a_hang_up_before_the_confirmation_books_nothing() {
 async fn a_full_service_refuses_and_a_stop_says_goodbye() {
     let mut bench = Bench::new(|settings| {
         settings.calls.max = 1;
-        settings.sip.listen = vec![SocketAddr::from((Ipv6Addr::LOCALHOST, 0))];
+        settings.sip.listen = vec![SocketAddr::from((Ipv6Addr::LOCALHOST, 0)).into()];
     })
     .await;
     assert_eq!(refused(in_time("404", bench.phone(bench.caller("999", &[]))).await.unwrap()), 404);

@@ -61,11 +61,20 @@ async fn serve(settings: Settings, observer: Observer) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for Ctrl-C")?;
     let drain_for = Duration::from_secs(settings.calls.drain_s);
     let server = Server::start(settings, observer, Clock::system()).await?;
-    for address in server.addresses() {
-        println!("listening on udp {address}");
+    for listen in server.listening() {
+        println!("listening on {listen}");
     }
     std::io::stdout().flush()?;
     server.attend_trunks().await;
+    // SIGHUP reads the certificates again.
+    let (tls, mut hang_up) = (server.tls(), signal(SignalKind::hangup()).context("cannot watch for SIGHUP")?);
+    tokio::spawn(async move {
+        while hang_up.recv().await.is_some() {
+            if let Some(tls) = &tls {
+                tls.reload(true);
+            }
+        }
+    });
     tokio::select! {
         _ = stop.recv() => {}
         _ = interrupt.recv() => {}

@@ -9,6 +9,7 @@ mod media;
 mod overload;
 mod problem;
 mod sip;
+mod tls;
 mod trunks;
 
 pub use files::Files;
@@ -17,6 +18,7 @@ pub use media::Media;
 pub use overload::Overload;
 pub use problem::Problem;
 pub use sip::Sip;
+pub use tls::{Streams, Tls};
 pub use trunks::{PasswordError, Trunk};
 
 use crate::call::{self, Peer};
@@ -33,6 +35,10 @@ use std::path::{Path, PathBuf};
 pub struct Settings {
     /// Where calls arrive.
     pub sip: Sip,
+    /// Certificates.
+    pub tls: Tls,
+    /// Limits of connections.
+    pub streams: Streams,
     /// Called number → name of the flow that answers it.
     pub numbers: BTreeMap<String, String>,
     /// Whose caller identity is believed, first match wins. Nobody else's is.
@@ -63,6 +69,8 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             sip: Sip::default(),
+            tls: Tls::default(),
+            streams: Streams::default(),
             numbers: BTreeMap::from([("130".to_owned(), "klik-on".to_owned())]),
             peers: vec![Peer::loopback()],
             overload: Overload::default(),
@@ -140,6 +148,7 @@ impl Settings {
     }
 
     fn resolve_below(&mut self, folder: &Path) {
+        self.tls.resolve_below(folder);
         self.files.dialplans = folder.join(&self.files.dialplans);
         self.files.prompts = folder.join(&self.files.prompts);
         self.delivery.spool = folder.join(&self.delivery.spool);
@@ -154,6 +163,8 @@ impl Settings {
     pub fn problems(&self) -> Vec<Problem> {
         let mut found = Vec::new();
         self.sip.check(&mut found);
+        self.tls.check(&mut found);
+        self.streams.check(&mut found);
         self.check_numbers(&mut found);
         self.check_peers(&mut found);
         self.overload.check(&mut found);

@@ -61,6 +61,28 @@ counters! {
     DroppedQueueFull => "dropped_queue_full",
     /// Dropped: a request within a call for which no transaction is left.
     DroppedNoTransaction => "dropped_no_transaction",
+    /// Connections that peers opened, and that were let in.
+    ConnectionsAccepted => "connections_accepted",
+    /// Connections that we opened.
+    ConnectionsOpened => "connections_opened",
+    /// Connections closed at once: too many, or too many from their address.
+    DroppedConnections => "dropped_connections",
+    /// Connections closed: no handshake of TLS or WebSocket that could be taken.
+    ClosedHandshake => "closed_handshake",
+    /// Connections closed: octets that are no message, or leave a doubt where the next one begins.
+    ClosedBroken => "closed_broken",
+    /// Connections closed: a message or handshake that took too long.
+    ClosedSlow => "closed_slow",
+    /// Connections closed: nothing came for too long.
+    ClosedIdle => "closed_idle",
+    /// Connections closed: the peer does not read what is sent to it.
+    ClosedDeaf => "closed_deaf",
+    /// Messages that could not be delivered by a connection.
+    TransportErrors => "transport_errors",
+    /// 400: a message on a stream without a usable Content-Length (§18.3).
+    RefusedLength => "refused_length",
+    /// 408: a message on a stream that was not whole in time.
+    RefusedSlow => "refused_slow",
     /// Dropped: a 2xx of one more fork than is kept.
     DroppedForkLimit => "dropped_fork_limit",
     /// INVITEs that came, retransmissions not counted.

@@ -77,7 +77,7 @@ fn request_uri_of<'a>(uri: &Uri<'a>) -> &'a [u8] {
 
 /// Whether a request may go to `address`, which a peer heard from `heard` has named: of the same family, one host, and
 /// this machine only for a peer on it.
-fn is_reachable(address: IpAddr, heard: IpAddr) -> bool {
+pub(super) fn is_reachable(address: IpAddr, heard: IpAddr) -> bool {
     address.is_ipv4() == heard.is_ipv4()
         && !address.is_unspecified()
         && !address.is_multicast()

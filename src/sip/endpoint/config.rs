@@ -94,6 +94,9 @@ pub struct EndpointConfig {
     pub contact_user: String,
     /// What Via and Contact name instead of the flow's local address.
     pub advertised: Option<HostPort>,
+    /// Whether requests of ours that are too large for UDP go over TCP (RFC 3261 §18.1.1): where TCP is listened for at
+    /// the same addresses and ports as UDP.
+    pub large_requests_by_tcp: bool,
     /// Retry-After of a 503 for a full service, in seconds; the least one.
     pub retry_after_s: u32,
     /// What is admitted.
@@ -112,6 +115,7 @@ impl EndpointConfig {
             server_name: "klikon".to_owned(),
             contact_user: "130".to_owned(),
             advertised: None,
+            large_requests_by_tcp: false,
             retry_after_s: 10,
             overload: overload::Settings::open(),
             seed,

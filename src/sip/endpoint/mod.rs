@@ -29,6 +29,7 @@ mod register;
 mod replaces;
 pub(super) mod respond;
 mod server_table;
+mod streams;
 pub(super) mod wake_up;
 
 #[cfg(test)]
@@ -43,6 +44,7 @@ pub use event::{
 };
 pub use held::Held;
 pub(super) use server_table::TransactionId;
+pub use streams::{MAX_UDP_REQUEST_OCTETS, reopen_at};
 
 use super::auth::server::Authenticator;
 use super::counters::{Counter, Counters};
