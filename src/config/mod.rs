@@ -7,15 +7,21 @@ mod capture;
 mod files;
 mod log;
 mod media;
+mod overload;
 mod problem;
 mod sip;
+mod tls;
+mod trunks;
 
 pub use authentication::{AlgorithmName, Authentication, User};
 pub use files::Files;
 pub use log::{Log, LogFormat};
 pub use media::Media;
+pub use overload::Overload;
 pub use problem::Problem;
 pub use sip::Sip;
+pub use tls::{Streams, Tls};
+pub use trunks::{PasswordError, Trunk};
 
 use crate::call::{self, Peer};
 use crate::capture::{HomerSettings, TraceSettings};
@@ -31,6 +37,10 @@ use std::path::{Path, PathBuf};
 pub struct Settings {
     /// Where calls arrive.
     pub sip: Sip,
+    /// Certificates.
+    pub tls: Tls,
+    /// Limits of connections.
+    pub streams: Streams,
     /// Called number → name of the flow that answers it.
     pub numbers: BTreeMap<String, String>,
     /// Whose caller identity is believed, first match wins. Nobody else's is.
@@ -39,6 +49,10 @@ pub struct Settings {
     pub authentication: Authentication,
     /// Who can.
     pub users: Vec<User>,
+    /// How much is taken on, and from whom.
+    pub overload: Overload,
+    /// Where the service registers, and whom it watches.
+    pub trunks: Vec<Trunk>,
     /// Limits and waits of calls.
     pub calls: call::Settings,
     /// RTP.
@@ -61,10 +75,14 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             sip: Sip::default(),
+            tls: Tls::default(),
+            streams: Streams::default(),
             numbers: BTreeMap::from([("130".to_owned(), "klik-on".to_owned())]),
             peers: vec![Peer::loopback()],
             authentication: Authentication::default(),
             users: Vec::new(),
+            overload: Overload::default(),
+            trunks: Vec::new(),
             calls: call::Settings::default(),
             media: Media::default(),
             files: Files::default(),
@@ -138,10 +156,12 @@ impl Settings {
     }
 
     fn resolve_below(&mut self, folder: &Path) {
+        self.tls.resolve_below(folder);
         self.files.dialplans = folder.join(&self.files.dialplans);
         self.files.prompts = folder.join(&self.files.prompts);
         self.delivery.spool = folder.join(&self.delivery.spool);
         self.database.url = self.database.url.below(folder);
+        self.trunks.iter_mut().for_each(|trunk| trunk.resolve_below(folder));
         if !self.trace.socket.as_os_str().is_empty() {
             self.trace.socket = folder.join(&self.trace.socket);
         }
@@ -151,9 +171,13 @@ impl Settings {
     pub fn problems(&self) -> Vec<Problem> {
         let mut found = Vec::new();
         self.sip.check(&mut found);
+        self.tls.check(&mut found);
+        self.streams.check(&mut found);
         self.check_numbers(&mut found);
         self.check_peers(&mut found);
         self.authentication.check(&self.users, &mut found);
+        self.overload.check(&mut found);
+        trunks::check(&self.trunks, &self.peers, &mut found);
         check_calls(&self.calls, &mut found);
         self.media.check(&mut found);
         self::capture::check_capture(&self.capture, &mut found);
@@ -213,6 +237,13 @@ impl Settings {
                 "write ranges like [\"192.0.2.10/32\"]",
             );
         }
+        let shares = [
+            ("max_calls", peer.max_calls.map_or(1, |calls| calls)),
+            ("max_calls_per_s", peer.max_calls_per_s.map_or(1, |calls| calls as usize)),
+        ];
+        for (name, calls) in shares {
+            within(found, &key(name), calls, 1, 1_000_000);
+        }
         let proven = peer.digest || !peer.certificates.is_empty();
         for range in peer.addresses.iter().filter(|range| range.prefix_len() == 0 && !proven) {
             problem(
@@ -249,6 +280,10 @@ fn check_calls(calls: &call::Settings, found: &mut Vec<Problem>) {
     within(found, "calls.max_duration_s", calls.max_duration_s, 10, 86_400);
     within(found, "calls.activation_wait_ms", calls.activation_wait_ms, 0, 60_000);
     within(found, "calls.store_timeout_ms", calls.store_timeout_ms, 100, 60_000);
+    within(found, "calls.min_se_s", calls.min_se_s, 1, 3600);
+    if calls.session_expires_s != 0 {
+        within(found, "calls.session_expires_s", calls.session_expires_s, calls.min_se_s, 86_400);
+    }
     within(found, "calls.pin_tries", calls.pin_tries, 1, 100);
     within(found, "calls.pin_lock_s", calls.pin_lock_s, 1, 86_400);
     within(found, "calls.drain_s", calls.drain_s, 0, 86_400);
@@ -320,6 +355,16 @@ mod tests {
             (
                 "[delivery]\npoll_interval_ms = 1",
                 "`delivery.poll_interval_ms`: 1 is out of range; write 10 to 60000",
+            ),
+            ("[overload]\ncall_burst = 0", "`overload.call_burst`: 0 is out of range; write 1 to 1000000"),
+            (
+                "[overload]\nban_s = 60\nban_max_s = 10",
+                "`overload.ban_max_s`: 10 is out of range; write 60 to 604800",
+            ),
+            ("[overload]\nscanners = [\"a\"]", "write whole names, like \"friendly-scanner\""),
+            (
+                "[[peers]]\nname = \"a\"\naddresses = [\"192.0.2.1/32\"]\nmax_calls = 0",
+                "`peers[0].max_calls`: 0 is out of range",
             ),
             ("[database]\nreaders = 0", "`database.readers`: 0 is out of range; write 1 to 64"),
             (

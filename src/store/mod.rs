@@ -13,7 +13,7 @@ mod settings;
 mod sqlite;
 mod types;
 
-pub use error::{AdminError, AuditError, HoldError, OpenError, SettleError, StoreError};
+pub use error::{AdminError, AuditError, HoldError, OpenError, PingError, SettleError, StoreError};
 pub use origin::{Origin, StatedField};
 pub use settings::{DatabaseUrl, DatabaseUrlError, Settings, SettingsError};
 pub use sqlite::Store;

@@ -29,7 +29,7 @@ pub enum PhoneError {
     #[error("the media worker takes no stream")]
     Worker(#[from] CommandError),
     /// The far end said no.
-    #[error("the call was refused: {status} {reason}")]
+    #[error("the call was refused: {status} {}", .reason.escape_debug())]
     Refused {
         /// SIP status.
         status: u16,

@@ -4,6 +4,7 @@ use super::{Caller, Claims, Peer, Source, User, identify, peer_of};
 use crate::sip::auth::Policy;
 use crate::sip::{Flow, IncomingInvite};
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Connections whose certificate names are kept; one more is a connection without a certificate.
@@ -46,6 +47,11 @@ impl Neighbours {
     /// The connection is gone; the next one from there is another.
     pub fn disconnected(&self, flow: &Flow) {
         self.certificates().remove(flow);
+    }
+
+    /// Whether the address is in a range of some peer.
+    pub fn hold(&self, address: IpAddr) -> bool {
+        self.peers.iter().any(|peer| peer.holds(address))
     }
 
     /// Who is calling, and by whom we know.

@@ -36,6 +36,12 @@ pub struct Peer {
     /// Where its callers' identity stands.
     #[serde(default = "Peer::default_identity")]
     pub identity: IdentityHeader,
+    /// Its calls at once; one more is answered 503 with Retry-After. `None` for as many as `calls.max`.
+    #[serde(default)]
+    pub max_calls: Option<usize>,
+    /// Its new calls a second. `None` for as many as `overload.max_calls_per_s`.
+    #[serde(default)]
+    pub max_calls_per_s: Option<u32>,
     /// Whether a leader who calls from there must key his PIN as well.
     #[serde(default)]
     pub pin: bool,
@@ -57,6 +63,8 @@ impl Peer {
             certificates: Vec::new(),
             digest: false,
             identity: IdentityHeader::PAssertedIdentity,
+            max_calls: None,
+            max_calls_per_s: None,
             pin: false,
         }
     }

@@ -211,7 +211,7 @@ fn neighbours(setting: IdentityHeader) -> Arc<Neighbours> {
         certificates: certificates.iter().map(|name| (*name).to_owned()).collect(),
         digest,
         identity: setting,
-        pin: false,
+        ..Peer::loopback()
     };
     let user = |name: &str, identities: &[&str], asserts| User {
         name: name.to_owned(),

@@ -1,0 +1,343 @@
+//! Who is believed, and what is written of it, as `klikon serve` does it over real UDP: digest authentication with its
+//! replays, claims that are not believed, and logs and event lines that hostile messages cannot forge.
+
+mod service;
+
+use klikon::sip::auth::{Account, Challenge};
+use service::{FOR_EVER, Service, folder_with, klikon};
+use sqlx::{Connection, Executor, SqliteConnection};
+use std::io::{BufRead, BufReader, Read};
+use std::net::UdpSocket;
+use std::process::{Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+
+const LEADER: &str = "P-Asserted-Identity: <tel:+355672003456>\r\n";
+const SDP: &str = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 9 RTP/AVP 8 101\r\n\
+                   a=rtpmap:101 telephone-event/8000\r\n";
+
+/// A caller who writes his messages octet by octet.
+struct Peer {
+    socket: UdpSocket,
+    requests: u32,
+}
+
+impl Peer {
+    fn to(address: &str) -> Self {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.connect(address).unwrap();
+        socket.set_read_timeout(Some(FOR_EVER)).unwrap();
+        Self { socket, requests: 0 }
+    }
+
+    /// A request of a new transaction, and its number.
+    fn request(&mut self, method: &str, uri: &str, from: &str, call_id: &[u8], lines: &[u8]) -> Vec<u8> {
+        self.requests += 1;
+        let number = self.requests;
+        let own = self.socket.local_addr().unwrap();
+        let (kind, body) =
+            if method == "INVITE" { ("Content-Type: application/sdp\r\n", SDP) } else { ("", "") };
+        let head = format!(
+            "{method} {uri} SIP/2.0\r\nVia: SIP/2.0/UDP {own};branch=z9hG4bK{number};rport\r\nMax-Forwards: 70\r\n\
+             From: {from};tag=1\r\nTo: <sip:130@127.0.0.1>\r\nCSeq: {number} {method}\r\n\
+             Contact: <sip:a@{own}>\r\n{kind}Content-Length: {}\r\nCall-ID: ",
+            body.len()
+        );
+        [head.as_bytes(), call_id, b"\r\n", lines, b"\r\n", body.as_bytes()].concat()
+    }
+
+    /// The final response to `request`; a refused INVITE is acknowledged.
+    fn exchange(&self, request: &[u8]) -> String {
+        self.socket.send(request).unwrap();
+        let wanted = field(&String::from_utf8_lossy(request), "CSeq");
+        let mut octets = [0; 65_536];
+        loop {
+            let length = self.socket.recv(&mut octets).unwrap();
+            let response = String::from_utf8_lossy(&octets[..length]).into_owned();
+            let is_final = response.starts_with("SIP/2.0 ") && !response.starts_with("SIP/2.0 1");
+            if !is_final || field(&response, "CSeq") != wanted {
+                continue;
+            }
+            if request.starts_with(b"INVITE") {
+                self.socket.send(&acknowledgement(request, &response)).unwrap();
+            }
+            return response;
+        }
+    }
+}
+
+fn field(message: &str, name: &str) -> String {
+    let prefix = format!("{name}: ");
+    message.lines().find_map(|line| line.strip_prefix(&prefix)).unwrap_or_default().to_owned()
+}
+
+/// The ACK to a response: for a refusal with the branch of its INVITE, else with one of its own.
+fn acknowledgement(request: &[u8], response: &str) -> Vec<u8> {
+    rewritten(request, response, "ACK", response.starts_with("SIP/2.0 2"))
+}
+
+/// `request` with another method, without body and claims, within the dialog of `response`.
+fn rewritten(request: &[u8], response: &str, method: &str, new_branch: bool) -> Vec<u8> {
+    let to = field(response, "To");
+    let mut octets = Vec::new();
+    for line in request.split_inclusive(|octet| *octet == b'\n') {
+        let text = String::from_utf8_lossy(line).into_owned();
+        if text == "\r\n" {
+            break;
+        }
+        if text.starts_with("INVITE ") {
+            octets.extend(text.replacen("INVITE", method, 1).bytes());
+        } else if text.starts_with("Via: ") && new_branch {
+            octets.extend(text.replacen("branch=z9hG4bK", &format!("branch=z9hG4bK-{method}-"), 1).bytes());
+        } else if text.starts_with("To: ") {
+            octets.extend(format!("To: {to}\r\n").bytes());
+        } else if text.starts_with("CSeq: ") {
+            let number: u32 = text[6..].split(' ').next().unwrap().parse().unwrap();
+            let number = if method == "BYE" { number + 1_000 } else { number };
+            octets.extend(format!("CSeq: {number} {method}\r\n").bytes());
+        } else if text.starts_with("Content-Length") {
+            octets.extend(b"Content-Length: 0\r\n");
+        } else if ["From", "Max-Fo", "Call-I", "Via"].iter().any(|name| text.starts_with(name)) {
+            octets.extend_from_slice(line);
+        }
+    }
+    octets.extend(b"\r\n");
+    octets
+}
+
+fn status(response: &str) -> &str {
+    response.split(' ').nth(1).unwrap_or_default()
+}
+
+const DIGEST: &str = r#"
+peers = [{ name = "softphones", addresses = ["0.0.0.0/0"], digest = true }]
+users = [{ name = "lider", password = "sekret", identities = ["+355672003456"] }]
+"#;
+
+#[test]
+fn an_answer_to_a_challenge_serves_once() {
+    let service = Service::start_with(DIGEST);
+    let mut peer = Peer::to(&service.address);
+    let uri = "sip:130@127.0.0.1";
+    let account = Account { username: b"lider", password: b"sekret" };
+    let mut options = |lines: &str| {
+        let request = peer.request("OPTIONS", uri, "<sip:lider@x>", b"one", lines.as_bytes());
+        peer.exchange(&request)
+    };
+    let credentials = |challenge: &Challenge, account: &Account<'_>, count| {
+        let answer = challenge.answer(account, b"OPTIONS", uri.as_bytes(), b"cnonce", count).unwrap();
+        format!("Authorization: {}\r\n", String::from_utf8(answer.to_value()).unwrap())
+    };
+    let challenged = |response: &str| {
+        assert_eq!(status(response), "401");
+        Challenge::parse(field(response, "WWW-Authenticate").as_bytes()).unwrap()
+    };
+    let challenge = challenged(&options(""));
+    assert_eq!(challenge.algorithm().as_str(), "SHA-256");
+    let first = credentials(&challenge, &account, 1);
+    assert_eq!(status(&options(&first)), "200");
+    assert!(challenged(&options(&first)).stale, "a replay");
+    assert_eq!(status(&options(&credentials(&challenge, &account, 10))), "200");
+    assert!(challenged(&options(&credentials(&challenge, &account, 9))).stale, "a count that falls");
+    let raised = first.replace("nc=00000001", "nc=0000000b");
+    assert!(!challenged(&options(&raised)).stale, "a count that was not hashed");
+    let unreadable = first.replace("nc=00000001", "nc=11");
+    assert!(!challenged(&options(&unreadable)).stale, "no count at all");
+    let wrong = Account { password: b"gabim", ..account };
+    let unknown = Account { username: b"askush", ..account };
+    let answers = [wrong, unknown].map(|account| options(&credentials(&challenge, &account, 11)));
+    assert!(answers.iter().all(|answer| !challenged(answer).stale));
+    let shape = |answer: &str| answer.lines().map(|line| line.len()).collect::<Vec<_>>();
+    assert_eq!(shape(&answers[0]), shape(&answers[1]), "an unknown user is told nothing more");
+    let log = service.stop();
+    for counted in
+        ["authenticated=2", "refused_replay=2", "refused_credentials=3", "refused_unauthenticated=2"]
+    {
+        assert!(log.contains(counted), "{counted}\n{log}");
+    }
+    assert!(!log.contains("sekret") && !log.contains("gabim"), "{log}");
+}
+
+#[test]
+fn claims_that_nobody_vouches_for_make_no_leader() {
+    let number = "<sip:+355672003456@x>";
+    let strangers = "peers = [{ name = \"elsewhere\", addresses = [\"192.0.2.0/24\"] }]";
+    for (settings, caller, lines) in [
+        ("", "+35567•••3456", LEADER.to_owned()),
+        ("", "anonymous", format!("P-Preferred-Identity: {number}\r\n")),
+        ("", "anonymous", format!("Remote-Party-ID: {number};party=calling;screen=yes\r\n")),
+        ("", "anonymous", format!("Diversion: {number};reason=unconditional\r\n")),
+        ("", "anonymous", format!("History-Info: {number};index=1\r\nP-Served-User: {number}\r\n")),
+        ("", "untrusted", format!("{LEADER}p-asserted-identity : <sip:+355692000001@x>\r\n")),
+        ("", "withheld", format!("{LEADER}Privacy: id\r\n")),
+        (strangers, "untrusted", LEADER.to_owned()),
+    ] {
+        let service = Service::start_in(folder_with(settings));
+        let mut peer = Peer::to(&service.address);
+        let invite = peer.request("INVITE", "sip:130@127.0.0.1", number, b"claim", lines.as_bytes());
+        let ok = peer.exchange(&invite);
+        assert_eq!(status(&ok), "200");
+        let answered = service.line("\"answered\"");
+        assert!(answered.contains(&format!("\"caller\":\"{caller}\"")), "{lines}: {answered}");
+        let bye = rewritten(&invite, &ok, "BYE", true);
+        assert_eq!(status(&peer.exchange(&bye)), "200");
+        service.line("\"ended\"");
+    }
+}
+
+/// What a thread reads, line by line, as octets.
+fn octets_of(source: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
+    let (sender, lines) = channel();
+    std::thread::spawn(move || {
+        let mut source = BufReader::new(source);
+        let mut line = Vec::new();
+        while source.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
+            let _ = sender.send(std::mem::take(&mut line));
+        }
+    });
+    lines
+}
+
+/// The next line that holds `part`; those before it are kept too.
+fn until(lines: &Receiver<Vec<u8>>, part: &str, kept: &mut Vec<Vec<u8>>) {
+    loop {
+        let line = lines.recv_timeout(FOR_EVER).unwrap_or_else(|_| panic!("`{part}` never came"));
+        let found = String::from_utf8_lossy(&line).contains(part);
+        kept.push(line);
+        if found {
+            return;
+        }
+    }
+}
+
+const EVIL: &[u8] = b"\x1b[31mEVIL%n%s\x07\x08\x7f\xc2\x9b2J\xe2\x80\xae";
+
+/// Hostile octets in every place that a message has for them, none of which is to be answered by a call.
+fn hostile(peer: &mut Peer) {
+    for name in [
+        "User-Agent",
+        "Subject",
+        "Reason",
+        "Diversion",
+        "History-Info",
+        "P-Charging-Vector",
+        "Accept-Language",
+        "X-Unknown",
+        "Supported",
+        "Require",
+        "Content-Disposition",
+        "Warning",
+        "Identity",
+        "Authorization",
+        "P-Asserted-Identity",
+        "Record-Route",
+        "Via",
+        "Date",
+    ] {
+        let line = [name.as_bytes(), b": \"", EVIL, b"\" <sip:a@x>\r\n"].concat();
+        let uri = "sip:999%0d%0a%1b%5b31m@127.0.0.1";
+        let invite = peer.request("INVITE", uri, "\"%n\" <sip:a@x>", b"h\x9b%n", &line);
+        assert_ne!(status(&peer.exchange(&invite)), "200", "{name}");
+    }
+    for line in ["From: \"\x1b[31m\r\n INFO forged\" <sip:a@x>", "Reason: SIP;text=\"a\rINFO forged\""] {
+        let invite = peer.request(
+            "INVITE",
+            "sip:999@127.0.0.1",
+            "<sip:a@x>",
+            b"lines",
+            format!("{line}\r\n").as_bytes(),
+        );
+        assert_ne!(status(&peer.exchange(&invite)), "200");
+    }
+    let method = peer.request("EVIL%n", "sip:130@127.0.0.1", "<sip:a@x>", b"method", b"");
+    assert_ne!(status(&peer.exchange(&method)), "200");
+    for junk in [
+        &b"\x1b[31mEVIL\r\n\r\n"[..],
+        EVIL,
+        b"SIP/2.0 200 \x1b[31m\r\nVia: x\r\n\r\n",
+        b"\n2026 INFO forged\n",
+    ] {
+        peer.socket.send(junk).unwrap();
+    }
+}
+
+fn hygiene(format: &str) {
+    let folder = folder_with(&format!(
+        "[log]\nlevel = \"trace\"\nformat = \"{format}\"\n[database]\nbusy_timeout_ms = 50"
+    ));
+    let mut child = klikon(folder.path())
+        .args(["serve", "--events", "-"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let events = octets_of(child.stdout.take().unwrap());
+    let log = octets_of(child.stderr.take().unwrap());
+    let (mut told, mut logged) = (Vec::new(), Vec::new());
+    let first = String::from_utf8(events.recv_timeout(FOR_EVER).unwrap()).unwrap();
+    let mut peer = Peer::to(first.strip_prefix("listening on udp ").unwrap().trim_end());
+    hostile(&mut peer);
+
+    // A call whose record cannot be written stands in the log, its Call-ID with it.
+    let lines =
+        [LEADER.as_bytes(), b"User-Agent: ", EVIL, b"\r\nDiversion: \"", EVIL, b"\" <sip:a@x>\r\n"].concat();
+    let uri = "sip:130;x=%0d%0aevil%1b%5b31m@127.0.0.1";
+    let call_id = b"evil\x9b31m%n%s@x";
+    let invite = peer.request("INVITE", uri, "\"%n\u{202e}\" <sip:a@x>", call_id, &lines);
+    let ok = peer.exchange(&invite);
+    assert_eq!(status(&ok), "200");
+    until(&events, "\"answered\"", &mut told);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let url = format!("sqlite://{}", folder.path().join("klikon.db").display());
+    let mut database = runtime.block_on(SqliteConnection::connect(&url)).unwrap();
+    runtime.block_on(database.execute("BEGIN IMMEDIATE")).unwrap();
+    let bye = rewritten(&invite, &ok, "BYE", true);
+    assert_eq!(status(&peer.exchange(&bye)), "200");
+    until(&log, "the call record is lost", &mut logged);
+    runtime.block_on(database.execute("ROLLBACK")).unwrap();
+    until(&events, "\"ended\"", &mut told);
+
+    let stopped = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+    assert!(stopped.success() && child.wait().unwrap().success());
+    told.extend(events.iter());
+    logged.extend(log.iter());
+    for line in told.iter().chain(&logged) {
+        inspect(line);
+    }
+    let whole = |lines: &[Vec<u8>]| String::from_utf8(lines.concat()).unwrap();
+    let (told, logged) = (whole(&told), whole(&logged));
+    // It is there, and escaped.
+    assert!(told.contains(r"evil\u009b31m%n%s@x") && told.contains(r"130;x=\r\nevil\u001b[31m"), "{told}");
+    let expected = if format == "json" { r"evil\u009b31m%n%s@x" } else { r"evil\u{9b}31m%n%s@x" };
+    assert!(logged.contains(expected), "{logged}");
+    for line in told.lines() {
+        assert!(serde_json::from_str::<serde_json::Value>(line).unwrap().is_object(), "{line}");
+    }
+    for line in logged.lines() {
+        let sound = match format {
+            "json" => serde_json::from_str::<serde_json::Value>(line).is_ok_and(|record| record.is_object()),
+            _ => line.len() > 28 && line.as_bytes()[26] == b'Z' && line.starts_with("20"),
+        } || line.starts_with("klikon: ");
+        assert!(sound, "a line that is no record: {line:?}");
+    }
+}
+
+/// No control character but the line end: of ASCII, of C1, none that turns or breaks text.
+fn inspect(line: &[u8]) {
+    let text = std::str::from_utf8(line).expect("UTF-8");
+    let body = text.strip_suffix('\n').expect("a whole line");
+    let bad = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    assert!(!body.contains(bad), "{body:?}");
+}
+
+#[test]
+fn hostile_messages_forge_no_line_of_the_text_log_and_the_events() {
+    hygiene("text");
+}
+
+#[test]
+fn hostile_messages_forge_no_line_of_the_json_log_and_the_events() {
+    hygiene("json");
+}
