@@ -90,8 +90,8 @@ fn rewritten(request: &[u8], response: &str, method: &str, new_branch: bool) -> 
             octets.extend(text.replacen("branch=z9hG4bK", &format!("branch=z9hG4bK-{method}-"), 1).bytes());
         } else if text.starts_with("To: ") {
             octets.extend(format!("To: {to}\r\n").bytes());
-        } else if text.starts_with("CSeq: ") {
-            let number: u32 = text[6..].split(' ').next().unwrap().parse().unwrap();
+        } else if let Some(cseq) = text.strip_prefix("CSeq: ") {
+            let number: u32 = cseq.split(' ').next().unwrap().parse().unwrap();
             let number = if method == "BYE" { number + 1_000 } else { number };
             octets.extend(format!("CSeq: {number} {method}\r\n").bytes());
         } else if text.starts_with("Content-Length") {
