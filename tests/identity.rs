@@ -4,12 +4,17 @@
 mod service;
 
 use klikon::sip::auth::{Account, Challenge};
+use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
+use rustls::pki_types::{PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use service::{FOR_EVER, Service, folder_with, klikon};
 use sqlx::{Connection, Executor, SqliteConnection};
-use std::io::{BufRead, BufReader, Read};
-use std::net::UdpSocket;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpStream, UdpSocket};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
+use tokio_rustls::rustls;
 
 const LEADER: &str = "P-Asserted-Identity: <tel:+355672003456>\r\n";
 const SDP: &str = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 9 RTP/AVP 8 101\r\n\
@@ -182,6 +187,112 @@ fn claims_that_nobody_vouches_for_make_no_leader() {
         assert_eq!(status(&peer.exchange(&bye)), "200");
         service.line("\"ended\"");
     }
+}
+
+/// An authority of the test's own: it signs the service's certificate and those of its clients.
+struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    certificate: rcgen::Certificate,
+}
+
+impl Authority {
+    fn new() -> Self {
+        let mut parameters = CertificateParams::new(vec![]).unwrap();
+        parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        let certificate = parameters.self_signed(&key).unwrap();
+        Self { issuer: Issuer::new(parameters, key), certificate }
+    }
+
+    fn sign(&self, name: &str) -> (rcgen::Certificate, KeyPair) {
+        let mut parameters = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        parameters.extended_key_usages =
+            vec![ExtendedKeyUsagePurpose::ClientAuth, ExtendedKeyUsagePurpose::ServerAuth];
+        let key = KeyPair::generate().unwrap();
+        (parameters.signed_by(&key, &self.issuer).unwrap(), key)
+    }
+
+    /// A connection whose client proves to be `name`, or proves nothing.
+    fn connect(&self, address: &str, name: Option<&str>) -> StreamOwned<ClientConnection, TcpStream> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.certificate.der().clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config =
+            ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let config = config.with_root_certificates(roots);
+        let config = match name.map(|name| self.sign(name)) {
+            Some((certificate, key)) => {
+                let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+                config.with_client_auth_cert(vec![certificate.der().clone()], key).unwrap()
+            }
+            None => config.with_no_client_auth(),
+        };
+        let tcp = TcpStream::connect(address).unwrap();
+        tcp.set_read_timeout(Some(FOR_EVER)).unwrap();
+        let server = ServerName::try_from("klikon.example").unwrap();
+        StreamOwned::new(ClientConnection::new(Arc::new(config), server).unwrap(), tcp)
+    }
+}
+
+/// The next final response of a connection.
+fn final_response(stream: &mut impl Read) -> String {
+    loop {
+        let mut octets = Vec::new();
+        let mut octet = [0];
+        while !octets.ends_with(b"\r\n\r\n") {
+            stream.read_exact(&mut octet).unwrap();
+            octets.extend(octet);
+        }
+        let head = String::from_utf8(octets).unwrap();
+        let mut body = vec![0; field(&head, "Content-Length").parse().unwrap()];
+        stream.read_exact(&mut body).unwrap();
+        if !head.starts_with("SIP/2.0 1") {
+            return head;
+        }
+    }
+}
+
+#[test]
+fn a_peer_is_known_by_its_certificate_and_no_other_name() {
+    let authority = Authority::new();
+    let folder = folder_with(
+        "sip.listen = [\"udp:127.0.0.1:0\", \"tls:127.0.0.1:0\"]\n\
+         peers = [{ name = \"core\", certificates = [\"core.example\"] }]\n\
+         [tls]\ncertificate = \"klikon.pem\"\nkey = \"klikon.key\"\nclient_ca = \"ca.pem\"\n",
+    );
+    let (certificate, key) = authority.sign("klikon.example");
+    for (file, pem) in [
+        ("klikon.pem", certificate.pem()),
+        ("klikon.key", key.serialize_pem()),
+        ("ca.pem", authority.certificate.pem()),
+    ] {
+        std::fs::write(folder.path().join(file), pem).unwrap();
+    }
+    let service = Service::start_in(folder);
+    let address = service.listening.iter().find_map(|said| said.strip_prefix("tls ")).unwrap().to_owned();
+    let mut peer = Peer::to(&service.address);
+    for (name, caller) in [
+        (Some("core.example"), "+35567•••3456"),
+        (Some("other.example"), "untrusted"),
+        (Some("*.example"), "untrusted"),
+        (None, "untrusted"),
+    ] {
+        let mut stream = authority.connect(&address, name);
+        let call_id = format!("{name:?}").replace(['"', '(', ')'], "");
+        let invite =
+            peer.request("INVITE", "sip:130@127.0.0.1", "<sip:a@x>", call_id.as_bytes(), LEADER.as_bytes());
+        let invite = String::from_utf8(invite).unwrap().replace("SIP/2.0/UDP", "SIP/2.0/TLS").into_bytes();
+        stream.write_all(&invite).unwrap();
+        let ok = final_response(&mut stream);
+        assert_eq!(status(&ok), "200");
+        stream.write_all(&acknowledgement(&invite, &ok)).unwrap();
+        let answered = service.line("\"answered\"");
+        assert!(answered.contains(&format!("\"caller\":\"{caller}\"")), "{name:?}: {answered}");
+        stream.write_all(&rewritten(&invite, &ok, "BYE", true)).unwrap();
+        assert_eq!(status(&final_response(&mut stream)), "200");
+        service.line("\"ended\"");
+    }
+    service.stop();
 }
 
 /// What a thread reads, line by line, as octets.
