@@ -2,10 +2,11 @@
 //! where there is none (RFC 3261 §18.1.1, §18.2.2).
 
 use super::admission::{Admission, Place, Tally};
-use super::connection::{Arrival, Connection, Link, MESSAGES_WAITING, Outgoing, Surroundings};
+use super::connection::{Arrival, Connection, Line, Link, Outgoing, Surroundings, line};
 use super::settings::StreamSettings;
 use super::tls::{Tls, names};
 use super::udp::route_source;
+use super::watched::Watched;
 use super::websocket;
 use crate::sip::{Counter, Flow, Transport, reopen_at};
 use crate::units::clock::Clock;
@@ -19,7 +20,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::JoinSet;
 use tokio_rustls::rustls::pki_types::ServerName;
 
 /// Arrivals that wait for the driver; while it is behind, connections are not read.
@@ -42,9 +43,7 @@ struct Key {
 #[derive(Debug)]
 struct Handle {
     link: Link,
-    outbox: mpsc::Sender<Outgoing>,
-    /// Of one that we opened.
-    task: Option<AbortHandle>,
+    line: Line,
 }
 
 /// What opening and accepting connections needs.
@@ -188,9 +187,8 @@ impl Streams {
     /// Takes an arrival over.
     pub(super) fn take(&mut self, arrival: Arrival) -> News {
         match arrival {
-            Arrival::Connected { link, names, outbox } => {
-                let handle = Handle { link, outbox, task: None };
-                self.connections.insert(key_of(link.flow), handle);
+            Arrival::Connected { link, names, line } => {
+                self.connections.insert(key_of(link.flow), Handle { link, line });
                 News::Connected(link.flow, names)
             }
             Arrival::Message { flow, bytes } => News::Message(flow, bytes),
@@ -225,9 +223,9 @@ impl Streams {
 
     /// Queues a message for a connection that is there; gives it back where there is none.
     fn queue(&mut self, key: Key, outgoing: Outgoing) -> Option<Outgoing> {
-        let handle = self.connections.get(&key)?;
+        let Some(handle) = self.connections.get(&key) else { return Some(outgoing) };
         let flow = outgoing.flow;
-        match handle.outbox.try_send(outgoing) {
+        match handle.line.outbox.try_send(outgoing) {
             Ok(()) => None,
             Err(mpsc::error::TrySendError::Closed(outgoing)) => {
                 self.connections.remove(&key);
@@ -235,8 +233,9 @@ impl Streams {
             }
             Err(mpsc::error::TrySendError::Full(_)) => {
                 self.office.surroundings.tally.count(Counter::ClosedDeaf);
-                if let Some(task) = self.connections.remove(&key).and_then(|handle| handle.task) {
-                    task.abort();
+                if let Some(handle) = self.connections.remove(&key) {
+                    // An error means that it has ended by itself.
+                    let _ = handle.line.cut.send(());
                 }
                 self.failed.push(flow);
                 None
@@ -251,20 +250,14 @@ impl Streams {
         };
         let key = key_of(flow);
         let link = Link { number: self.office.number(), flow };
-        let (outbox, waiting) = mpsc::channel(MESSAGES_WAITING);
+        let (line, far) = line();
         // There is room: it is the first.
-        let _ = outbox.try_send(outgoing);
-        let connection = Connection {
-            link,
-            surroundings: self.office.surroundings.clone(),
-            place,
-            outbox: waiting,
-            pongs: outbox.downgrade(),
-        };
+        let _ = line.outbox.try_send(outgoing);
+        let connection =
+            Connection { link, surroundings: self.office.surroundings.clone(), place, line: far };
         let name = self.server_names.get(&flow.remote).cloned();
-        let task = connect(connection, self.reserved.remove(&key), self.office.tls.clone(), name);
-        let task = tokio::spawn(task).abort_handle();
-        self.connections.insert(key, Handle { link, outbox, task: Some(task) });
+        tokio::spawn(connect(connection, self.reserved.remove(&key), self.office.tls.clone(), name));
+        self.connections.insert(key, Handle { link, line });
     }
 
     /// Ways by which something could not be sent since the last call.
@@ -328,18 +321,12 @@ async fn accepted(stream: TcpStream, remote: SocketAddr, transport: Transport, o
     let Ok(local) = stream.local_addr() else { return };
     // Each message is written whole: nothing is to be waited for.
     let _ = stream.set_nodelay(true);
-    let (outbox, waiting) = mpsc::channel(MESSAGES_WAITING);
+    let (line, far) = line();
     let link = Link { number: office.number(), flow: Flow { transport, local, remote } };
     let surroundings = office.surroundings.clone();
-    let connection = Connection {
-        link,
-        surroundings: surroundings.clone(),
-        place,
-        outbox: waiting,
-        pongs: outbox.downgrade(),
-    };
+    let connection = Connection { link, surroundings: surroundings.clone(), place, line: far };
     let patience = surroundings.settings.framing.message_time;
-    let begin = |names| begin(&surroundings, link, names, outbox);
+    let begin = |names| begin(&surroundings, link, names, line);
     match transport {
         Transport::Udp | Transport::Tcp => {
             if begin(Vec::new()).await {
@@ -347,7 +334,13 @@ async fn accepted(stream: TcpStream, remote: SocketAddr, transport: Transport, o
             }
         }
         Transport::Ws => {
-            let Some(stream) = shaken(websocket::accept(stream), patience, &surroundings, remote).await
+            let Some(stream) = shaken(
+                websocket::accept(Watched::new(stream, surroundings.clock)),
+                patience,
+                &surroundings,
+                remote,
+            )
+            .await
             else {
                 return;
             };
@@ -368,7 +361,13 @@ async fn accepted(stream: TcpStream, remote: SocketAddr, transport: Transport, o
                 }
                 return;
             }
-            let Some(stream) = shaken(websocket::accept(stream), patience, &surroundings, remote).await
+            let Some(stream) = shaken(
+                websocket::accept(Watched::new(stream, surroundings.clock)),
+                patience,
+                &surroundings,
+                remote,
+            )
+            .await
             else {
                 return;
             };
@@ -380,14 +379,9 @@ async fn accepted(stream: TcpStream, remote: SocketAddr, transport: Transport, o
 }
 
 /// Tells the driver of a new connection; `false` when it has ended.
-async fn begin(
-    surroundings: &Surroundings,
-    link: Link,
-    names: Vec<String>,
-    outbox: mpsc::Sender<Outgoing>,
-) -> bool {
+async fn begin(surroundings: &Surroundings, link: Link, names: Vec<String>, line: Line) -> bool {
     surroundings.tally.count(Counter::ConnectionsAccepted);
-    surroundings.arrivals.send(Arrival::Connected { link, names, outbox }).await.is_ok()
+    surroundings.arrivals.send(Arrival::Connected { link, names, line }).await.is_ok()
 }
 
 /// A handshake within its time.
