@@ -86,15 +86,18 @@ async fn an_octet_now_and_then_is_cut_off_at_its_deadline() {
     // An octet whenever the other's request was answered: the message is never whole, the connection never at rest.
     let mut octets = options(TCP, 1).into_bytes().into_iter().cycle();
     let mut branch = 1;
-    while service.count(Counter::ClosedSlow).await == 0 {
-        branch += 1;
-        other.is_served(TCP, branch).await;
-        let octet = &[octets.next().map_or(b'x', |octet| octet.max(b'!'))];
-        let write = tokio::io::AsyncWriteExt::write_all(&mut slow.stream, octet);
-        // The service may have closed already.
-        let _ = in_time(write).await;
-        tokio::task::yield_now().await;
-    }
+    let until_cut_off = async {
+        while service.count(Counter::ClosedSlow).await == 0 {
+            branch += 1;
+            other.is_served(TCP, branch).await;
+            let octet = &[octets.next().map_or(b'x', |octet| octet.max(b'!'))];
+            let write = tokio::io::AsyncWriteExt::write_all(&mut slow.stream, octet);
+            // The service may have closed already.
+            let _ = in_time(write).await;
+            tokio::task::yield_now().await;
+        }
+    };
+    in_time(until_cut_off).await;
     assert_eq!(slow.message().await, None);
     other.is_served(TCP, 1_000_000).await;
     // A body that does not come: the header says whom to tell.

@@ -142,3 +142,19 @@ async fn a_large_request_goes_over_udp_where_tcp_is_not_taken() {
     phone.send_to(ok_to(&invite).replace("200 OK", "486 Busy Here").as_bytes(), local).await.unwrap();
     service.wait(|told| matches!(told, Told::Event(Event::Rejected { status: 486, .. })).then_some(())).await;
 }
+
+#[tokio::test]
+async fn both_families_and_several_listeners_are_served_and_name_themselves() {
+    let listen = ["udp:127.0.0.1:0", "tcp:127.0.0.1:0", "tcp:[::1]:0", "tcp:127.0.0.2:0"];
+    let service = Service::start(&listen, StreamSettings::default(), TlsSettings::default());
+    let asked: Vec<_> = service.listening.iter().map(|listen| listen.to_string()).collect();
+    assert!(asked[2].starts_with("tcp [::1]:") && asked[3].starts_with("tcp 127.0.0.2:"), "{asked:?}");
+    for (branch, listen) in (1..).zip(&service.listening[1..]) {
+        let stream = tokio::net::TcpStream::connect(listen.address).await.unwrap();
+        let mut peer = Peer::new(stream);
+        peer.send(invite(TCP, branch)).await;
+        assert_eq!(peer.status().await.as_deref(), Some("100"));
+        let ok = peer.message().await.unwrap();
+        assert_eq!(field(&ok, "Contact"), format!("<sip:130@{};transport=tcp>", listen.address));
+    }
+}

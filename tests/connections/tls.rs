@@ -1,6 +1,7 @@
 //! TLS with certificates made for the test: mutual authentication, names, and files that change.
 
 use super::service::*;
+use futures_util::{SinkExt, StreamExt};
 use klikon::net::{StreamSettings, TlsSettings};
 use klikon::sip::{Counter, Event, Flow, InviteParams, Transport};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SanType};
@@ -11,6 +12,9 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio_rustls::{TlsAcceptor, TlsConnector, client, rustls};
+use tokio_tungstenite::client_async;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 const TLS: Transport = Transport::Tls;
 
@@ -82,6 +86,15 @@ async fn connect(
     authority: &Path,
     own: Option<&(PathBuf, PathBuf)>,
 ) -> std::io::Result<Peer<client::TlsStream<TcpStream>>> {
+    connect_by(TLS, service, authority, own).await.map(Peer::new)
+}
+
+async fn connect_by(
+    transport: Transport,
+    service: &Service,
+    authority: &Path,
+    own: Option<&(PathBuf, PathBuf)>,
+) -> std::io::Result<client::TlsStream<TcpStream>> {
     let builder =
         ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions().unwrap();
     let builder = builder.with_root_certificates(roots(authority));
@@ -89,9 +102,9 @@ async fn connect(
         Some((chain, key)) => builder.with_client_auth_cert(chain, key).unwrap(),
         None => builder.with_no_client_auth(),
     };
-    let stream = TcpStream::connect(service.address(TLS)).await?;
+    let stream = TcpStream::connect(service.address(transport)).await?;
     let name = ServerName::try_from("130.example").unwrap();
-    in_time(TlsConnector::from(Arc::new(config)).connect(name, stream)).await.map(Peer::new)
+    in_time(TlsConnector::from(Arc::new(config)).connect(name, stream)).await
 }
 
 fn start(settings: TlsSettings) -> Service {
@@ -251,4 +264,25 @@ async fn a_connection_of_ours_is_opened_only_to_a_server_whose_certificate_is_be
             .wait(|told| matches!(told, Told::Event(Event::Rejected { status: 503, .. })).then_some(()))
             .await;
     }
+}
+
+#[tokio::test]
+async fn a_browser_calls_over_wss() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new(folder.path(), "ca");
+    let tls = certified(&authority.certify("server", vec![dns("130.example")]));
+    let mut service = Service::start(&["wss:127.0.0.1:0"], StreamSettings::default(), tls);
+    let stream = connect_by(Transport::Wss, &service, &authority.file(), None).await.unwrap();
+    let mut request = "wss://130.example/".into_client_request().unwrap();
+    request.headers_mut().insert("Sec-WebSocket-Protocol", "sip".parse().unwrap());
+    let (mut browser, _) = in_time(client_async(request, stream)).await.unwrap();
+    in_time(browser.send(Message::text(invite(Transport::Wss, 1)))).await.unwrap();
+    let mut answers = Vec::new();
+    while answers.len() < 2 {
+        let Message::Text(text) = in_time(browser.next()).await.unwrap().unwrap() else { panic!("no text") };
+        answers.push(text.to_string());
+    }
+    assert!(answers[1].starts_with("SIP/2.0 200 ") && field(&answers[1], "Via").starts_with("SIP/2.0/WSS "));
+    in_time(browser.send(Message::text(ack(&answers[1], Transport::Wss)))).await.unwrap();
+    service.confirmed().await;
 }
