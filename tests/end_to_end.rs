@@ -94,7 +94,6 @@ impl Bench {
             remote,
             transport: Transport::Udp,
             server_ca: None,
-            server_name: None,
             request_uri: format!("sip:{called}@{remote}"),
             identity: Some(format!("tel:+355{}", &LEADER[1..])),
             from: None,

@@ -6,7 +6,7 @@ use crate::config::Settings;
 use crate::net::{NameServer, Resolver};
 use crate::sip::Transport;
 use crate::sip::locate::{Target, fails_over};
-use crate::sip::message::{Host, Uri};
+use crate::sip::message::Uri;
 use crate::units::clock::{Clock, entropy};
 use anyhow::{Context, bail, ensure};
 use clap::Args;
@@ -152,7 +152,6 @@ pub fn run(arguments: Arguments, settings: &Settings) -> anyhow::Result<()> {
         remote: target.address,
         transport: target.transport,
         server_ca: arguments.tls_ca.clone().or_else(|| settings.tls.server_ca.clone()),
-        server_name: host_name(&arguments.uri),
         request_uri: arguments.uri.clone(),
         identity: arguments.identity.as_deref().map(identity),
         from: arguments.from.clone(),
@@ -225,13 +224,6 @@ fn leaves(error: &PhoneError) -> bool {
 /// What a call can be made by, the most usual first.
 const TRANSPORTS: [Transport; 3] = [Transport::Udp, Transport::Tcp, Transport::Tls];
 
-/// The name that the certificate of a URI's host must hold (RFC 5922 §7.1); `None` where it is an address.
-fn host_name(uri: &str) -> Option<String> {
-    let Some(Uri::Sip(sip)) = Uri::parse(uri.as_bytes()) else { return None };
-    let Host::Name(name) = sip.host else { return None };
-    String::from_utf8(name.to_vec()).ok()
-}
-
 /// Where to send to, in the order in which it is to be tried (RFC 3263).
 async fn resolve(uri: &str, server: NameServer, usable: &[Transport]) -> anyhow::Result<Vec<Target>> {
     let mend = "write it like sip:130@192.0.2.10:5060";
@@ -269,8 +261,6 @@ mod tests {
         {
             assert!(resolve(bad, nobody, &TRANSPORTS).await.is_err(), "{bad}");
         }
-        assert_eq!(host_name("sips:130@pbx.example:5061").as_deref(), Some("pbx.example"));
-        assert_eq!(host_name("sips:130@127.0.0.1"), None);
     }
 
     #[test]

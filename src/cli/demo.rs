@@ -92,7 +92,6 @@ async fn show(arguments: &Arguments, settings: Settings, folder: &Path) -> anyho
         remote: address,
         transport: Transport::Udp,
         server_ca: None,
-        server_name: None,
         request_uri: format!("sip:130@{address}"),
         identity: Some(format!("tel:{}", leader.e164())),
         from: None,

@@ -8,7 +8,7 @@ use super::tls::{Tls, names};
 use super::udp::route_source;
 use super::watched::Watched;
 use super::websocket;
-use crate::sip::{Counter, Flow, Transport, reopen_at};
+use crate::sip::{Counter, Flow, Transport, next_hop_name, reopen_at};
 use crate::units::clock::Clock;
 use bytes::Bytes;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -83,8 +83,6 @@ pub(super) struct Streams {
     connections: HashMap<Key, Handle>,
     arrivals: mpsc::Receiver<Arrival>,
     office: Office,
-    /// What a server's certificate must name, where that is not its address.
-    server_names: HashMap<SocketAddr, String>,
     /// Sockets whose port is named in messages before they connect.
     reserved: HashMap<Key, Socket>,
     /// Let go once everything is queued.
@@ -106,7 +104,6 @@ impl Streams {
             connections: HashMap::new(),
             arrivals,
             office,
-            server_names: HashMap::new(),
             reserved: HashMap::new(),
             leaving: Vec::new(),
             failed: Vec::new(),
@@ -163,11 +160,6 @@ impl Streams {
         let local = socket.local_addr()?.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
         self.reserved.insert(Key { transport, remote }, socket);
         Ok(Flow { transport, local, remote })
-    }
-
-    /// What the certificate of the server at `remote` must name.
-    pub(super) fn expect_name(&mut self, remote: SocketAddr, name: &str) {
-        self.server_names.insert(remote, name.to_owned());
     }
 
     /// Waits until a connection tells something.
@@ -251,11 +243,11 @@ impl Streams {
         let key = key_of(flow);
         let link = Link { number: self.office.number(), flow };
         let (line, far) = line();
+        let name = next_hop_name(&outgoing.bytes);
         // There is room: it is the first.
         let _ = line.outbox.try_send(outgoing);
         let connection =
             Connection { link, surroundings: self.office.surroundings.clone(), place, line: far };
-        let name = self.server_names.get(&flow.remote).cloned();
         tokio::spawn(connect(connection, self.reserved.remove(&key), self.office.tls.clone(), name));
         self.connections.insert(key, Handle { link, line });
     }

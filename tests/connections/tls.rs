@@ -237,27 +237,31 @@ async fn a_connection_of_ours_is_opened_only_to_a_server_whose_certificate_is_be
         ..certified(&ours.certify("server", vec![dns("130.example")]))
     };
     let mut service = start(settings);
-    let params = || InviteParams {
-        request_uri: "sips:130@127.0.0.1".to_owned(),
+    let params = |host: &str| InviteParams {
+        request_uri: format!("sips:130@{host}"),
         from: "sip:130@127.0.0.1".to_owned(),
         to: "sip:130@127.0.0.1".to_owned(),
         ..InviteParams::default()
     };
-    let (flow, listener, acceptor) = server(&ours.certify("believed", vec![loopback()])).await;
-    let flow = Flow { local: service.address(TLS), ..flow };
-    service.order(Order::Invite(flow, Box::new(params()))).await;
-    let (stream, _) = in_time(listener.accept()).await.unwrap();
-    let mut believed = Peer::new(in_time(acceptor.accept(stream)).await.unwrap());
-    let invite = believed.message().await.unwrap();
-    assert!(field(&invite, "Via").starts_with("SIP/2.0/TLS "), "{invite}");
-    assert!(field(&invite, "Contact").starts_with("<sips:130@"), "{invite}");
-    for certificate in [
-        strangers.certify("stranger", vec![loopback()]),
-        ours.certify("another", vec![dns("another.example")]),
+    // By its address, or by the name that led there.
+    for (host, name) in [("127.0.0.1", loopback()), ("pbx.example", dns("pbx.example"))] {
+        let (flow, listener, acceptor) = server(&ours.certify("believed", vec![name])).await;
+        let flow = Flow { local: service.address(TLS), ..flow };
+        service.order(Order::Invite(flow, Box::new(params(host)))).await;
+        let (stream, _) = in_time(listener.accept()).await.unwrap();
+        let mut believed = Peer::new(in_time(acceptor.accept(stream)).await.unwrap());
+        let invite = believed.message().await.unwrap();
+        assert!(field(&invite, "Via").starts_with("SIP/2.0/TLS "), "{invite}");
+        assert!(field(&invite, "Contact").starts_with("<sips:130@"), "{invite}");
+    }
+    for (host, certificate) in [
+        ("127.0.0.1", strangers.certify("stranger", vec![loopback()])),
+        ("127.0.0.1", ours.certify("another", vec![dns("another.example")])),
+        ("pbx.example", ours.certify("address", vec![loopback()])),
     ] {
         let (flow, listener, acceptor) = server(&certificate).await;
         let flow = Flow { local: service.address(TLS), ..flow };
-        service.order(Order::Invite(flow, Box::new(params()))).await;
+        service.order(Order::Invite(flow, Box::new(params(host)))).await;
         let (stream, _) = in_time(listener.accept()).await.unwrap();
         assert!(in_time(acceptor.accept(stream)).await.is_err(), "turned away");
         service

@@ -38,8 +38,6 @@ pub struct PhoneSettings {
     pub transport: Transport,
     /// With TLS: whose certificates of servers are believed, PEM.
     pub server_ca: Option<PathBuf>,
-    /// With TLS: the name that the server's certificate must hold, where that is not its address.
-    pub server_name: Option<String>,
     /// Request-URI.
     pub request_uri: String,
     /// URI for P-Asserted-Identity.
@@ -135,11 +133,7 @@ impl Phone {
             return Ok(UdpTransport::bind(&[SocketAddr::new(any, 0)])?.into());
         }
         let tls = TlsSettings { server_ca: self.settings.server_ca.clone(), ..TlsSettings::default() };
-        let mut sockets = Sockets::open(&[], StreamSettings::default(), tls, self.clock)?;
-        if let Some(name) = &self.settings.server_name {
-            sockets.expect_name(self.settings.remote, name);
-        }
-        Ok(sockets)
+        Ok(Sockets::open(&[], StreamSettings::default(), tls, self.clock)?)
     }
 
     fn invite(&self, offer: Vec<u8>) -> InviteParams {

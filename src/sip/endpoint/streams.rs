@@ -122,6 +122,23 @@ fn with_via_transport(request: &Bytes, transport: Transport) -> Option<Bytes> {
     Some(Bytes::from([before, name.as_bytes(), rest, after].concat()))
 }
 
+/// The host name that leads to a request's next hop: of the first Route, or else of the Request-URI. It is what the
+/// certificate of a server that is connected to must hold (RFC 5922 §7.2). `None` where that is an address.
+pub fn next_hop_name(message: &[u8]) -> Option<String> {
+    let message = Message::parse(message).ok()?;
+    message.method()?;
+    let Uri::Sip(SipUri { host: Host::Name(name), .. }) = next_hop(&message)? else { return None };
+    String::from_utf8(name.to_vec()).ok()
+}
+
+/// The URI of a request's next hop, as loose routing has it (§8.1.2).
+fn next_hop<'a>(request: &Message<'a>) -> Option<Uri<'a>> {
+    match request.routes().next() {
+        Some(route) => route.ok().map(|route| route.uri),
+        None => request.request_uri().ok(),
+    }
+}
+
 /// Where a connection is opened for a message that has none. A request outside a dialog goes where its flow says. One
 /// within a dialog goes to the first Route or the Request-URI, where that is an address the peer may name, and a response
 /// to where the request came from, at sent-by's port (§18.2.2). `None` where there is no such place: a browser's
@@ -138,9 +155,7 @@ pub fn reopen_at(flow: Flow, message: &[u8]) -> Option<SocketAddr> {
         // The address it came from, whatever the Via says: nobody aims our answers at a third party.
         None => (flow.remote.ip(), message.top_via().ok()?.port),
         Some(_) => {
-            let route = message.routes().next().and_then(Result::ok);
-            let target = route.map_or_else(|| message.request_uri().ok(), |route| Some(route.uri))?;
-            let Uri::Sip(SipUri { host, port, .. }) = target else { return None };
+            let Uri::Sip(SipUri { host, port, .. }) = next_hop(&message)? else { return None };
             match host {
                 Host::Address(address) if is_reachable(address, flow.remote.ip()) => (address, port),
                 _ => (flow.remote.ip(), port),

@@ -1,7 +1,7 @@
 //! Connections: streams that break, ways that fail, large requests over TCP, and where a connection is opened anew.
 
 use super::*;
-use crate::sip::endpoint::{MAX_UDP_REQUEST_OCTETS, reopen_at};
+use crate::sip::endpoint::{MAX_UDP_REQUEST_OCTETS, next_hop_name, reopen_at};
 use crate::sip::framing::{Broken, FramingError};
 
 fn over(transport: Transport) -> Flow {
@@ -233,4 +233,10 @@ fn a_connection_is_opened_anew_where_its_peer_says_and_may() {
     assert_eq!(tcp(&answer("203.0.113.1:5099;branch=z9hG4bK1")).as_deref(), Some("192.0.2.9:5099"));
     assert_eq!(tcp(&answer("a.invalid;branch=z9hG4bK1")).as_deref(), Some("192.0.2.9:5060"));
     assert_eq!(tcp("nonsense"), None);
+    let name = |message: &str| next_hop_name(message.as_bytes());
+    assert_eq!(name(&request("sips:a@pbx.example", "", "")).as_deref(), Some("pbx.example"));
+    let route = "Route: <sip:proxy.example;lr>\r\n";
+    assert_eq!(name(&request("sips:a@pbx.example", route, "")).as_deref(), Some("proxy.example"));
+    assert_eq!(name(&request("sips:a@192.0.2.33", "", "")), None);
+    assert_eq!(name(&answer("pbx.example;branch=z9hG4bK1")), None, "nobody answers for a Via");
 }
