@@ -29,9 +29,6 @@ const COMMANDS_WAITING: usize = 4096;
 /// How long the last goodbyes and BYEs may take at a stop.
 const LAST_WORDS: Duration = Duration::from_secs(15);
 
-/// The port of SIP over UDP, which need not be said (RFC 3261 §19.1.2).
-pub const SIP_PORT: u16 = 5060;
-
 /// Why the service could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -337,15 +334,6 @@ fn since_1970(clock: &Clock) -> Duration {
     Duration::try_from(clock.wall().as_duration()).unwrap_or_default()
 }
 
-/// What peers reach us by: a port that is not said is the one we listen on.
-fn advertised(host: &str, listening: &[Listen]) -> HostPort {
-    let says_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok())
-        && (!host.starts_with('[') || !host.ends_with(']'));
-    let port =
-        listening.first().map(|listen| listen.address.port()).filter(|port| !says_port && *port != SIP_PORT);
-    HostPort { host: host.to_owned(), port }
-}
-
 /// Whether TCP is listened for wherever UDP is, so that one Via names both (RFC 3261 §18.1.1).
 fn has_tcp_beside_udp(listening: &[Listen]) -> bool {
     let mut udp = listening.iter().filter(|listen| listen.transport == Transport::Udp);
@@ -369,7 +357,7 @@ fn endpoint_config(sip: &Sip, max_calls: usize, listening: &[Listen]) -> Endpoin
             ..Limits::default()
         },
         server_name: sip.server_name.clone(),
-        advertised: sip.advertise.as_deref().map(|host| advertised(host, listening)),
+        advertised: sip.advertise.as_deref().map(HostPort::parse),
         large_requests_by_tcp: has_tcp_beside_udp(listening),
         retry_after_s: sip.retry_after_s,
         ..EndpointConfig::new(entropy())
@@ -379,22 +367,6 @@ fn endpoint_config(sip: &Sip, max_calls: usize, listening: &[Listen]) -> Endpoin
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::net::SocketAddr;
-
-    #[test]
-    fn an_advertised_host_keeps_the_port_we_listen_on() {
-        let at = |port| [Listen::udp(SocketAddr::from(([0, 0, 0, 0], port)))];
-        for (host, port, said) in [
-            ("192.0.2.1", 5060, "192.0.2.1"),
-            ("192.0.2.1", 5080, "192.0.2.1:5080"),
-            ("sbc.example", 5080, "sbc.example:5080"),
-            ("192.0.2.1:5062", 5080, "192.0.2.1:5062"),
-            ("[2001:db8::1]", 5080, "[2001:db8::1]:5080"),
-            ("[2001:db8::1]:5062", 5080, "[2001:db8::1]:5062"),
-        ] {
-            assert_eq!(advertised(host, &at(port)).to_string(), said);
-        }
-    }
 
     #[test]
     fn settings_reach_the_engine_and_the_endpoint() {

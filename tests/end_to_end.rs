@@ -11,6 +11,7 @@ use klikon::config::Settings;
 use klikon::klikon::day_of;
 use klikon::media::Heard;
 use klikon::server::Server;
+use klikon::sip::Transport;
 use klikon::store::{self, ActivationState, BookFilter, CallEnd, CallRecord, GrantChannel, Store};
 use klikon::units::clock::Clock;
 use klikon::units::{FixedNumber, Msisdn};
@@ -91,6 +92,8 @@ impl Bench {
         let remote = self.address();
         PhoneSettings {
             remote,
+            transport: Transport::Udp,
+            server_ca: None,
             request_uri: format!("sip:{called}@{remote}"),
             identity: Some(format!("tel:+355{}", &LEADER[1..])),
             from: None,

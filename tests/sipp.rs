@@ -109,6 +109,8 @@ cases! {
     session_timer_uas_refreshes
     star_goes_back
     two_in_one_call
+    tcp
+    tcp_hang_up
     type_ahead
     type_ahead_before_confirmation
     untrusted_peer

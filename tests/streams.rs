@@ -6,7 +6,7 @@ mod service;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
-use service::{FOR_EVER, Service, folder_with};
+use service::{FOR_EVER, Service, folder_with, text};
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -163,5 +163,69 @@ fn tls_is_spoken_with_the_certificate_of_the_settings() {
     let _ = plain.read_to_end(&mut rest);
     stream.write_all(options("TLS", 3, EMPTY).as_bytes()).unwrap();
     assert!(answer(&mut stream).starts_with("SIP/2.0 200 OK\r\n"));
+    service.stop();
+}
+
+/// Phones with the built-in caller; yields what it said.
+fn phone(service: &Service, uri: &str, more: &[&str]) -> (bool, String) {
+    let mut command = service.caller(uri, &["--hang-up-after-s", "6", "--timeout-s", "60"]);
+    let output = command.args(more).output().unwrap();
+    (output.status.success(), text(&output.stdout) + &text(&output.stderr))
+}
+
+#[test]
+fn the_built_in_caller_phones_over_tcp() {
+    let service = by_tcp("");
+    let (succeeded, said) =
+        phone(&service, &format!("sip:131@{};transport=tcp", address(&service, "tcp")), &[]);
+    assert!(succeeded && said.contains("answered after"), "{said}");
+    let log = service.stop();
+    assert!(log.contains("connections_accepted=1"), "{log}");
+}
+
+#[test]
+fn the_built_in_caller_phones_over_tls_only_where_the_certificate_is_believed() {
+    let CertifiedKey { cert, signing_key } =
+        generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
+    let folder = folder_with(
+        "sip.listen = [\"udp:127.0.0.1:0\", \"tls:127.0.0.1:0\"]\n\
+         [tls]\ncertificate = \"klikon.pem\"\nkey = \"klikon.key\"\n",
+    );
+    std::fs::write(folder.path().join("klikon.pem"), cert.pem()).unwrap();
+    std::fs::write(folder.path().join("klikon.key"), signing_key.serialize_pem()).unwrap();
+    let service = Service::start_in(folder);
+    let uri = format!("sips:131@{}", address(&service, "tls"));
+    let (succeeded, said) = phone(&service, &uri, &["--tls-ca", "klikon.pem"]);
+    assert!(succeeded && said.contains("answered after"), "{said}");
+    let (succeeded, said) = phone(&service, &uri, &[]);
+    assert!(!succeeded && said.contains("503"), "{said}");
+    service.stop();
+}
+
+#[test]
+fn certificates_are_read_again_at_a_hangup_signal() {
+    let folder = folder_with(
+        "sip.listen = [\"udp:127.0.0.1:0\", \"tls:127.0.0.1:0\"]\n\
+         [tls]\ncertificate = \"klikon.pem\"\nkey = \"klikon.key\"\nreload_s = 0\n",
+    );
+    let certify = |folder: &std::path::Path, authority: &str| {
+        let made = generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
+        for file in ["klikon.pem", authority] {
+            std::fs::write(folder.join(file), made.cert.pem()).unwrap();
+        }
+        std::fs::write(folder.join("klikon.key"), made.signing_key.serialize_pem()).unwrap();
+    };
+    certify(folder.path(), "first.pem");
+    let service = Service::start_in(folder);
+    let uri = format!("sips:131@{}", address(&service, "tls"));
+    certify(service.folder(), "second.pem");
+    let (succeeded, said) = phone(&service, &uri, &["--tls-ca", "first.pem"]);
+    assert!(succeeded, "{said}");
+    service.signal("HUP");
+    service.log_line("certificates read again");
+    let (succeeded, said) = phone(&service, &uri, &["--tls-ca", "first.pem"]);
+    assert!(!succeeded && said.contains("503"), "{said}");
+    let (succeeded, said) = phone(&service, &uri, &["--tls-ca", "second.pem"]);
+    assert!(succeeded, "{said}");
     service.stop();
 }

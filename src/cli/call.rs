@@ -5,14 +5,13 @@ use crate::call::{KeyGroup, Manner, Notice, Phone, PhoneError, PhoneSettings};
 use crate::config::Settings;
 use crate::net::{NameServer, Resolver};
 use crate::sip::Transport;
-use crate::sip::locate::fails_over;
+use crate::sip::locate::{Target, fails_over};
 use crate::sip::message::Uri;
 use crate::units::clock::{Clock, entropy};
 use anyhow::{Context, bail, ensure};
 use clap::Args;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,13 +25,15 @@ use std::time::Duration;
   klikon call sip:130@192.0.2.10 --identity +355691234567 --keys '0672123456#' --keys 2 --keys 1 --wav heard.wav
   klikon call sip:130@127.0.0.1:5060 --identity tel:+355691234567 --keys 9 --expect goodbye
   klikon call sip:131@192.0.2.10 --hang-up-after-s 10
+  klikon call 'sip:130@192.0.2.10;transport=tcp' --keys 9
+  klikon call sips:130@klikon.example --tls-ca ca.pem --keys 9
   klikon call sip:130@example.com --resolver 192.0.2.53 --keys 9
   klikon call sip:131@192.0.2.10 --rate 50 --calls 3000 --hold 10
 
 Keys: 0-9 * # A-D, or PROMPT:KEYS to wait for that prompt first (`klikon prompts list` names them). Prompts are recognised by their sound, octet for octet, where nothing between transcodes; else
 only that something was said is known.")]
 pub struct Arguments {
-    /// Where to: `sip:130@host` or `sip:130@host:port`.
+    /// Where to: `sip:130@host` or `sip:130@host:port`, over TCP with `;transport=tcp`, over TLS with `sips:`.
     #[arg(value_name = "SIP-URI")]
     uri: String,
 
@@ -71,6 +72,10 @@ pub struct Arguments {
     /// Give up after so long, s.
     #[arg(long, value_name = "S", default_value_t = 120)]
     timeout_s: u64,
+
+    /// With TLS: whose certificates of servers are believed, PEM; without it, as `tls.server_ca` says.
+    #[arg(long, value_name = "FILE")]
+    tls_ca: Option<PathBuf>,
 
     /// Write what was heard.
     #[arg(long, value_name = "FILE")]
@@ -139,12 +144,14 @@ pub fn run(arguments: Arguments, settings: &Settings) -> anyhow::Result<()> {
         };
         return super::runtime()?.block_on(async {
             // A load is for one server: the first.
-            let remote = resolve(&arguments.uri, server).await?.into_iter().next();
-            super::load::run(load(remote.context("there is no server to try")?)).await
+            let target = resolve(&arguments.uri, server, &[Transport::Udp]).await?.into_iter().next();
+            super::load::run(load(target.context("there is no server to try")?.address)).await
         });
     }
-    let phone = |remote| PhoneSettings {
-        remote,
+    let phone = |target: &Target| PhoneSettings {
+        remote: target.address,
+        transport: target.transport,
+        server_ca: arguments.tls_ca.clone().or_else(|| settings.tls.server_ca.clone()),
         request_uri: arguments.uri.clone(),
         identity: arguments.identity.as_deref().map(identity),
         from: arguments.from.clone(),
@@ -157,10 +164,11 @@ pub fn run(arguments: Arguments, settings: &Settings) -> anyhow::Result<()> {
     let report = super::runtime()?.block_on(async {
         // Without prompts at hand the call still works; only their names are not known.
         let prompts = crate::server::encode_prompts(&settings.files).ok().unwrap_or_default();
-        let mut targets = resolve(&arguments.uri, server).await?.into_iter().peekable();
+        let mut targets = resolve(&arguments.uri, server, &TRANSPORTS).await?.into_iter().peekable();
         loop {
-            let remote = targets.next().context("there is no server to try")?;
-            let call = Phone::new(phone(remote), Arc::clone(&prompts), Clock::system()).call(print).await;
+            let target = targets.next().context("there is no server to try")?;
+            let remote = target.address;
+            let call = Phone::new(phone(&target), Arc::clone(&prompts), Clock::system()).call(print).await;
             match call {
                 Err(error) if targets.peek().is_some() && leaves(&error) => {
                     println!("{remote}: {error}; trying the next server");
@@ -213,16 +221,18 @@ fn leaves(error: &PhoneError) -> bool {
     }
 }
 
-/// The addresses to send to, in the order in which they are to be tried (RFC 3263).
-async fn resolve(uri: &str, server: NameServer) -> anyhow::Result<Vec<SocketAddr>> {
+/// What a call can be made by, the most usual first.
+const TRANSPORTS: [Transport; 3] = [Transport::Udp, Transport::Tcp, Transport::Tls];
+
+/// Where to send to, in the order in which it is to be tried (RFC 3263).
+async fn resolve(uri: &str, server: NameServer, usable: &[Transport]) -> anyhow::Result<Vec<Target>> {
     let mend = "write it like sip:130@192.0.2.10:5060";
     let has_number = matches!(Uri::parse(uri.as_bytes()), Some(Uri::Sip(sip)) if sip.user.is_some());
     ensure!(has_number, "`{uri}` is no SIP URI with a number; {mend}");
     let mut random = StdRng::from_seed(entropy());
     let resolver = Resolver::new(server).context("cannot ask the DNS; name a server with --resolver")?;
-    let targets = resolver.locate(uri, &[Transport::Udp], &mut random).await;
-    let targets = targets.with_context(|| format!("cannot find the host of `{uri}`"))?;
-    Ok(targets.into_iter().map(|target| target.address).collect())
+    let targets = resolver.locate(uri, usable, &mut random).await;
+    targets.with_context(|| format!("cannot find the host of `{uri}`"))
 }
 
 #[cfg(test)]
@@ -233,15 +243,23 @@ mod tests {
     async fn hosts_with_and_without_port() {
         let nobody = NameServer::At("127.0.0.1:9".parse().unwrap());
         for (uri, address) in [
-            ("sip:130@127.0.0.1", "127.0.0.1:5060"),
-            ("sip:130@127.0.0.1:5080;transport=udp", "127.0.0.1:5080"),
-            ("sip:130@[::1]", "[::1]:5060"),
-            ("sip:130@[::1]:5080", "[::1]:5080"),
+            ("sip:130@127.0.0.1", "udp 127.0.0.1:5060"),
+            ("sip:130@127.0.0.1:5080;transport=udp", "udp 127.0.0.1:5080"),
+            ("sip:130@[::1]", "udp [::1]:5060"),
+            ("sip:130@[::1]:5080", "udp [::1]:5080"),
+            ("sip:130@127.0.0.1;transport=tcp", "tcp 127.0.0.1:5060"),
+            ("sip:130@127.0.0.1;transport=tls", "tls 127.0.0.1:5061"),
+            ("sips:130@127.0.0.1", "tls 127.0.0.1:5061"),
         ] {
-            assert_eq!(resolve(uri, nobody).await.unwrap(), [address.parse().unwrap()], "{uri}");
+            let targets = resolve(uri, nobody, &TRANSPORTS).await.unwrap();
+            let found = targets.iter().map(|target| {
+                format!("{} {}", target.transport.via_name().to_ascii_lowercase(), target.address)
+            });
+            assert_eq!(found.collect::<Vec<_>>(), [address], "{uri}");
         }
-        for bad in ["130@127.0.0.1", "sip:127.0.0.1", "sip:130@", "tel:130", "sips:130@127.0.0.1"] {
-            assert!(resolve(bad, nobody).await.is_err(), "{bad}");
+        for bad in ["130@127.0.0.1", "sip:127.0.0.1", "sip:130@", "tel:130", "sip:130@127.0.0.1;transport=ws"]
+        {
+            assert!(resolve(bad, nobody, &TRANSPORTS).await.is_err(), "{bad}");
         }
     }
 

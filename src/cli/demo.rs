@@ -5,6 +5,7 @@ use crate::call::{CallEvent, KeyGroup, Notice, Observer, Phone, PhoneSettings, R
 use crate::config::Settings;
 use crate::klikon::day_of;
 use crate::server::Server;
+use crate::sip::Transport;
 use crate::store::{self, Activation, ActivationState, BookFilter, GrantChannel, Store};
 use crate::units::clock::Clock;
 use crate::units::{FixedNumber, Month, Msisdn};
@@ -89,6 +90,8 @@ async fn show(arguments: &Arguments, settings: Settings, folder: &Path) -> anyho
     let network = tokio::spawn(acknowledge_orders(spool, Arc::clone(&screen)));
     let phone = PhoneSettings {
         remote: address,
+        transport: Transport::Udp,
+        server_ca: None,
         request_uri: format!("sip:130@{address}"),
         identity: Some(format!("tel:{}", leader.e164())),
         from: None,

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// `[tls]`
-#[derive(Debug, Clone, Deserialize, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Deserialize, PartialEq, Eq)]
 #[serde(default, deny_unknown_fields)]
 pub struct Tls {
     /// Our certificate with its chain, PEM; needed to listen for TLS.
@@ -23,6 +23,19 @@ pub struct Tls {
     pub server_ca: Option<PathBuf>,
     /// Between two looks at the files, s; a changed one is read while the service runs. 0 never looks.
     pub reload_s: u64,
+}
+
+impl Default for Tls {
+    fn default() -> Self {
+        Self {
+            certificate: None,
+            key: None,
+            client_ca: None,
+            client_certificate_required: false,
+            server_ca: None,
+            reload_s: 60,
+        }
+    }
 }
 
 impl Tls {

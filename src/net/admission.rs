@@ -67,11 +67,12 @@ impl Drop for Place {
 }
 
 /// What is counted outside the driver's task.
-const TALLIED: [Counter; 8] = [
+const TALLIED: [Counter; 9] = [
     Counter::ConnectionsAccepted,
     Counter::ConnectionsOpened,
     Counter::DroppedConnections,
     Counter::ClosedHandshake,
+    Counter::ClosedBroken,
     Counter::ClosedSlow,
     Counter::ClosedIdle,
     Counter::ClosedDeaf,

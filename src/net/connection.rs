@@ -10,10 +10,10 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 /// Messages that wait for a connection's peer to read; one more closes the connection.
-pub(super) const MESSAGES_WAITING: usize = 256;
+const MESSAGES_WAITING: usize = 256;
 /// How long one message may take to be written.
 const WRITE_TIME: Duration = Duration::from_secs(30);
 /// Octets read at once.
@@ -39,7 +39,7 @@ pub(super) struct Outgoing {
 #[derive(Debug)]
 pub(super) enum Arrival {
     /// A peer has connected; `names` are those of its verified certificate.
-    Connected { link: Link, names: Vec<String>, outbox: mpsc::Sender<Outgoing> },
+    Connected { link: Link, names: Vec<String>, line: Line },
     /// A whole message.
     Message { flow: Flow, bytes: Bytes },
     /// Nothing more is read. When what waits is written, the connection is to be let go.
@@ -53,6 +53,47 @@ pub(super) enum Arrival {
 pub(super) struct Link {
     pub(super) number: u64,
     pub(super) flow: Flow,
+}
+
+/// The driver's end of a connection.
+#[derive(Debug)]
+pub(super) struct Line {
+    /// Messages to be written; dropped, the connection ends when those that wait are out.
+    pub(super) outbox: mpsc::Sender<Outgoing>,
+    /// Told, the connection ends at once.
+    pub(super) cut: oneshot::Sender<()>,
+}
+
+/// The connection's end of it.
+#[derive(Debug)]
+pub(super) struct FarLine {
+    pub(super) outbox: mpsc::Receiver<Outgoing>,
+    pub(super) cut: Cut,
+    /// To queue pongs by, while the driver holds the queue.
+    pub(super) pongs: mpsc::WeakSender<Outgoing>,
+}
+
+/// Both ends.
+pub(super) fn line() -> (Line, FarLine) {
+    let (sender, outbox) = mpsc::channel(MESSAGES_WAITING);
+    let (cut, cut_off) = oneshot::channel();
+    let pongs = sender.downgrade();
+    (Line { outbox: sender, cut }, FarLine { outbox, cut: Cut(cut_off), pongs })
+}
+
+/// Whether the driver cuts the connection off.
+#[derive(Debug)]
+pub(super) struct Cut(oneshot::Receiver<()>);
+
+impl Cut {
+    /// Waits until it does.
+    pub(super) async fn off(&mut self) {
+        if !self.0.is_terminated() && (&mut self.0).await.is_ok() {
+            return;
+        }
+        // The driver has let go: what waits is still written.
+        std::future::pending().await
+    }
 }
 
 /// What every connection needs.
@@ -70,9 +111,7 @@ pub(super) struct Connection {
     pub(super) surroundings: Surroundings,
     /// Its place among the connections, given back at its end.
     pub(super) place: Place,
-    pub(super) outbox: mpsc::Receiver<Outgoing>,
-    /// To queue pongs by, while the driver holds the queue.
-    pub(super) pongs: mpsc::WeakSender<Outgoing>,
+    pub(super) line: FarLine,
 }
 
 /// How writing ended.
@@ -82,6 +121,8 @@ pub(super) enum Written {
     All,
     /// The peer is gone, or does not read; what was being written is lost.
     Lost(Flow),
+    /// The driver has cut it off.
+    Cut,
 }
 
 impl Connection {
@@ -90,9 +131,10 @@ impl Connection {
         let (mut reader, mut writer) = tokio::io::split(stream);
         let written = {
             let (surroundings, link) = (&self.surroundings, self.link);
-            let mut write = pin!(write_all(&mut writer, &mut self.outbox, surroundings));
+            let FarLine { outbox, cut, pongs } = &mut self.line;
+            let mut write = pin!(write_all(&mut writer, outbox, cut, surroundings));
             tokio::select! {
-                broken = read(&mut reader, link, surroundings, &self.pongs) => {
+                broken = read(&mut reader, link, surroundings, pongs) => {
                     let was_broken = broken.is_some();
                     let _ = surroundings.arrivals.send(Arrival::ReadOver { link, broken }).await;
                     let written = write.await;
@@ -113,8 +155,8 @@ impl Connection {
         if let Written::Lost(flow) = written {
             undelivered.push(flow);
         }
-        self.outbox.close();
-        while let Ok(outgoing) = self.outbox.try_recv() {
+        self.line.outbox.close();
+        while let Ok(outgoing) = self.line.outbox.try_recv() {
             if outgoing.is_message && !undelivered.contains(&outgoing.flow) {
                 undelivered.push(outgoing.flow);
             }
@@ -188,14 +230,24 @@ async fn read(
 async fn write_all(
     writer: &mut (impl AsyncWrite + Unpin),
     outbox: &mut mpsc::Receiver<Outgoing>,
+    cut: &mut Cut,
     surroundings: &Surroundings,
 ) -> Written {
-    while let Some(Outgoing { flow, bytes, .. }) = outbox.recv().await {
+    loop {
+        let outgoing = tokio::select! {
+            outgoing = outbox.recv() => outgoing,
+            () = cut.off() => return Written::Cut,
+        };
+        let Some(Outgoing { flow, bytes, .. }) = outgoing else { break };
         let write = async {
             writer.write_all(&bytes).await?;
             writer.flush().await
         };
-        match tokio::time::timeout(WRITE_TIME, write).await {
+        let written = tokio::select! {
+            written = tokio::time::timeout(WRITE_TIME, write) => written,
+            () = cut.off() => return Written::Lost(flow),
+        };
+        match written {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
                 tracing::debug!(%error, remote = %flow.remote, "a connection broke");

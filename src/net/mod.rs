@@ -15,6 +15,7 @@ mod streams;
 mod tap;
 mod tls;
 mod udp;
+mod watched;
 mod ways;
 mod websocket;
 

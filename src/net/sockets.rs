@@ -105,11 +105,6 @@ impl Sockets {
         }
     }
 
-    /// What the certificate of the server at `remote` must name, where that is not its address (RFC 5922 §7.2).
-    pub fn expect_name(&mut self, remote: SocketAddr, name: &str) {
-        self.streams.expect_name(remote, name);
-    }
-
     /// Sends a message, or notes that it cannot be.
     pub(super) async fn send(&mut self, flow: Flow, bytes: Bytes) {
         match flow.transport {

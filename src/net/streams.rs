@@ -2,12 +2,13 @@
 //! where there is none (RFC 3261 §18.1.1, §18.2.2).
 
 use super::admission::{Admission, Place, Tally};
-use super::connection::{Arrival, Connection, Link, MESSAGES_WAITING, Outgoing, Surroundings};
+use super::connection::{Arrival, Connection, Line, Link, Outgoing, Surroundings, line};
 use super::settings::StreamSettings;
 use super::tls::{Tls, names};
 use super::udp::route_source;
+use super::watched::Watched;
 use super::websocket;
-use crate::sip::{Counter, Flow, Transport, reopen_at};
+use crate::sip::{Counter, Flow, Transport, next_hop_name, reopen_at};
 use crate::units::clock::Clock;
 use bytes::Bytes;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -19,7 +20,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::JoinSet;
 use tokio_rustls::rustls::pki_types::ServerName;
 
 /// Arrivals that wait for the driver; while it is behind, connections are not read.
@@ -42,9 +43,7 @@ struct Key {
 #[derive(Debug)]
 struct Handle {
     link: Link,
-    outbox: mpsc::Sender<Outgoing>,
-    /// Of one that we opened.
-    task: Option<AbortHandle>,
+    line: Line,
 }
 
 /// What opening and accepting connections needs.
@@ -84,8 +83,6 @@ pub(super) struct Streams {
     connections: HashMap<Key, Handle>,
     arrivals: mpsc::Receiver<Arrival>,
     office: Office,
-    /// What a server's certificate must name, where that is not its address.
-    server_names: HashMap<SocketAddr, String>,
     /// Sockets whose port is named in messages before they connect.
     reserved: HashMap<Key, Socket>,
     /// Let go once everything is queued.
@@ -107,7 +104,6 @@ impl Streams {
             connections: HashMap::new(),
             arrivals,
             office,
-            server_names: HashMap::new(),
             reserved: HashMap::new(),
             leaving: Vec::new(),
             failed: Vec::new(),
@@ -166,11 +162,6 @@ impl Streams {
         Ok(Flow { transport, local, remote })
     }
 
-    /// What the certificate of the server at `remote` must name.
-    pub(super) fn expect_name(&mut self, remote: SocketAddr, name: &str) {
-        self.server_names.insert(remote, name.to_owned());
-    }
-
     /// Waits until a connection tells something.
     pub(super) async fn arrival(&mut self) -> Arrival {
         match self.arrivals.recv().await {
@@ -188,9 +179,8 @@ impl Streams {
     /// Takes an arrival over.
     pub(super) fn take(&mut self, arrival: Arrival) -> News {
         match arrival {
-            Arrival::Connected { link, names, outbox } => {
-                let handle = Handle { link, outbox, task: None };
-                self.connections.insert(key_of(link.flow), handle);
+            Arrival::Connected { link, names, line } => {
+                self.connections.insert(key_of(link.flow), Handle { link, line });
                 News::Connected(link.flow, names)
             }
             Arrival::Message { flow, bytes } => News::Message(flow, bytes),
@@ -225,9 +215,9 @@ impl Streams {
 
     /// Queues a message for a connection that is there; gives it back where there is none.
     fn queue(&mut self, key: Key, outgoing: Outgoing) -> Option<Outgoing> {
-        let handle = self.connections.get(&key)?;
+        let Some(handle) = self.connections.get(&key) else { return Some(outgoing) };
         let flow = outgoing.flow;
-        match handle.outbox.try_send(outgoing) {
+        match handle.line.outbox.try_send(outgoing) {
             Ok(()) => None,
             Err(mpsc::error::TrySendError::Closed(outgoing)) => {
                 self.connections.remove(&key);
@@ -235,8 +225,9 @@ impl Streams {
             }
             Err(mpsc::error::TrySendError::Full(_)) => {
                 self.office.surroundings.tally.count(Counter::ClosedDeaf);
-                if let Some(task) = self.connections.remove(&key).and_then(|handle| handle.task) {
-                    task.abort();
+                if let Some(handle) = self.connections.remove(&key) {
+                    // An error means that it has ended by itself.
+                    let _ = handle.line.cut.send(());
                 }
                 self.failed.push(flow);
                 None
@@ -251,20 +242,14 @@ impl Streams {
         };
         let key = key_of(flow);
         let link = Link { number: self.office.number(), flow };
-        let (outbox, waiting) = mpsc::channel(MESSAGES_WAITING);
+        let (line, far) = line();
+        let name = next_hop_name(&outgoing.bytes);
         // There is room: it is the first.
-        let _ = outbox.try_send(outgoing);
-        let connection = Connection {
-            link,
-            surroundings: self.office.surroundings.clone(),
-            place,
-            outbox: waiting,
-            pongs: outbox.downgrade(),
-        };
-        let name = self.server_names.get(&flow.remote).cloned();
-        let task = connect(connection, self.reserved.remove(&key), self.office.tls.clone(), name);
-        let task = tokio::spawn(task).abort_handle();
-        self.connections.insert(key, Handle { link, outbox, task: Some(task) });
+        let _ = line.outbox.try_send(outgoing);
+        let connection =
+            Connection { link, surroundings: self.office.surroundings.clone(), place, line: far };
+        tokio::spawn(connect(connection, self.reserved.remove(&key), self.office.tls.clone(), name));
+        self.connections.insert(key, Handle { link, line });
     }
 
     /// Ways by which something could not be sent since the last call.
@@ -328,18 +313,12 @@ async fn accepted(stream: TcpStream, remote: SocketAddr, transport: Transport, o
     let Ok(local) = stream.local_addr() else { return };
     // Each message is written whole: nothing is to be waited for.
     let _ = stream.set_nodelay(true);
-    let (outbox, waiting) = mpsc::channel(MESSAGES_WAITING);
+    let (line, far) = line();
     let link = Link { number: office.number(), flow: Flow { transport, local, remote } };
     let surroundings = office.surroundings.clone();
-    let connection = Connection {
-        link,
-        surroundings: surroundings.clone(),
-        place,
-        outbox: waiting,
-        pongs: outbox.downgrade(),
-    };
+    let connection = Connection { link, surroundings: surroundings.clone(), place, line: far };
     let patience = surroundings.settings.framing.message_time;
-    let begin = |names| begin(&surroundings, link, names, outbox);
+    let begin = |names| begin(&surroundings, link, names, line);
     match transport {
         Transport::Udp | Transport::Tcp => {
             if begin(Vec::new()).await {
@@ -347,7 +326,13 @@ async fn accepted(stream: TcpStream, remote: SocketAddr, transport: Transport, o
             }
         }
         Transport::Ws => {
-            let Some(stream) = shaken(websocket::accept(stream), patience, &surroundings, remote).await
+            let Some(stream) = shaken(
+                websocket::accept(Watched::new(stream, surroundings.clock)),
+                patience,
+                &surroundings,
+                remote,
+            )
+            .await
             else {
                 return;
             };
@@ -368,7 +353,13 @@ async fn accepted(stream: TcpStream, remote: SocketAddr, transport: Transport, o
                 }
                 return;
             }
-            let Some(stream) = shaken(websocket::accept(stream), patience, &surroundings, remote).await
+            let Some(stream) = shaken(
+                websocket::accept(Watched::new(stream, surroundings.clock)),
+                patience,
+                &surroundings,
+                remote,
+            )
+            .await
             else {
                 return;
             };
@@ -380,14 +371,9 @@ async fn accepted(stream: TcpStream, remote: SocketAddr, transport: Transport, o
 }
 
 /// Tells the driver of a new connection; `false` when it has ended.
-async fn begin(
-    surroundings: &Surroundings,
-    link: Link,
-    names: Vec<String>,
-    outbox: mpsc::Sender<Outgoing>,
-) -> bool {
+async fn begin(surroundings: &Surroundings, link: Link, names: Vec<String>, line: Line) -> bool {
     surroundings.tally.count(Counter::ConnectionsAccepted);
-    surroundings.arrivals.send(Arrival::Connected { link, names, outbox }).await.is_ok()
+    surroundings.arrivals.send(Arrival::Connected { link, names, line }).await.is_ok()
 }
 
 /// A handshake within its time.

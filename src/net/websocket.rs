@@ -1,12 +1,13 @@
 //! SIP over WebSocket (RFC 7118): one SIP message a WebSocket message, the sub-protocol `sip`. Content-Length need not be
 //! there (§5), and a connection cannot be opened towards a browser.
 
-use super::connection::{Arrival, Connection, Outgoing, Written, pong};
+use super::connection::{Arrival, Connection, Outgoing, Surroundings, Written, pong};
+use super::watched::{Beginning, Watched};
 use crate::sip::Counter;
 use crate::sip::message::MAX_MESSAGE_OCTETS;
 use bytes::Bytes;
-use futures_util::{SinkExt, StreamExt};
-use std::time::Duration;
+use futures_util::{Sink, SinkExt, StreamExt};
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
 use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode};
@@ -46,68 +47,127 @@ fn agree(request: &Request, mut response: Response) -> Result<Response, ErrorRes
 }
 
 /// The handshake of a peer that has connected.
-pub(super) async fn accept<S>(stream: S) -> Result<WebSocketStream<S>, Error>
+pub(super) async fn accept<S>(stream: Watched<S>) -> Result<WebSocketStream<Watched<S>>, Error>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     accept_hdr_async_with_config(stream, agree, Some(limits())).await
 }
 
+/// How long the peer is waited for: a message that has begun has its time, and so has the first octet; after that the
+/// connection may rest.
+struct Patience {
+    beginning: Beginning,
+    message_time: Duration,
+    /// The end of a rest, and what its passing is counted under.
+    rest: (Instant, Counter),
+}
+
+impl Patience {
+    fn deadline(&self) -> (Instant, Counter) {
+        let begun = self.beginning.get().map(|begun| (begun + self.message_time, Counter::ClosedSlow));
+        begun.unwrap_or(self.rest)
+    }
+}
+
 /// Speaks over a WebSocket until its end.
-pub(super) async fn run<S>(mut connection: Connection, stream: WebSocketStream<S>)
+pub(super) async fn run<S>(mut connection: Connection, stream: WebSocketStream<Watched<S>>)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
+    let Surroundings { settings, clock, .. } = connection.surroundings;
+    let message_time = settings.framing.message_time;
+    let beginning = stream.get_ref().beginning();
+    // Those of the handshake.
+    beginning.clear();
+    let rest = (clock.instant() + message_time, Counter::ClosedSlow);
+    let mut patience = Patience { beginning: beginning.clone(), message_time, rest };
     let (mut writer, mut reader) = stream.split();
-    let settings = connection.surroundings.settings;
-    let (clock, link) = (connection.surroundings.clock, connection.link);
-    let (mut rest, mut at_rest_too_long) =
-        (clock.instant() + settings.framing.message_time, Counter::ClosedSlow);
     let mut is_read = true;
     let written = loop {
+        let (deadline, counter) = patience.deadline();
         tokio::select! {
             message = reader.next(), if is_read => {
-                (rest, at_rest_too_long) = (clock.instant() + settings.idle, Counter::ClosedIdle);
-                match message {
-                    Some(Ok(Message::Text(text))) => take_in(&connection, text.into()).await,
-                    Some(Ok(Message::Binary(octets))) => take_in(&connection, octets).await,
-                    // Ping is answered by the library.
-                    Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
-                    Some(Ok(Message::Close(_)) | Err(_)) | None => {
-                        is_read = false;
-                        let over = Arrival::ReadOver { link, broken: None };
-                        let _ = connection.surroundings.arrivals.send(over).await;
+                beginning.clear();
+                patience.rest = (clock.instant() + settings.idle, Counter::ClosedIdle);
+                is_read = read(&connection, message).await;
+            }
+            outgoing = connection.line.outbox.recv() => match outgoing {
+                Some(outgoing) => {
+                    if let Err(lost) = write(&mut connection, &mut writer, outgoing).await {
+                        break lost;
                     }
                 }
-            }
-            outgoing = connection.outbox.recv() => {
-                let Some(Outgoing { flow, bytes, .. }) = outgoing else {
+                None => {
+                    // A peer that is gone already needs no goodbye.
                     let _ = tokio::time::timeout(WRITE_TIME, writer.close()).await;
                     break Written::All;
-                };
-                match tokio::time::timeout(WRITE_TIME, writer.send(frame(bytes))).await {
-                    Ok(Ok(())) => {}
-                    Ok(Err(_)) => break Written::Lost(flow),
-                    Err(_) => {
-                        connection.surroundings.tally.count(Counter::ClosedDeaf);
-                        break Written::Lost(flow);
-                    }
                 }
-            }
-            () = tokio::time::sleep_until(rest.into()), if is_read => {
+            },
+            () = connection.line.cut.off() => break Written::Cut,
+            // A deadline begins.
+            () = beginning.begun(), if is_read => {}
+            () = tokio::time::sleep_until(deadline.into()), if is_read => {
                 is_read = false;
-                connection.surroundings.tally.count(at_rest_too_long);
-                let over = Arrival::ReadOver { link, broken: None };
-                let _ = connection.surroundings.arrivals.send(over).await;
+                connection.surroundings.tally.count(counter);
+                read_over(&connection).await;
             }
         }
     };
     connection.over(written).await;
 }
 
+/// Takes over what the library read; `false` when that was the last.
+async fn read(connection: &Connection, message: Option<Result<Message, Error>>) -> bool {
+    match message {
+        Some(Ok(Message::Text(text))) => take_in(connection, text.into()).await,
+        Some(Ok(Message::Binary(octets))) => take_in(connection, octets).await,
+        // Ping is answered by the library.
+        Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
+        Some(Ok(Message::Close(_))) | None => {
+            read_over(connection).await;
+            return false;
+        }
+        Some(Err(error)) => {
+            if matches!(error, Error::Capacity(_) | Error::Protocol(_) | Error::Utf8(_)) {
+                connection.surroundings.tally.count(Counter::ClosedBroken);
+            }
+            tracing::debug!(%error, remote = %connection.link.flow.remote, "a WebSocket broke");
+            read_over(connection).await;
+            return false;
+        }
+    }
+    true
+}
+
+async fn read_over(connection: &Connection) {
+    // An error means that the driver has ended, and this task soon will.
+    let over = Arrival::ReadOver { link: connection.link, broken: None };
+    let _ = connection.surroundings.arrivals.send(over).await;
+}
+
+async fn write(
+    connection: &mut Connection,
+    writer: &mut (impl Sink<Message, Error = Error> + Unpin),
+    Outgoing { flow, bytes, .. }: Outgoing,
+) -> Result<(), Written> {
+    let written = tokio::select! {
+        written = tokio::time::timeout(WRITE_TIME, writer.send(frame(bytes))) => written,
+        () = connection.line.cut.off() => return Err(Written::Lost(flow)),
+    };
+    match written {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) => Err(Written::Lost(flow)),
+        Err(_) => {
+            connection.surroundings.tally.count(Counter::ClosedDeaf);
+            Err(Written::Lost(flow))
+        }
+    }
+}
+
 async fn take_in(connection: &Connection, bytes: Bytes) {
     if !bytes.is_empty() && bytes.iter().all(|octet| matches!(octet, b'\r' | b'\n')) {
-        return pong(connection.link, &connection.surroundings, &connection.pongs);
+        return pong(connection.link, &connection.surroundings, &connection.line.pongs);
     }
     let flow = connection.link.flow;
     // An error means that the driver has ended, and this task soon will.

@@ -31,6 +31,8 @@ pub struct Dialog {
     route_set: Vec<Box<[u8]>>,
     /// Whether the INVITE that made the dialog was ours.
     is_ours: bool,
+    /// Whether that INVITE asked for `sips`.
+    is_sips: bool,
     /// CSeq of the INVITE that made the dialog, and of its ACK.
     invite_cseq: u32,
     local_cseq: u32,
@@ -75,6 +77,21 @@ fn request_uri_of<'a>(uri: &Uri<'a>) -> &'a [u8] {
     }
 }
 
+/// Whether a request asks for `sips` (RFC 3261 §12.1.1): in its Request-URI, or in the top Record-Route, or where there is
+/// none in the Contact.
+pub fn asks_for_sips(request: &Message<'_>) -> bool {
+    let is_sips = |uri: &Uri<'_>| matches!(uri, Uri::Sip(uri) if uri.secure);
+    let contact = || {
+        request.contacts().find_map(|contact| match contact {
+            Ok(Contact::Address(address)) => Some(address.uri),
+            _ => None,
+        })
+    };
+    let route = request.record_routes().next().and_then(Result::ok).map(|route| route.uri);
+    request.request_uri().is_ok_and(|uri| is_sips(&uri))
+        || route.or_else(contact).is_some_and(|uri| is_sips(&uri))
+}
+
 /// Whether a request may go to `address`, which a peer heard from `heard` has named: of the same family, one host, and
 /// this machine only for a peer on it.
 pub(super) fn is_reachable(address: IpAddr, heard: IpAddr) -> bool {
@@ -107,6 +124,7 @@ impl Dialog {
             remote_target: request_uri_of(&target).into(),
             route_set: route_set?,
             is_ours: false,
+            is_sips: asks_for_sips(invite),
             invite_cseq: cseq,
             local_cseq: 0,
             remote_cseq: Some(cseq),
@@ -140,6 +158,7 @@ impl Dialog {
             remote_target: request_uri_of(&target).into(),
             route_set,
             is_ours: true,
+            is_sips: asks_for_sips(invite),
             invite_cseq: cseq,
             local_cseq: cseq,
             remote_cseq: None,
@@ -228,6 +247,11 @@ impl Dialog {
     /// Whether we made the call, and with it the Call-ID.
     pub fn is_ours(&self) -> bool {
         self.is_ours
+    }
+
+    /// Whether our Contact is to be a `sips` URI.
+    pub fn is_sips(&self) -> bool {
+        self.is_sips
     }
 
     /// By which way our requests go.

@@ -20,7 +20,7 @@ pub use counters::{Counter, Counters};
 pub use endpoint::{
     EndCause, Endpoint, EndpointConfig, Event, Held, HostPort, IncomingInvite, InviteParams, Limits,
     OptionsId, OptionsParams, OriginateError, Party, RegisterId, RegisterParams, Rejection, Reliability,
-    ServiceState, SessionError, SessionIntervals, reopen_at,
+    ServiceState, SessionError, SessionIntervals, next_hop_name, reopen_at,
 };
 pub use framing::{Broken, Frame, Framer, FramingError, FramingLimits};
 pub use reason::Reason;

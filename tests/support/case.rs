@@ -73,6 +73,9 @@ pub struct Call {
     /// Whether SIPp calls over IPv6.
     #[serde(default)]
     pub ipv6: bool,
+    /// What SIPp calls by.
+    #[serde(default)]
+    pub transport: Transport,
     /// The step after which the call begins; at once when unset.
     pub begins: Option<Moment>,
     /// What is done when, in order.
@@ -104,6 +107,35 @@ impl Call {
 
     fn formats() -> String {
         "8 0 96".to_owned()
+    }
+}
+
+/// What SIPp speaks; Debian's has no TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Transport {
+    /// UDP, all calls by one socket.
+    #[default]
+    Udp,
+    /// TCP, all calls by one connection.
+    Tcp,
+}
+
+impl Transport {
+    /// As the server says it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+        }
+    }
+
+    /// SIPp's word for it, after `-t`.
+    pub fn mode(self) -> &'static str {
+        match self {
+            Self::Udp => "u1",
+            Self::Tcp => "t1",
+        }
     }
 }
 

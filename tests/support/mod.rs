@@ -61,7 +61,7 @@ async fn perform(stage: &Arc<Stage>) -> Result<()> {
     let _watch = spool::watch(house.spool(), stage.journal.clone());
     let mut calls = JoinSet::new();
     for (index, call) in stage.case.calls.iter().enumerate() {
-        calls.spawn(script::run(Arc::clone(stage), index, server.address(call.ipv6)?));
+        calls.spawn(script::run(Arc::clone(stage), index, server.address(call)?));
     }
     while !calls.is_empty() {
         tokio::select! {

@@ -1,5 +1,6 @@
 //! `klikon serve` as a process: its settings, its event lines, its stop.
 
+use super::case::Call;
 use super::case::DatabasePlace;
 use super::journal::{Journal, Step};
 use anyhow::{Context, Result, ensure};
@@ -12,6 +13,9 @@ use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::task::JoinHandle;
 
+/// How many addresses the runner's settings listen on.
+const LISTENERS: usize = 3;
+
 /// The folder of one case's run: settings, database, spool, logs.
 pub struct House {
     folder: PathBuf,
@@ -23,7 +27,7 @@ impl House {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let text = format!(
             r#"
-            sip.listen = ["127.0.0.1:0", "[::1]:0"]
+            sip.listen = ["udp:127.0.0.1:0", "tcp:127.0.0.1:0", "udp:[::1]:0"]
             database.url = "sqlite://klikon.db"
             delivery.spool = "spool"
             delivery.poll_interval_ms = 20
@@ -110,7 +114,7 @@ fn klikon() -> Command {
 /// A server that listens.
 pub struct Server {
     child: Child,
-    addresses: Vec<SocketAddr>,
+    addresses: Vec<(String, SocketAddr)>,
     reader: JoinHandle<()>,
 }
 
@@ -124,15 +128,20 @@ impl Server {
         let mut child = command.spawn()?;
         let output = child.stdout.take().context("the server has no standard output")?;
         let mut lines = BufReader::new(output).lines();
-        let addresses = vec![listening(&mut lines).await?, listening(&mut lines).await?];
+        let mut addresses = Vec::new();
+        for _ in 0..LISTENERS {
+            addresses.push(listening(&mut lines).await?);
+        }
         let reader = tokio::spawn(read_steps(lines, journal.clone()));
         Ok(Self { child, addresses, reader })
     }
 
-    /// Where it listens, over IPv4 or IPv6.
-    pub fn address(&self, ipv6: bool) -> Result<SocketAddr> {
-        let address = self.addresses.iter().find(|address| address.is_ipv6() == ipv6);
-        address.copied().context("the server does not listen on that family")
+    /// Where it listens for what the call is made by.
+    pub fn address(&self, call: &Call) -> Result<SocketAddr> {
+        let transport = call.transport.name();
+        let here =
+            self.addresses.iter().find(|(name, address)| name == transport && address.is_ipv6() == call.ipv6);
+        here.map(|(_, address)| *address).context("the server does not listen for that")
     }
 
     /// The number of its process.
@@ -170,11 +179,13 @@ pub async fn signal(process: u32, name: &str) -> Result<()> {
     Ok(())
 }
 
-async fn listening(lines: &mut Lines<BufReader<ChildStdout>>) -> Result<SocketAddr> {
+/// A transport and an address, of a line like `listening on tcp 127.0.0.1:40123`.
+async fn listening(lines: &mut Lines<BufReader<ChildStdout>>) -> Result<(String, SocketAddr)> {
     let line = lines.next_line().await?.context("the server ended before it listened")?;
-    let address =
-        line.strip_prefix("listening on udp ").with_context(|| format!("the server said: {line}"))?;
-    address.parse().with_context(|| format!("the server said: {line}"))
+    let said = line.strip_prefix("listening on ").and_then(|rest| rest.split_once(' '));
+    let (transport, address) = said.with_context(|| format!("the server said: {line}"))?;
+    let address = address.parse().with_context(|| format!("the server said: {line}"))?;
+    Ok((transport.to_owned(), address))
 }
 
 async fn read_steps(mut lines: Lines<BufReader<ChildStdout>>, journal: Journal) {

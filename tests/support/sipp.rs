@@ -52,6 +52,7 @@ impl Sipp {
         command.args(["-m", "1", "-l", "1", "-nostdin", "-bind_local", "-i", &address, "-mi", &address]);
         // SIPp's watchdog would end the call on a machine that is busy.
         command.args(["-watchdog_interval", "0"]);
+        command.args(["-t", call.transport.mode()]);
         command.args(["-s", &call.number, "-cid_str", &call_id]).args(&call.sipp_arguments);
         for (key, value) in [("from", &call.from), ("identity", &call.identity), ("formats", &call.formats)] {
             command.args(["-key", key, value]);
@@ -166,9 +167,7 @@ fn listed(table: &str) -> Vec<String> {
 /// The messages received, from SIPp's message file: each after a line of dashes and a line that says how it came.
 fn received(file: &str) -> Vec<String> {
     file.split("-----------------------------------------------")
-        .filter_map(|entry| {
-            entry.split_once(" :\n\n").filter(|(head, _)| head.contains("UDP message received"))
-        })
+        .filter_map(|entry| entry.split_once(" :\n\n").filter(|(head, _)| head.contains(" message received")))
         .map(|(_, text)| text.trim_end().to_owned())
         .collect()
 }

@@ -1,4 +1,4 @@
-//! The built-in caller: phones a SIP address over real UDP and RTP, keys, listens, and reports.
+//! The built-in caller: phones a SIP address over real UDP, TCP or TLS, and RTP, keys, listens, and reports.
 
 mod line;
 mod report;
@@ -7,13 +7,14 @@ pub use report::{Notice, PhoneError, Report};
 
 use super::script::{Cue, KeyGroup, Manner, Script};
 use crate::media::{DigitTiming, Engine, EngineSettings, Heard, MediaEvent, PromptLibrary, Stream};
-use crate::net::{Driver, UdpTransport};
+use crate::net::{Driver, Sockets, StreamSettings, TlsSettings, UdpTransport};
 use crate::sdp::{Capabilities, Exchange};
-use crate::sip::{ChangeId, EndCause, Endpoint, EndpointConfig, Event, InviteParams, SessionId};
+use crate::sip::{ChangeId, EndCause, Endpoint, EndpointConfig, Event, InviteParams, SessionId, Transport};
 use crate::units::clock::{Clock, entropy};
 use bytes::Bytes;
 use line::{Command, Line};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
@@ -33,6 +34,10 @@ const LEAVING: Duration = Duration::from_secs(2);
 pub struct PhoneSettings {
     /// Where the INVITE is sent.
     pub remote: SocketAddr,
+    /// By which transport: UDP, TCP or TLS.
+    pub transport: Transport,
+    /// With TLS: whose certificates of servers are believed, PEM.
+    pub server_ca: Option<PathBuf>,
     /// Request-URI.
     pub request_uri: String,
     /// URI for P-Asserted-Identity.
@@ -67,13 +72,10 @@ impl Phone {
 
     /// Phones; tells what happens while it happens, with the time since the INVITE.
     pub async fn call(self, mut tell: impl FnMut(Duration, &Notice)) -> Result<Report, PhoneError> {
-        let any: IpAddr = match self.settings.remote {
-            SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-            SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-        };
-        let mut transport = UdpTransport::bind(&[SocketAddr::new(any, 0)])?;
-        let flow =
-            transport.flow_to(self.settings.remote).ok_or(PhoneError::Unreachable(self.settings.remote))?;
+        let mut sockets = self.sockets()?;
+        let flow = sockets
+            .flow_to(self.settings.transport, self.settings.remote)
+            .ok_or(PhoneError::Unreachable(self.settings.remote))?;
         let engine = Engine::start(EngineSettings::default(), Arc::clone(&self.prompts))?;
         let (sender, media) = mpsc::channel(MEDIA_EVENTS_WAITING);
         let stream = engine.open_listening(flow.local.ip(), sender)?;
@@ -86,7 +88,7 @@ impl Phone {
         let (refused, refusals) = mpsc::channel(1);
         let line = Line { flow, events: line_events, refused, session: None, leaving: false };
         let endpoint = Endpoint::new(EndpointConfig::new(seed));
-        let mut driver = tokio::spawn(Driver::new(transport, endpoint, line, waiting, self.clock).run());
+        let mut driver = tokio::spawn(Driver::new(sockets, endpoint, line, waiting, self.clock).run());
         let began = self.clock.instant();
         let mut call = Call {
             clock: self.clock,
@@ -119,6 +121,19 @@ impl Phone {
             keyed_everything,
             recording,
         })
+    }
+
+    /// The socket to phone by. A connection is opened with the INVITE, and the far end's requests come by it.
+    fn sockets(&self) -> Result<Sockets, PhoneError> {
+        let any: IpAddr = match self.settings.remote {
+            SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        };
+        if self.settings.transport == Transport::Udp {
+            return Ok(UdpTransport::bind(&[SocketAddr::new(any, 0)])?.into());
+        }
+        let tls = TlsSettings { server_ca: self.settings.server_ca.clone(), ..TlsSettings::default() };
+        Ok(Sockets::open(&[], StreamSettings::default(), tls, self.clock)?)
     }
 
     fn invite(&self, offer: Vec<u8>) -> InviteParams {

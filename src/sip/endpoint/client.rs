@@ -1,7 +1,7 @@
 //! Our requests and the responses to them (RFC 3261 §8.1.3, §17.1, §18.1.2).
 
 use super::client_table::{Acknowledgement, ClientKey, ClientMachine, ClientTransaction, MAX_FORKS, Purpose};
-use super::config::for_new_calls;
+use super::config::{default_port, for_new_calls};
 use super::event::Event;
 use super::{Endpoint, TransactionId};
 use crate::sip::counters::Counter;
@@ -10,7 +10,6 @@ use crate::sip::identifier::BranchId;
 use crate::sip::message::{CSeq, HeaderName, Host, Message, Method, StartLine, Unwritable, Via, Writer};
 use crate::sip::reason::Reason;
 use crate::sip::session::SessionId;
-use crate::sip::transaction::key::DEFAULT_PORT;
 use crate::sip::transaction::{ClientAction, InviteClient, NonInviteClient, ResponseClass};
 use crate::sip::transport::Flow;
 use bytes::Bytes;
@@ -20,7 +19,7 @@ impl Endpoint {
     /// The value of our Via. `rport` asks for the answer to the port we send from (RFC 3581).
     pub(in crate::sip) fn via(&self, flow: Flow, branch: BranchId) -> String {
         let transport = flow.transport.via_name();
-        format!("SIP/2.0/{transport} {};branch={branch};rport", self.sent_by(flow.local))
+        format!("SIP/2.0/{transport} {};branch={branch};rport", self.sent_by(flow))
     }
 
     /// Whether there is room for another request of ours that is not BYE or CANCEL.
@@ -247,11 +246,11 @@ impl Endpoint {
                     Host::Name(name) => name.eq_ignore_ascii_case(bare.as_bytes()),
                     Host::Address(address) => bare.parse() == Ok(address),
                 };
-                (same, advertised.port)
+                (same, advertised.port_of(flow))
             }
-            None => (via.host == Host::Address(flow.local.ip()), Some(flow.local.port())),
+            None => (via.host == Host::Address(flow.local.ip()), flow.local.port()),
         };
-        let same_port = via.port.unwrap_or(DEFAULT_PORT) == port.unwrap_or(DEFAULT_PORT);
+        let same_port = via.port.unwrap_or_else(|| default_port(flow.transport)) == port;
         (host_is_ours && same_port).then_some(via)
     }
 

@@ -2,6 +2,8 @@
 
 use crate::sip::overload;
 use crate::sip::timer::Timers;
+use crate::sip::transaction::key::DEFAULT_PORT;
+use crate::sip::transport::{Flow, Transport};
 use std::fmt;
 use std::time::Duration;
 
@@ -50,8 +52,37 @@ pub(super) fn for_new_calls(limit: usize) -> usize {
 pub struct HostPort {
     /// A domain name or an address.
     pub host: String,
-    /// `None` means 5060.
+    /// `None`: the default port of its transport.
     pub port: Option<u16>,
+}
+
+/// The port of a transport that need not be said (RFC 3261 §18.2.1, RFC 7118 §5.3).
+pub(super) const fn default_port(transport: Transport) -> u16 {
+    match transport {
+        Transport::Udp | Transport::Tcp => DEFAULT_PORT,
+        Transport::Tls => 5061,
+        Transport::Ws => 80,
+        Transport::Wss => 443,
+    }
+}
+
+impl HostPort {
+    /// The host a setting names, and its port where it says one.
+    pub fn parse(text: &str) -> Self {
+        let split = text.rsplit_once(':').filter(|(host, _)| !host.starts_with('[') || host.ends_with(']'));
+        match split.and_then(|(host, port)| Some((host, port.parse().ok()?))) {
+            Some((host, port)) => Self { host: host.to_owned(), port: Some(port) },
+            None => Self { host: text.to_owned(), port: None },
+        }
+    }
+
+    /// The port it is reached at by `flow`: its own for UDP and TCP, else that of the flow, on which we listen.
+    pub(super) fn port_of(&self, flow: Flow) -> u16 {
+        match (self.port, flow.transport) {
+            (Some(port), Transport::Udp | Transport::Tcp) => port,
+            _ => flow.local.port(),
+        }
+    }
 }
 
 impl fmt::Display for HostPort {
@@ -92,7 +123,8 @@ pub struct EndpointConfig {
     pub server_name: String,
     /// The user part of our Contact.
     pub contact_user: String,
-    /// What Via and Contact name instead of the flow's local address.
+    /// What Via and Contact name instead of the flow's local address. Its port is that of UDP and TCP; without one, and for
+    /// the other transports, the flow's stands.
     pub advertised: Option<HostPort>,
     /// Whether requests of ours that are too large for UDP go over TCP (RFC 3261 §18.1.1): where TCP is listened for at
     /// the same addresses and ports as UDP.

@@ -44,7 +44,7 @@ pub use event::{
 };
 pub use held::Held;
 pub(super) use server_table::TransactionId;
-pub use streams::{MAX_UDP_REQUEST_OCTETS, reopen_at};
+pub use streams::{MAX_UDP_REQUEST_OCTETS, next_hop_name, reopen_at};
 
 use super::auth::server::Authenticator;
 use super::counters::{Counter, Counters};

@@ -52,7 +52,7 @@ impl Endpoint {
         let (method, uri) = (Method::Invite, params.request_uri.as_str());
         let request = Request { method, uri, from: &params.from, to: &params.to, branch, tag };
         let mut fields = self.common_fields(flow, &request)?;
-        fields.push(("Contact".to_owned(), self.contact(flow)));
+        fields.push(("Contact".to_owned(), self.contact(flow, is_sips(uri))));
         fields.push(("Allow".to_owned(), ALLOW.to_owned()));
         fields.push(("Supported".to_owned(), capabilities::supported_by_invite(params.sdp.is_some())));
         let interval_s = self.config.session_intervals.session_expires_s;
@@ -114,6 +114,11 @@ impl Endpoint {
         }
         Ok(fields)
     }
+}
+
+/// Whether a Request-URI asks for `sips`, and with it our Contact must (§8.1.1.8).
+pub(super) fn is_sips(request_uri: &str) -> bool {
+    matches!(Uri::parse(request_uri.as_bytes()), Some(Uri::Sip(uri)) if uri.secure)
 }
 
 /// An address for From or To: a name-addr as it is, a bare URI in angle brackets. A tag is ours or the peer's to add.

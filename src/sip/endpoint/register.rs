@@ -4,7 +4,7 @@
 use super::Endpoint;
 use super::client_table::{ClientKey, Purpose};
 use super::event::{Event, OriginateError, RegisterId, RegisterParams};
-use super::originate::{Fields, Request, build, name_addr};
+use super::originate::{Fields, Request, build, is_sips, name_addr};
 use crate::sip::counters::Counter;
 use crate::sip::dialog::MAX_FORWARDS;
 use crate::sip::message::{Message, Method};
@@ -36,7 +36,7 @@ impl Endpoint {
             ("Max-Forwards".to_owned(), MAX_FORWARDS.to_string()),
         ];
         fields.extend(params.routes.iter().map(|route| ("Route".to_owned(), route.clone())));
-        let contact = self.contact_of(flow, &params.contact_user);
+        let contact = self.contact_of(flow, &params.contact_user, is_sips(&params.request_uri));
         fields.extend([
             ("From".to_owned(), format!("{};tag={tag}", name_addr(address)?)),
             ("To".to_owned(), name_addr(address)?),
@@ -56,16 +56,6 @@ impl Endpoint {
         self.counters.count(Counter::RegistersSent);
         self.open_client(now, flow, ClientKey { branch, is_cancel: false }, bytes, Purpose::Register(id));
         Ok(id)
-    }
-
-    /// Our Contact with another user part.
-    fn contact_of(&self, flow: Flow, user: &str) -> String {
-        let ours = self.contact(flow);
-        let start = format!("<sip:{}@", self.config.contact_user);
-        match ours.strip_prefix(&start) {
-            Some(rest) => format!("<sip:{user}@{rest}"),
-            None => ours,
-        }
     }
 
     pub(super) fn register_answered(&mut self, request: RegisterId, sent: &Bytes, response: &Message<'_>) {

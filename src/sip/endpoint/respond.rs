@@ -1,6 +1,7 @@
 //! Our responses: how they are begun, by which way they go (RFC 3261 §8.2.6, §18.2.2, RFC 3581), and how they pass
 //! through their transaction.
 
+use super::config::{HostPort, default_port};
 use super::ladder::Refusal;
 use super::receive::Received;
 use super::server_table::{ServerMachine, ServerTransaction};
@@ -11,9 +12,8 @@ use crate::sip::message::{HeaderName, Message, Method, Unwritable, Writer};
 use crate::sip::session::SessionId;
 use crate::sip::transaction::key::{self, DEFAULT_PORT, RequestIdentity};
 use crate::sip::transaction::{InviteServer, NonInviteServer, ResponseClass, ServerAction};
-use crate::sip::transport::Flow;
+use crate::sip::transport::{Flow, Transport};
 use bytes::Bytes;
-use std::fmt::Write;
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -101,21 +101,34 @@ impl Endpoint {
     }
 
     /// Our address for Via and Contact.
-    pub(super) fn sent_by(&self, local: SocketAddr) -> String {
+    pub(super) fn sent_by(&self, flow: Flow) -> String {
         match &self.config.advertised {
-            Some(advertised) => advertised.to_string(),
-            None => local.to_string(),
+            Some(advertised) => {
+                let port = advertised.port_of(flow);
+                let port = Some(port).filter(|port| *port != default_port(flow.transport));
+                HostPort { host: advertised.host.clone(), port }.to_string()
+            }
+            None => flow.local.to_string(),
         }
     }
 
-    /// The value of our Contact.
-    pub(in crate::sip) fn contact(&self, flow: Flow) -> String {
-        let mut contact = format!("<sip:{}@{}", self.config.contact_user, self.sent_by(flow.local));
-        if flow.transport.is_reliable() {
-            let _ = write!(contact, ";transport={}", flow.transport.via_name().to_ascii_lowercase());
-        }
-        contact.push('>');
-        contact
+    /// The value of our Contact, with `sips` where the peer asks for it (§12.1.1): TLS is then implied, and its parameter
+    /// deprecated (RFC 5630 §3.1.4). Browsers know only `ws` (RFC 7118 §5.2).
+    pub(in crate::sip) fn contact(&self, flow: Flow, asks_for_sips: bool) -> String {
+        self.contact_of(flow, &self.config.contact_user, asks_for_sips)
+    }
+
+    /// Our Contact with another user part.
+    pub(super) fn contact_of(&self, flow: Flow, user: &str, asks_for_sips: bool) -> String {
+        let scheme = if asks_for_sips { "sips" } else { "sip" };
+        let parameter = match flow.transport {
+            Transport::Udp => "",
+            Transport::Tls if asks_for_sips => "",
+            Transport::Tcp => ";transport=tcp",
+            Transport::Tls => ";transport=tls",
+            Transport::Ws | Transport::Wss => ";transport=ws",
+        };
+        format!("<{scheme}:{user}@{}{parameter}>", self.sent_by(flow))
     }
 
     /// Answers outside any transaction (RFC 3261 §8.2.7): the tag is made from the request, so that each of its

@@ -2,6 +2,7 @@
 //! §18.4), large requests that go over TCP (§18.1.1), and where a connection is opened anew (§18.2.2).
 
 use super::client_table::{ClientMachine, ClientTransaction, Purpose};
+use super::config::default_port;
 use super::ladder::Refusal;
 use super::receive::Received;
 use super::respond::reason_phrase;
@@ -10,7 +11,6 @@ use crate::sip::counters::Counter;
 use crate::sip::dialog::is_reachable;
 use crate::sip::framing::{Broken, FramingError};
 use crate::sip::message::{Defect, Host, Message, Method, SipUri, Uri};
-use crate::sip::transaction::key::DEFAULT_PORT;
 use crate::sip::transaction::{InviteClient, NonInviteClient};
 use crate::sip::transport::{Flow, Transport};
 use bytes::Bytes;
@@ -20,9 +20,6 @@ use std::time::Instant;
 /// The largest request that goes over UDP where the path's MTU is not known, octets (§18.1.1): an Ethernet's 1,500
 /// less 200 for the response, which is larger.
 pub const MAX_UDP_REQUEST_OCTETS: usize = 1_300;
-
-/// The port of `sips:` and of SIP over TLS (§18.2.1).
-pub(in crate::sip) const DEFAULT_TLS_PORT: u16 = 5061;
 
 /// The status that stands for a way that failed (§8.1.3.1).
 pub(in crate::sip) const TRANSPORT_FAILED: u16 = 503;
@@ -125,6 +122,23 @@ fn with_via_transport(request: &Bytes, transport: Transport) -> Option<Bytes> {
     Some(Bytes::from([before, name.as_bytes(), rest, after].concat()))
 }
 
+/// The host name that leads to a request's next hop: of the first Route, or else of the Request-URI. It is what the
+/// certificate of a server that is connected to must hold (RFC 5922 §7.2). `None` where that is an address.
+pub fn next_hop_name(message: &[u8]) -> Option<String> {
+    let message = Message::parse(message).ok()?;
+    message.method()?;
+    let Uri::Sip(SipUri { host: Host::Name(name), .. }) = next_hop(&message)? else { return None };
+    String::from_utf8(name.to_vec()).ok()
+}
+
+/// The URI of a request's next hop, as loose routing has it (§8.1.2).
+fn next_hop<'a>(request: &Message<'a>) -> Option<Uri<'a>> {
+    match request.routes().next() {
+        Some(route) => route.ok().map(|route| route.uri),
+        None => request.request_uri().ok(),
+    }
+}
+
 /// Where a connection is opened for a message that has none. A request outside a dialog goes where its flow says. One
 /// within a dialog goes to the first Route or the Request-URI, where that is an address the peer may name, and a response
 /// to where the request came from, at sent-by's port (§18.2.2). `None` where there is no such place: a browser's
@@ -134,23 +148,20 @@ pub fn reopen_at(flow: Flow, message: &[u8]) -> Option<SocketAddr> {
     if message.method().is_some() && message.to().is_ok_and(|to| to.tag().is_none()) {
         return Some(flow.remote);
     }
-    let default_port = match flow.transport {
-        Transport::Tcp => DEFAULT_PORT,
-        Transport::Tls => DEFAULT_TLS_PORT,
-        Transport::Udp | Transport::Ws | Transport::Wss => return None,
-    };
+    if matches!(flow.transport, Transport::Udp | Transport::Ws | Transport::Wss) {
+        return None;
+    }
     let (ip, port) = match message.method() {
         // The address it came from, whatever the Via says: nobody aims our answers at a third party.
         None => (flow.remote.ip(), message.top_via().ok()?.port),
         Some(_) => {
-            let route = message.routes().next().and_then(Result::ok);
-            let target = route.map_or_else(|| message.request_uri().ok(), |route| Some(route.uri))?;
-            let Uri::Sip(SipUri { host, port, .. }) = target else { return None };
+            let Uri::Sip(SipUri { host, port, .. }) = next_hop(&message)? else { return None };
             match host {
                 Host::Address(address) if is_reachable(address, flow.remote.ip()) => (address, port),
                 _ => (flow.remote.ip(), port),
             }
         }
     };
-    Some(SocketAddr::new(ip, port.unwrap_or(default_port))).filter(|address| address.port() != 0)
+    Some(SocketAddr::new(ip, port.unwrap_or(default_port(flow.transport))))
+        .filter(|address| address.port() != 0)
 }

@@ -2,12 +2,12 @@
 
 use super::{Acknowledged, HangUp, Session, SessionId, State, Unacknowledged};
 use crate::sip::counters::Counter;
-use crate::sip::dialog::Dialog;
+use crate::sip::dialog::{Dialog, asks_for_sips};
 use crate::sip::endpoint::capabilities::{ALLOW, SESSION_DESCRIPTION, SUPPORTED};
 use crate::sip::endpoint::{
     EndCause, Endpoint, Event, IncomingInvite, Rejection, SessionError, TransactionId, receive::Received,
 };
-use crate::sip::message::{Contact, HeaderName, Message, Uri, Writer};
+use crate::sip::message::{HeaderName, Message, Writer};
 use crate::sip::reason::Reason;
 use crate::sip::timer::SessionTimer;
 use crate::sip::transaction::key::RequestIdentity;
@@ -23,20 +23,6 @@ const REQUEST_TERMINATED: u16 = 487;
 /// How long an invitation stands, where its Expires says so (§13.3.1).
 fn invitation_life(invite: &Message<'_>) -> Option<Duration> {
     invite.expires().ok().flatten().map(|seconds| Duration::from_secs(seconds.into()))
-}
-
-/// Whether our Contact must be a SIPS URI (§12.1.1): the Request-URI is one, or the top Record-Route, or the Contact where
-/// there is no Record-Route.
-fn asks_security(invite: &Message<'_>) -> bool {
-    let is_secure = |uri: &Uri<'_>| matches!(uri, Uri::Sip(uri) if uri.secure);
-    let peer = match invite.record_routes().next() {
-        Some(route) => route.is_ok_and(|route| is_secure(&route.uri)),
-        None => invite.contacts().any(|contact| match contact {
-            Ok(Contact::Address(address)) => is_secure(&address.uri),
-            _ => false,
-        }),
-    };
-    peer || invite.request_uri().is_ok_and(|uri| is_secure(&uri))
 }
 
 impl Endpoint {
@@ -166,10 +152,7 @@ impl Endpoint {
         let request = Message::parse(&octets).map_err(|_| SessionError::State)?;
         let mut writer = self.begin_response(&request, flow.remote, status, "", Some(tag))?;
         writer.copy(&request, HeaderName::RecordRoute);
-        let contact = self.contact(flow);
-        let secured = asks_security(&request)
-            .then(|| contact.replacen("<sip:", "<sips:", 1).replacen(";transport=tls", ";transport=tcp", 1));
-        writer.field(HeaderName::Contact, secured.unwrap_or(contact))?;
+        writer.field(HeaderName::Contact, self.contact(flow, asks_for_sips(&request)))?;
         Ok(writer)
     }
 

@@ -7,6 +7,7 @@
 
 use super::{ChangeId, Session, SessionId, State, Unacknowledged};
 use crate::sip::counters::Counter;
+use crate::sip::dialog::asks_for_sips;
 use crate::sip::endpoint::capabilities::{ALLOW, SESSION_DESCRIPTION, SUPPORTED};
 use crate::sip::endpoint::receive::Received;
 use crate::sip::endpoint::{Endpoint, Event, Rejection, SessionError, TransactionId};
@@ -211,7 +212,7 @@ impl Endpoint {
         tag: Tag,
     ) -> Result<Writer, Unwritable> {
         let mut writer = self.begin_response(request, flow.remote, 200, "", Some(tag))?;
-        writer.field(HeaderName::Contact, self.contact(flow))?;
+        writer.field(HeaderName::Contact, self.contact(flow, asks_for_sips(request)))?;
         writer.field(HeaderName::Allow, ALLOW)?.field(HeaderName::Supported, SUPPORTED)?;
         let session = self.sessions.get_mut(id);
         if session.is_some_and(|session| !matches!(session.state, State::Incoming { .. })) {

@@ -71,7 +71,7 @@ impl Endpoint {
         let (flow, branch, cseq) = (dialog.flow(), self.identifiers.branch(), dialog.next_cseq());
         let method = if refresh.by_update { Method::Update } else { Method::Invite };
         let writer = dialog.request(method, cseq, &self.via(flow, branch));
-        let contact = self.contact(flow);
+        let contact = self.contact(flow, dialog.is_sips());
         if let Some(session) = self.sessions.get_mut(id) {
             session.dialog = Some(dialog);
         }

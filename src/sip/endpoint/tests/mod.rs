@@ -16,6 +16,7 @@ mod pair;
 mod provisional;
 mod refresh;
 mod robustness;
+mod streams;
 mod torture;
 mod transports;
 
