@@ -376,7 +376,10 @@ fn an_address_that_proves_nothing_gets_at_most_three_octets_for_one() {
 fn one_who_has_answered_gets_every_retransmission() {
     let mut bench = bench(guarded());
     let acknowledged = |bench: &mut Bench, number: usize| {
-        bench.offer(number, STRANGER);
+        // As long as softphones' INVITEs are.
+        let fields = "Allow: INVITE, ACK, CANCEL, OPTIONS, BYE, REFER, NOTIFY, MESSAGE, SUBSCRIBE, INFO, PRACK, UPDATE\r\n\
+                      Supported: replaces, outbound, gruu, path\r\nUser-Agent: Softphone/5.1.65\r\nMax-Forwards";
+        bench.receive_from(STRANGER, call(number, STRANGER).replace("Max-Forwards", fields));
         let session = bench.session();
         bench.endpoint.accept(bench.now, session, OUR_SDP.into()).expect("accepted");
         bench.sent().remove(0)

@@ -296,7 +296,7 @@ fn sip_cc_te_ce_v_027() {
     let mut bench = Bench::new();
     let refusal = refused(&mut bench, 404);
     for _ in 0..5 {
-        assert_eq!(bench.receive(invite(Some(SDP))), [refusal.clone()]);
+        assert_eq!(bench.receive(invite(Some(SDP))), std::slice::from_ref(&refusal));
     }
     assert!(bench.events().is_empty());
 }
