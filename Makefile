@@ -1,13 +1,21 @@
 # What is done often. `make help` lists it.
 .DEFAULT_GOAL := help
 SEEDS ?= 1000
-.PHONY: help test sim lint tools prompts demo serve
+FUZZ_SECONDS ?= 60
+FUZZ_TARGETS ?= scanner headers framing sdp digest rtp flow
+.PHONY: help test sim lint tools prompts demo serve fuzz
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
 
 test: tools ## Run all tests: unit, property, SIPp cases, documentation
 	@.ci/test
+
+fuzz: ## Feed every reader with made-up octets for FUZZ_SECONDS each (installs cargo-fuzz where it is missing)
+	cargo fuzz --version >/dev/null 2>&1 || cargo install --locked cargo-fuzz
+	set -e; for target in $(FUZZ_TARGETS); do \
+	  RUSTC_BOOTSTRAP=1 cargo fuzz run $$target -- -dict=fuzz/sip.dict -max_total_time=$(FUZZ_SECONDS); \
+	done
 
 sim: ## Run the simulation over 1,000 seeds (SEEDS=n for another number)
 	KLIKON_SEEDS=$(SEEDS) CARGO_PROFILE_DEV_OPT_LEVEL=1 cargo test --locked --test simulation -- --nocapture every_seed

@@ -104,7 +104,9 @@ impl Script {
             {
                 return self.key();
             }
-            (State::Keying { .. }, Cue::SpeechBegan(_)) => self.state = State::Keying { began: Some(now) },
+            (State::Keying { .. }, Cue::SpeechBegan(prompt)) if self.is_awaited(prompt) => {
+                self.state = State::Keying { began: Some(now) };
+            }
             (State::Keying { began }, Cue::KeysSent) => self.sent(now, began),
             _ => {}
         }
@@ -144,7 +146,7 @@ impl Script {
     }
 
     fn sent(&mut self, now: Instant, began: Option<Instant>) {
-        let answered = began.filter(|began| *began + ANSWER_OVERLAP >= now && self.awaited().is_none());
+        let answered = began.filter(|began| *began + ANSWER_OVERLAP >= now);
         match answered {
             _ if self.groups.is_empty() => self.state = State::Done,
             Some(began) => self.hear(began),
@@ -173,6 +175,21 @@ mod tests {
 
     fn groups() -> Vec<KeyGroup> {
         vec![group(None, "0672123456#"), group(None, "2")]
+    }
+
+    #[test]
+    fn a_named_prompt_that_begins_with_the_last_key_is_the_answer_and_another_is_not() {
+        let start = Clock::system().instant();
+        let groups = [group(Some("ask"), "1#"), group(Some("wrong"), "2#")];
+        for (prompt, at, keyed) in [("wrong", 990, true), ("other", 990, false), ("wrong", 700, false)] {
+            let mut script = Script::new(groups.clone(), Manner::BargeIn { after: ms(0) }, start);
+            script.handle(start, Cue::SpeechBegan(Some("ask")));
+            assert_eq!(script.handle(start, Cue::Timeout).as_deref(), Some("1#"));
+            script.handle(start + ms(at), Cue::SpeechBegan(Some(prompt)));
+            script.handle(start + ms(1000), Cue::KeysSent);
+            let answer = script.handle(start + ms(1000), Cue::Timeout);
+            assert_eq!(answer.as_deref(), keyed.then_some("2#"), "{prompt} at {at} ms");
+        }
     }
 
     #[test]

@@ -400,3 +400,34 @@ fn a_strict_router_gets_its_own_uri_in_the_request_line_in_both_roles() {
     let routes: Vec<_> = ack.lines().filter(|line| line.starts_with("Route: ")).collect();
     assert_eq!(routes, ["Route: <sip:192.0.2.52;lr>", "Route: <sip:callee@192.0.2.9:5060>"]);
 }
+
+#[test]
+fn a_status_that_is_not_known_counts_as_that_of_its_class() {
+    let mut bench = Bench::new();
+    let id = bench.endpoint.invite(bench.now, flow(), &params(Some(SDP))).expect("called");
+    let ours = bench.sent().remove(0);
+    bench.receive(response(&ours, 188, "x", "", ""));
+    assert!(matches!(bench.events()[..], [Event::Progress { session, status: 188, .. }] if session == id));
+    let sent = bench.receive(response(&ours, 499, "x", "", ""));
+    assert!(first_line(&sent[0]).starts_with("ACK "));
+    assert!(matches!(&*bench.events(), [Event::Rejected { status: 499, .. }]));
+    let id = bench.endpoint.invite(bench.now, flow(), &params(Some(SDP))).expect("called");
+    let ours = bench.sent().remove(0);
+    let sent = bench.receive(response(&ours, 299, "x", "", OUR_SDP));
+    assert!(first_line(&sent[0]).starts_with("ACK "));
+    assert!(matches!(&*bench.events(), [Event::Answered { session, .. }] if *session == id));
+}
+
+#[test]
+fn a_way_that_fails_ends_the_requests_that_went_by_it() {
+    let mut bench = Bench::new();
+    let tcp = Flow { transport: Transport::Tcp, ..flow() };
+    let id = bench.endpoint.invite(bench.now, tcp, &params(Some(SDP))).expect("called");
+    bench.sent();
+    bench.endpoint.handle_transport_error(bench.now, flow());
+    assert!(bench.events().is_empty(), "another way");
+    bench.endpoint.handle_transport_error(bench.now, tcp);
+    let [Event::Rejected { session, status: 503, .. }] = bench.events()[..] else { panic!("not 503") };
+    assert_eq!(session, id);
+    bench.drain();
+}
