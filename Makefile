@@ -1,7 +1,7 @@
 # What is done often. `make help` lists it.
 .DEFAULT_GOAL := help
 SEEDS ?= 1000
-.PHONY: help test sim lint tools prompts demo serve
+.PHONY: help test bench sim lint tools prompts demo serve
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -11,6 +11,9 @@ test: tools ## Run all tests: unit, property, SIPp cases, documentation
 
 sim: ## Run the simulation over 1,000 seeds (SEEDS=n for another number)
 	KLIKON_SEEDS=$(SEEDS) CARGO_PROFILE_DEV_OPT_LEVEL=1 cargo test --locked --test simulation -- --nocapture every_seed
+
+bench: ## Measure what messages, calls and packets cost (docs/performance.md)
+	cargo bench --locked --bench sip_message --bench sip_endpoint --bench sip_udp --bench media
 
 lint: ## Formatting and clippy, as CI has them
 	cargo fmt --check
