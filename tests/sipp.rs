@@ -34,13 +34,16 @@ cases! {
     cancel_after_answer
     cancel_of_nothing
     change_at_confirmation
+    codec_change
     content_not_understood
     cseq_method_mismatch
+    early_media_unreliable
     exactly_the_limit
     exit
     extension_required
     from_of_a_test_bench
     full_service
+    glare
     group_closed
     group_closed_in_mid_call
     hang_up_after_confirmation
@@ -48,6 +51,12 @@ cases! {
     hang_up_before_ack
     hang_up_before_confirmation
     help
+    hold_and_resume
+    hold_by_null_address
+    hold_inactive
+    info_and_event_once
+    info_digits
+    invite_without_database
     ipv6
     late_offer
     leader_changed_in_mid_call
@@ -71,16 +80,33 @@ cases! {
     number_too_short
     old_cseq
     options
+    options_while_draining
+    options_while_full
+    options_without_database
     pcmu_only
+    prack_missing
+    prack_unknown
     race_for_the_last
+    refer_refused
+    reinvite_without_offer
     rejected
     rejected_later
+    reliable_early_media
+    reliable_late_offer
+    reliable_required
+    reliable_required_answered_at_once
+    replaces_refused
     retransmitted_invite
+    session_interval_too_small
+    session_timer_reinvite
+    session_timer_uac_missing
+    session_timer_uas_refreshes
     star_goes_back
     two_in_one_call
     type_ahead
     type_ahead_before_confirmation
     untrusted_peer
+    update
     uri_scheme_unsupported
     version_unsupported
     wrong_keys

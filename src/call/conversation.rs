@@ -1,14 +1,17 @@
 //! The conversation of a call: events in, effects out, until somebody hangs up.
 
 use super::business::{Answer, Business};
+use super::key_source::{ChosenSource, KeySource};
 use super::leg::{Leg, LegInput, Open, call_end, note_reason, reason_of};
+use super::negotiation::Negotiation;
 use super::observer::Step;
 use super::speak::speak;
 use crate::dialplan::{Effect, Event, Interpreter, PlayId, RequestId, Segment};
 use crate::media::{CommandError, Element, MediaEvent, Statistics, Stream};
 use crate::sip::EndCause;
 use crate::store::CallEnd;
-use crate::units::rtp::StreamParameters;
+use crate::units::rtp::{Direction, StreamParameters};
+use bytes::Bytes;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
@@ -19,6 +22,8 @@ use tracing::Instrument;
 const FAREWELL: &str = "goodbye";
 /// Its play, beyond any that a flow numbers.
 const FAREWELL_PLAY: u64 = u64::MAX;
+/// The longest that a flow without a question plays before the answer.
+const LONGEST_BEFORE_ANSWER: Duration = Duration::from_secs(30);
 /// Patience with the farewell's end.
 const LONGEST_FAREWELL: Duration = Duration::from_secs(10);
 
@@ -38,11 +43,17 @@ struct Conversation {
     business: Arc<Business>,
     interpreter: Interpreter,
     stream: Stream,
+    negotiation: Negotiation,
+    /// What the stream does.
+    agreed: StreamParameters,
+    key_source: ChosenSource,
     /// Queries and bookings under way: more than one where the flow went on without an answer.
     pending: JoinSet<(RequestId, Answer)>,
     phase: Phase,
     /// The play that is on.
     playing: Option<u64>,
+    /// When the call is answered in any case.
+    answers_by: Instant,
     ends_at: Instant,
 }
 
@@ -51,43 +62,44 @@ impl Leg {
     pub(super) async fn converse(
         mut self,
         open: Open,
-        agreed: &StreamParameters,
+        agreed: StreamParameters,
         mut inputs: mpsc::Receiver<LegInput>,
     ) {
-        let Open { stream, mut events } = open;
-        if let Err(error) = stream.start(*agreed) {
+        let Open { stream, mut events, negotiation } = open;
+        if let Err(error) = stream.start(agreed) {
             tracing::error!(%error, "the media worker takes no stream");
             self.hang_up(reason_of(CallEnd::Failed)).await;
             return self.end(CallEnd::Failed).await;
         }
-        let reading = self.service.clock.read();
-        self.record.answered(reading.wall);
-        self.tell(Step::Answered {
-            called: self.invite.called.clone().unwrap_or_default(),
-            flow: self.flow.name().to_owned(),
-            caller: self.caller.to_string(),
-        });
-        tracing::info!("call answered");
+        let now = self.service.clock.instant();
+        if !self.is_unanswered() {
+            self.note_answered();
+        }
         if agreed.telephone_event.is_none() {
             tracing::warn!(
-                "the caller's side does not know telephone-event (RFC 4733), so no key of this call can be heard"
+                "the caller's side does not know telephone-event (RFC 4733), so no key of this call can be heard, \
+                 unless it comes by INFO"
             );
         }
         let mut conversation = Conversation {
             business: Arc::new(Business::new(Arc::clone(&self.service), self.id, self.caller, self.asks_pin)),
             interpreter: Interpreter::new(Arc::clone(&self.flow)),
             stream,
+            negotiation,
+            agreed,
+            key_source: ChosenSource::default(),
             pending: JoinSet::new(),
             phase: Phase::Flow,
             playing: None,
-            ends_at: reading.instant + self.service.settings.max_duration(),
+            answers_by: now + LONGEST_BEFORE_ANSWER,
+            ends_at: now + self.service.settings.max_duration(),
             leg: self,
         };
         let end = conversation.run(&mut inputs, &mut events).await;
         let summary = conversation.stream.finish();
-        let (mut leg, mut pending) = (conversation.leg, conversation.pending);
+        let (mut leg, mut pending, agreed) = (conversation.leg, conversation.pending, conversation.agreed);
         if let Ok(summary) = summary.await {
-            account_for(&summary.statistics, agreed);
+            account_for(&summary.statistics, &agreed);
         }
         // A booking that was under way when the caller hung up goes on; the record waits for what became of it.
         while let Some(answered) = pending.join_next().await {
@@ -111,6 +123,7 @@ impl Conversation {
         events: &mut mpsc::Receiver<MediaEvent>,
     ) -> CallEnd {
         let effects = self.interpreter.start(self.now());
+        self.hold_or_resume();
         self.perform(effects).await;
         loop {
             if let Phase::Over(end) = self.phase {
@@ -123,11 +136,34 @@ impl Conversation {
                 input = inputs.recv() => match input {
                     Some(LegInput::Ended { cause }) => return self.ended(cause),
                     Some(LegInput::Stop) => self.farewell(CallEnd::Shutdown).await,
+                    Some(LegInput::Change(change)) => {
+                        self.leg.answer_change(&mut self.negotiation, &change).await;
+                        self.apply().await;
+                    }
+                    Some(LegInput::ChangeAcknowledged { body }) => {
+                        if let Err(refusal) = self.negotiation.accept(body.as_ref()) {
+                            // RFC 3261 §13.2.2.4, as for the first answer.
+                            tracing::info!(%refusal, "the ACK's answer cannot be used");
+                            self.hang_up(CallEnd::Failed).await;
+                        }
+                        self.apply().await;
+                    }
+                    Some(LegInput::ChangeWithdrawn) => {
+                        self.negotiation.take_back();
+                        self.apply().await;
+                    }
+                    Some(LegInput::Key { key, at }) => self.key_by_info(at, key).await,
                     Some(LegInput::ReasonGiven { reason }) => note_reason(&reason),
-                    Some(LegInput::Confirmed { .. } | LegInput::Cancelled) => {}
+                    Some(LegInput::Confirmed { .. }) => self.leg.note_answered(),
+                    Some(LegInput::Cancelled) => return CallEnd::Cancelled,
+                    Some(LegInput::RefreshAnswered { body }) => self.refreshed(&body).await,
+                    Some(LegInput::EarlyConfirmed { .. }) => {}
                     None => return CallEnd::Shutdown,
                 },
                 () = tokio::time::sleep_until(limit.into()) => self.at_limit().await,
+                () = tokio::time::sleep_until(self.answers_by.into()), if self.leg.is_unanswered() => {
+                    self.leg.accept().await;
+                }
                 Some(answered) = self.pending.join_next() => self.answered(answered).await,
                 event = events.recv() => match event {
                     Some(event) => self.media(event).await,
@@ -190,17 +226,77 @@ impl Conversation {
             }
             // A key counts when it was pressed, not when we get to it: on a busy machine one pressed before the
             // confirmation must not come out of its guard against type-ahead (DOMAIN §5).
-            MediaEvent::DigitBegan { at, .. } => self.step_at(at, Event::DigitBegan).await,
-            MediaEvent::Digit { digit, at } => {
-                self.leg.tell(Step::Digit);
-                self.step_at(at, Event::Digit(digit)).await;
+            MediaEvent::DigitBegan { at, .. } if self.key_source.admits(KeySource::Stream) => {
+                self.step_at(at, Event::DigitBegan).await;
             }
+            MediaEvent::Digit { digit, at } if self.key_source.admits(KeySource::Stream) => {
+                self.digit(at, digit).await;
+            }
+            // The caller's side sends its keys by INFO.
+            MediaEvent::DigitBegan { .. } | MediaEvent::Digit { .. } => {}
             MediaEvent::RtpTimeout => {
                 tracing::info!("no RTP from the caller; the call is ended");
                 self.hang_up(CallEnd::RtpTimeout).await;
             }
             // The caller's side of a session.
             MediaEvent::DigitsSent | MediaEvent::DigitsRefused | MediaEvent::Heard(_) => {}
+        }
+    }
+
+    async fn digit(&mut self, at: Instant, digit: char) {
+        self.leg.tell(Step::Digit);
+        self.step_at(at, Event::Digit(digit)).await;
+    }
+
+    /// A key that came by INFO: the same as one of the stream, of which only the end is known. As there, none counts
+    /// while the caller is on hold.
+    async fn key_by_info(&mut self, at: Instant, key: char) {
+        if self.agreed.direction != Direction::SendRecv || !self.key_source.admits(KeySource::Info) {
+            return tracing::debug!("a key by INFO is passed over");
+        }
+        self.tell_stream_where_keys_come_from();
+        self.digit(at, key).await;
+    }
+
+    fn tell_stream_where_keys_come_from(&self) {
+        if let Err(error) = self.stream.set_keys_elsewhere(self.key_source.is_elsewhere()) {
+            tracing::error!(%error, "the stream could not be told where keys come from");
+        }
+    }
+
+    /// The peer's answer to a refresh of ours: one that cannot be used leaves the session as it was.
+    async fn refreshed(&mut self, answer: &Bytes) {
+        match self.negotiation.accept_refresh(answer) {
+            Ok(()) => self.apply().await,
+            Err(refusal) => tracing::warn!(%refusal, "the answer to a refresh cannot be used"),
+        }
+    }
+
+    /// Lets the stream and the dialogue do as was agreed.
+    async fn apply(&mut self) {
+        let Some(agreed) = self.negotiation.agreed().filter(|agreed| *agreed != self.agreed) else { return };
+        if let Err(error) = self.stream.start(agreed) {
+            tracing::error!(%error, "the stream could not be changed");
+            return self.hang_up(CallEnd::Failed).await;
+        }
+        if agreed.telephone_event.is_some() != self.agreed.telephone_event.is_some() {
+            self.key_source.release();
+            self.tell_stream_where_keys_come_from();
+        }
+        self.agreed = agreed;
+        self.hold_or_resume();
+        let (direction, encoding) = (agreed.direction.name(), agreed.encoding.name());
+        tracing::info!(direction, encoding, remote = %agreed.remote, "the session has changed");
+        self.leg.tell(Step::Session { direction: direction.to_owned(), encoding: encoding.to_owned() });
+    }
+
+    /// The dialogue waits for a caller who cannot hear, or cannot answer. How long a call may last goes on counting.
+    fn hold_or_resume(&mut self) {
+        let now = self.now();
+        if self.agreed.direction == Direction::SendRecv {
+            self.interpreter.thaw(now);
+        } else {
+            self.interpreter.freeze(now);
         }
     }
 
@@ -240,6 +336,10 @@ impl Conversation {
                 }
                 Effect::Hangup => self.hang_up(CallEnd::Goodbye).await,
                 Effect::EnteredNode(node) => {
+                    // A question needs somebody who has taken up the receiver, and whose call may cost.
+                    if self.leg.flow.asks(&node) {
+                        self.leg.accept().await;
+                    }
                     tracing::debug!(node, "entered");
                     self.leg.record.node(&node);
                     self.leg.tell(Step::Node { node });
@@ -277,10 +377,13 @@ impl Conversation {
         }
     }
 
-    /// Never a bare hang-up (DOMAIN §5): the caller hears goodbye first.
+    /// Never a bare hang-up (DOMAIN §5): the caller hears goodbye first, unless he is on hold and could not.
     async fn farewell(&mut self, end: CallEnd) {
         if self.phase != Phase::Flow {
             return;
+        }
+        if !self.agreed.direction.sends() {
+            return self.hang_up(end).await;
         }
         let goodbye = self.leg.service.media.library().lookup(FAREWELL);
         let playing = goodbye

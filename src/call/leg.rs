@@ -3,20 +3,23 @@
 //! Each leg is a task with an inbox. It answers the INVITE, waits for the ACK, runs the flow, and writes the
 //! call's record. A booking runs in a task of its own, so that a hang-up never cancels it (DOMAIN §5).
 
+use super::negotiation::{Change, Negotiation};
 use super::observer::{CallEvent, Step};
 use super::record::RecordBuilder;
 use super::registry::Command;
 use super::service::Service;
+use super::settings::EarlyMedia;
 use super::trust::{self, Caller, Claims};
 use crate::dialplan::Flow;
 use crate::media::{MediaEvent, OpenError, Stream};
-use crate::sdp::{self, Capabilities, Offer};
-use crate::sip::{EndCause, IncomingInvite, Reason, Rejection};
+use crate::sdp::Capabilities;
+use crate::sip::{EndCause, IncomingInvite, Reason, Rejection, Reliability};
 use crate::store::CallEnd;
 use crate::units::CallId;
 use crate::units::rtp::StreamParameters;
 use bytes::Bytes;
 use std::sync::Arc;
+use std::time::Instant;
 use tokio::sync::mpsc;
 use tracing::Instrument;
 
@@ -31,10 +34,36 @@ pub enum LegInput {
         /// Body of the ACK.
         body: Option<Bytes>,
     },
+    /// The peer asks for a change of the session.
+    Change(Change),
+    /// The ACK to our 200 came that held an offer in mid-call, with its answer.
+    ChangeAcknowledged {
+        /// Body of the ACK.
+        body: Option<Bytes>,
+    },
+    /// The last change was taken back, or ended with the call, before our answer went out.
+    ChangeWithdrawn,
+    /// A key came by INFO.
+    Key {
+        /// `0`–`9`, `*`, `#`, `A`–`D`.
+        key: char,
+        /// When.
+        at: Instant,
+    },
     /// Why the caller's side ends the call, which the next input tells.
     ReasonGiven {
         /// The value of its Reason field (RFC 3326).
         reason: String,
+    },
+    /// The caller hears us before the answer, with an SDP answer when the offer was ours.
+    EarlyConfirmed {
+        /// Body of the PRACK.
+        body: Option<Bytes>,
+    },
+    /// The answer to a refresh of ours.
+    RefreshAnswered {
+        /// Body of the 200.
+        body: Bytes,
     },
     /// CANCEL came before the answer.
     Cancelled,
@@ -59,22 +88,16 @@ pub struct Leg {
     pub(super) asks_pin: bool,
     pub(super) commands: mpsc::Sender<Command>,
     pub(super) record: RecordBuilder,
+    /// The call is not answered yet, and the caller hears us all the same: what the 200 will say.
+    unanswered: Option<Vec<u8>>,
 }
 
-/// Where offer and answer stand after the 200 was sent.
-#[derive(Debug)]
-enum Negotiation {
-    /// The offer came in the INVITE.
-    Complete(StreamParameters),
-    /// Our offer of this went out in the 200; the answer comes in the ACK.
-    Offered(Capabilities),
-}
-
-/// A stream that is open, with what it will report.
+/// A stream that is open, with what it will report, and what is agreed about it.
 #[derive(Debug)]
 pub(super) struct Open {
     pub(super) stream: Stream,
     pub(super) events: mpsc::Receiver<MediaEvent>,
+    pub(super) negotiation: Negotiation,
 }
 
 impl Leg {
@@ -91,7 +114,7 @@ impl Leg {
         let asks_pin = trust::asks_pin(&service.peers, invite.flow.remote.ip());
         let id = service.ids.call(wall);
         let record = RecordBuilder::new(id, &invite, caller, wall);
-        Self { service, flow, invite, id, caller, asks_pin, commands, record }
+        Self { service, flow, invite, id, caller, asks_pin, commands, record, unanswered: None }
     }
 
     /// The whole life of the call. Should it break, the call ends, is recorded, and leaves nothing behind.
@@ -113,31 +136,34 @@ impl Leg {
 
     async fn live(mut self, mut inputs: mpsc::Receiver<LegInput>) {
         match self.answer().await {
-            Ok((open, negotiation)) => match self.await_ack(&mut inputs, negotiation).await {
-                Ok(negotiated) => self.converse(open, &negotiated, inputs).await,
+            Ok(mut open) => match self.await_caller(&mut inputs, &mut open.negotiation).await {
+                Ok(agreed) => self.converse(open, agreed, inputs).await,
                 Err(end) => self.end(end).await,
             },
             Err(rejection) => self.refuse(rejection).await,
         }
     }
 
-    /// Opens the media, settles or makes the offer, and sends the 200.
-    async fn answer(&mut self) -> Result<(Open, Negotiation), Rejection> {
+    /// Opens the media, settles or makes the offer, and sends the 200, or a 183 before it.
+    async fn answer(&mut self) -> Result<Open, Rejection> {
         let local = self.invite.flow.local.ip();
         let (sender, events) = mpsc::channel(MEDIA_EVENTS_A_LEG);
         let stream = self.service.media.open(local, sender).map_err(|error| self.no_media(&error))?;
         let address = self.service.media_advertised.unwrap_or(local);
         let capabilities = Capabilities::new(address, stream.local().port(), self.service.ids.sdp_session());
-        let (sdp, negotiation) = match &self.invite.offer {
-            Some(offer) => {
-                let offer = Offer::parse(offer).map_err(|malformed| refusal(&malformed.into()))?;
-                let (answer, agreed) = sdp::negotiate(&offer, &capabilities).map_err(|r| refusal(&r))?;
-                (answer, Negotiation::Complete(agreed))
-            }
-            None => (sdp::offer(&capabilities), Negotiation::Offered(capabilities)),
-        };
-        self.tell_sip(Command::Accept { session: self.invite.session, sdp }).await;
-        Ok((Open { stream, events }, negotiation))
+        let mut negotiation = Negotiation::new(capabilities);
+        let sdp = negotiation.describe(self.invite.offer.as_ref())?;
+        let session = self.invite.session;
+        if self.service.settings.ringing {
+            self.tell_sip(Command::Ring { session }).await;
+        }
+        if self.begins_early() {
+            self.unanswered = Some(sdp.clone());
+            self.tell_sip(Command::Progress { session, sdp }).await;
+        } else {
+            self.tell_sip(Command::Accept { session, sdp }).await;
+        }
+        Ok(Open { stream, events, negotiation })
     }
 
     fn no_media(&self, error: &OpenError) -> Rejection {
@@ -145,16 +171,61 @@ impl Leg {
         self.service.full()
     }
 
-    /// The dialogue begins when the ACK says that the caller hears us.
-    async fn await_ack(
+    /// Whether the caller is to hear us before the answer. An offer of ours needs a PRACK for its answer.
+    fn begins_early(&self) -> bool {
+        let can_answer = self.invite.offer.is_some() || self.invite.reliability != Reliability::None;
+        self.service.settings.early_media == EarlyMedia::Welcome && can_answer
+    }
+
+    /// Answers the call, where that is not done yet: its 200 says what the 183 said.
+    pub(super) async fn accept(&mut self) {
+        if let Some(sdp) = self.unanswered.take() {
+            self.tell_sip(Command::Accept { session: self.invite.session, sdp }).await;
+        }
+    }
+
+    /// Whether the answer is still to come.
+    pub(super) fn is_unanswered(&self) -> bool {
+        self.unanswered.is_some()
+    }
+
+    /// The ACK came.
+    pub(super) fn note_answered(&mut self) {
+        self.record.answered(self.service.clock.wall());
+        self.tell(Step::Answered {
+            called: self.invite.called.clone().unwrap_or_default(),
+            flow: self.flow.name().to_owned(),
+            caller: self.caller.to_string(),
+        });
+        tracing::info!("call answered");
+    }
+
+    /// The dialogue begins when the ACK says that the caller hears us, or the PRACK of early media; of a 183 that is not
+    /// reliable nothing says so.
+    async fn await_caller(
         &mut self,
         inputs: &mut mpsc::Receiver<LegInput>,
-        negotiation: Negotiation,
+        negotiation: &mut Negotiation,
     ) -> Result<StreamParameters, CallEnd> {
+        if let (Some(_), Reliability::None, Some(agreed)) =
+            (&self.unanswered, self.invite.reliability, negotiation.agreed())
+        {
+            return Ok(agreed);
+        }
         let mut stopped = false;
         loop {
             match inputs.recv().await {
-                Some(LegInput::Confirmed { body }) => return self.agree(negotiation, body).await,
+                Some(LegInput::Confirmed { body } | LegInput::EarlyConfirmed { body }) => {
+                    return self.agree(negotiation, body).await;
+                }
+                Some(LegInput::Change(change)) => self.answer_change(negotiation, &change).await,
+                Some(LegInput::ChangeWithdrawn) => negotiation.take_back(),
+                // What is keyed before the dialogue begins is keyed to nobody.
+                Some(
+                    LegInput::Key { .. }
+                    | LegInput::ChangeAcknowledged { .. }
+                    | LegInput::RefreshAnswered { .. },
+                ) => {}
                 Some(LegInput::ReasonGiven { reason }) => note_reason(&reason),
                 Some(LegInput::Cancelled) => return Err(CallEnd::Cancelled),
                 Some(LegInput::Ended { .. }) if stopped => return Err(CallEnd::Shutdown),
@@ -170,28 +241,42 @@ impl Leg {
 
     async fn agree(
         &self,
-        negotiation: Negotiation,
+        negotiation: &mut Negotiation,
         body: Option<Bytes>,
     ) -> Result<StreamParameters, CallEnd> {
-        let answered = match negotiation {
-            Negotiation::Complete(agreed) => return Ok(agreed),
-            Negotiation::Offered(capabilities) => {
-                sdp::accept_answer(&capabilities, body.as_deref().unwrap_or_default())
-            }
-        };
-        match answered {
-            Ok(negotiated) => Ok(negotiated),
-            Err(refusal) => {
-                // RFC 3261 §13.2.2.4: an unacceptable answer ends in a BYE.
-                tracing::info!(%refusal, "the ACK's answer cannot be used");
-                self.hang_up(Reason::NotAcceptable).await;
-                Err(CallEnd::Failed)
-            }
+        if negotiation.agreed().is_none()
+            && let Err(refusal) = negotiation.accept(body.as_ref())
+        {
+            // RFC 3261 §13.2.2.4: an unacceptable answer ends in a BYE.
+            tracing::info!(%refusal, "the ACK's answer cannot be used");
+            self.hang_up(Reason::NotAcceptable).await;
         }
+        negotiation.agreed().ok_or(CallEnd::Failed)
     }
 
+    /// Answers a change of the session that the peer asks for; one that is refused changes nothing.
+    pub(super) async fn answer_change(&self, negotiation: &mut Negotiation, change: &Change) {
+        let (session, id) = (self.invite.session, change.id);
+        let command = match negotiation.describe(change.offer.as_ref()) {
+            Ok(sdp) => Command::AnswerChange { session, change: id, sdp },
+            Err(rejection) => Command::RefuseChange { session, change: id, rejection },
+        };
+        self.tell_sip(command).await;
+    }
+
+    /// Ends the call with BYE; one that is not answered is refused, and costs its caller nothing.
     pub(super) async fn hang_up(&self, reason: Reason) {
-        self.tell_sip(Command::Bye { session: self.invite.session, reason }).await;
+        let session = self.invite.session;
+        let status = match reason {
+            Reason::NormalClearing => 603,
+            Reason::NotAcceptable => 488,
+            _ => 480,
+        };
+        let command = match self.unanswered {
+            Some(_) => Command::Reject { session, rejection: Rejection::new(status) },
+            None => Command::Bye { session, reason },
+        };
+        self.tell_sip(command).await;
     }
 
     async fn tell_sip(&self, command: Command) {
@@ -230,18 +315,6 @@ impl Leg {
     }
 }
 
-/// The status for an offer that cannot be answered; a Warning says why (RFC 3261 §20.43).
-fn refusal(refusal: &sdp::Refusal) -> Rejection {
-    tracing::info!(%refusal, "the offer cannot be answered");
-    match refusal {
-        sdp::Refusal::Malformed(_) => Rejection::new(400),
-        sdp::Refusal::NotAcceptable(why) => Rejection {
-            headers: vec![("Warning".to_owned(), format!("{} klikon \"{why}\"", why.warn_code()))],
-            ..Rejection::new(488)
-        },
-    }
-}
-
 /// Why the caller's side ends the call: in its own words, which may hold anything.
 pub(super) fn note_reason(reason: &str) {
     tracing::info!(?reason, "the caller's side says why it ends the call");
@@ -250,7 +323,7 @@ pub(super) fn note_reason(reason: &str) {
 /// What our BYE says of a call that ends so.
 pub(super) fn reason_of(end: CallEnd) -> Reason {
     match end {
-        CallEnd::RtpTimeout => Reason::TimerExpiry,
+        CallEnd::RtpTimeout | CallEnd::SessionExpired => Reason::TimerExpiry,
         CallEnd::Failed | CallEnd::Shutdown => Reason::TemporaryFailure,
         _ => Reason::NormalClearing,
     }
@@ -262,6 +335,7 @@ pub(super) fn call_end(cause: EndCause) -> CallEnd {
         EndCause::ByeReceived => CallEnd::CallerHungUp,
         EndCause::ByeCompleted | EndCause::ByeTimeout => CallEnd::Goodbye,
         EndCause::AckTimeout | EndCause::PrackTimeout => CallEnd::AckTimeout,
+        EndCause::SessionExpired | EndCause::RefreshFailed => CallEnd::SessionExpired,
         EndCause::SetupTimeout | EndCause::AnsweredAfterCancel => CallEnd::Failed,
     }
 }

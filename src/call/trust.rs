@@ -32,6 +32,12 @@ pub struct Peer {
     /// Where its callers' identity stands.
     #[serde(default = "Peer::default_identity")]
     pub identity: IdentityHeader,
+    /// Its calls at once; one more is answered 503 with Retry-After. `None` for as many as `calls.max`.
+    #[serde(default)]
+    pub max_calls: Option<usize>,
+    /// Its new calls a second. `None` for as many as `overload.max_calls_per_s`.
+    #[serde(default)]
+    pub max_calls_per_s: Option<u32>,
     /// Whether a leader who calls from there must key his PIN as well.
     #[serde(default)]
     pub pin: bool,
@@ -51,6 +57,8 @@ impl Peer {
                 Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128).into(),
             ],
             identity: IdentityHeader::PAssertedIdentity,
+            max_calls: None,
+            max_calls_per_s: None,
             pin: false,
         }
     }

@@ -61,7 +61,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
 
 fn settings(folder: &Path) -> anyhow::Result<Settings> {
     let mut settings = Settings::default();
-    settings.sip.listen = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))];
+    settings.sip.listen = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()];
     settings.database = store::Settings::for_file(folder.join("klikon.db"));
     settings.delivery.spool = folder.join("spool");
     settings.trace.socket = folder.join("klikon.sock");
@@ -80,7 +80,7 @@ async fn show(arguments: &Arguments, settings: Settings, folder: &Path) -> anyho
     let watching = Arc::clone(&screen);
     let spool = settings.delivery.spool.clone();
     let server = Server::start(settings, Observer::new(move |event| watching.step(&event)), clock).await?;
-    let address = *server.addresses().first().context("the service listens nowhere")?;
+    let address = server.listening().first().context("the service listens nowhere")?.address;
     println!(
         "130 answers on {address}; the ledger, the spool folder and the WAV are in {}\n",
         folder.display()
@@ -250,6 +250,7 @@ impl Screen {
             Step::BargeIn => "stops speaking: a key".to_owned(),
             Step::Query { name, outcome } => format!("asks the ledger `{name}`: {outcome}"),
             Step::Booking { name, outcome, .. } => format!("books `{name}`: {outcome}"),
+            Step::Session { direction, encoding } => format!("changes the session: {direction}, {encoding}"),
             Step::Refused { status } => format!("refuses the call: {status}"),
             Step::Ended { cause } => format!("the call is over: {cause}"),
             Step::Node { .. } | Step::Digit => return,

@@ -6,14 +6,20 @@ mod capture;
 mod files;
 mod log;
 mod media;
+mod overload;
 mod problem;
 mod sip;
+mod tls;
+mod trunks;
 
 pub use files::Files;
 pub use log::{Log, LogFormat};
 pub use media::Media;
+pub use overload::Overload;
 pub use problem::Problem;
 pub use sip::Sip;
+pub use tls::{Streams, Tls};
+pub use trunks::{PasswordError, Trunk};
 
 use crate::call::{self, Peer};
 use crate::capture::{HomerSettings, TraceSettings};
@@ -29,10 +35,18 @@ use std::path::{Path, PathBuf};
 pub struct Settings {
     /// Where calls arrive.
     pub sip: Sip,
+    /// Certificates.
+    pub tls: Tls,
+    /// Limits of connections.
+    pub streams: Streams,
     /// Called number → name of the flow that answers it.
     pub numbers: BTreeMap<String, String>,
     /// Whose caller identity is believed, first match wins. Nobody else's is.
     pub peers: Vec<Peer>,
+    /// How much is taken on, and from whom.
+    pub overload: Overload,
+    /// Where the service registers, and whom it watches.
+    pub trunks: Vec<Trunk>,
     /// Limits and waits of calls.
     pub calls: call::Settings,
     /// RTP.
@@ -55,8 +69,12 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             sip: Sip::default(),
+            tls: Tls::default(),
+            streams: Streams::default(),
             numbers: BTreeMap::from([("130".to_owned(), "klik-on".to_owned())]),
             peers: vec![Peer::loopback()],
+            overload: Overload::default(),
+            trunks: Vec::new(),
             calls: call::Settings::default(),
             media: Media::default(),
             files: Files::default(),
@@ -130,10 +148,12 @@ impl Settings {
     }
 
     fn resolve_below(&mut self, folder: &Path) {
+        self.tls.resolve_below(folder);
         self.files.dialplans = folder.join(&self.files.dialplans);
         self.files.prompts = folder.join(&self.files.prompts);
         self.delivery.spool = folder.join(&self.delivery.spool);
         self.database.url = self.database.url.below(folder);
+        self.trunks.iter_mut().for_each(|trunk| trunk.resolve_below(folder));
         if !self.trace.socket.as_os_str().is_empty() {
             self.trace.socket = folder.join(&self.trace.socket);
         }
@@ -143,8 +163,12 @@ impl Settings {
     pub fn problems(&self) -> Vec<Problem> {
         let mut found = Vec::new();
         self.sip.check(&mut found);
+        self.tls.check(&mut found);
+        self.streams.check(&mut found);
         self.check_numbers(&mut found);
         self.check_peers(&mut found);
+        self.overload.check(&mut found);
+        trunks::check(&self.trunks, &self.peers, &mut found);
         check_calls(&self.calls, &mut found);
         self.media.check(&mut found);
         self::capture::check_capture(&self.capture, &mut found);
@@ -197,6 +221,13 @@ impl Settings {
                     "write ranges like [\"192.0.2.10/32\"]",
                 );
             }
+            let shares = [
+                ("max_calls", peer.max_calls.map_or(1, |calls| calls)),
+                ("max_calls_per_s", peer.max_calls_per_s.map_or(1, |calls| calls as usize)),
+            ];
+            for (key, calls) in shares {
+                within(found, &format!("peers[{index}].{key}"), calls, 1, 1_000_000);
+            }
             for range in peer.addresses.iter().filter(|range| range.prefix_len() == 0) {
                 problem(
                     found,
@@ -214,6 +245,10 @@ fn check_calls(calls: &call::Settings, found: &mut Vec<Problem>) {
     within(found, "calls.max_duration_s", calls.max_duration_s, 10, 86_400);
     within(found, "calls.activation_wait_ms", calls.activation_wait_ms, 0, 60_000);
     within(found, "calls.store_timeout_ms", calls.store_timeout_ms, 100, 60_000);
+    within(found, "calls.min_se_s", calls.min_se_s, 1, 3600);
+    if calls.session_expires_s != 0 {
+        within(found, "calls.session_expires_s", calls.session_expires_s, calls.min_se_s, 86_400);
+    }
     within(found, "calls.pin_tries", calls.pin_tries, 1, 100);
     within(found, "calls.pin_lock_s", calls.pin_lock_s, 1, 86_400);
     within(found, "calls.drain_s", calls.drain_s, 0, 86_400);
@@ -285,6 +320,16 @@ mod tests {
             (
                 "[delivery]\npoll_interval_ms = 1",
                 "`delivery.poll_interval_ms`: 1 is out of range; write 10 to 60000",
+            ),
+            ("[overload]\ncall_burst = 0", "`overload.call_burst`: 0 is out of range; write 1 to 1000000"),
+            (
+                "[overload]\nban_s = 60\nban_max_s = 10",
+                "`overload.ban_max_s`: 10 is out of range; write 60 to 604800",
+            ),
+            ("[overload]\nscanners = [\"a\"]", "write whole names, like \"friendly-scanner\""),
+            (
+                "[[peers]]\nname = \"a\"\naddresses = [\"192.0.2.1/32\"]\nmax_calls = 0",
+                "`peers[0].max_calls`: 0 is out of range",
             ),
             ("[database]\nreaders = 0", "`database.readers`: 0 is out of range; write 1 to 64"),
             ("[capture]\nhomer = \"192.0.2.9:9060\"", "write it like \"udp:192.0.2.9:9060\""),

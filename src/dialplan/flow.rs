@@ -39,6 +39,11 @@ impl Flow {
         self.nodes.iter().map(|node| node.name.as_str())
     }
 
+    /// Whether the node of this name asks for keys.
+    pub fn asks(&self, name: &str) -> bool {
+        self.nodes.iter().any(|node| node.name == name && matches!(node.action, Action::Ask(_)))
+    }
+
     pub(super) fn node(&self, index: NodeIndex) -> Option<&Node> {
         self.nodes.get(index.0)
     }

@@ -342,6 +342,14 @@ impl Stream {
         self.worker.send(Command::Play { stream: self.id.0, play_id, elements, bargein })
     }
 
+    /// Whether keys come by another way than the stream, so that those in it are not to count nor to stop a prompt.
+    ///
+    /// # Errors
+    /// [`CommandError`].
+    pub fn set_keys_elsewhere(&self, elsewhere: bool) -> Result<(), CommandError> {
+        self.worker.send(Command::KeysElsewhere(self.id.0, elsewhere))
+    }
+
     /// Stops what plays and what waits.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ mod decimator;
 mod engine;
 mod event;
 mod g711;
+mod key_gate;
 mod listener;
 mod playout;
 mod ports;

@@ -2,13 +2,14 @@
 
 use super::event::{MediaEvent, Outbox, Statistics};
 use super::g711::OCTETS_PER_MS;
+use super::key_gate::KeyGate;
 use super::listener::{FrameIndex, Listener, Recording};
 use super::playout::{Element, Playout};
 use super::prompt::PromptLibrary;
 use super::rtp::{Admission, HEADER_OCTETS, Packet, ReadError, Receiver};
 use super::settings::{DigitTiming, Identity, SessionSettings};
 use super::telephone_event::{DigitSender, EVENT_OCTETS, EventReader, Key, event_of};
-use crate::units::rtp::StreamParameters;
+use crate::units::rtp::{Direction, StreamParameters, TelephoneEvent};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -42,6 +43,9 @@ pub struct Session {
     latched: Option<SocketAddr>,
     receiver: Receiver,
     keys: EventReader,
+    gate: KeyGate,
+    /// Named events as they were agreed before the last change: packets on their way still say so (RFC 3264 §8.3.2).
+    former_event: Option<TelephoneEvent>,
     digits: DigitSender,
     digits_pending: bool,
     playout: Playout,
@@ -74,6 +78,8 @@ impl Session {
             latched: None,
             receiver: Receiver::default(),
             keys: EventReader::default(),
+            gate: KeyGate::default(),
+            former_event: None,
             digits: DigitSender::default(),
             digits_pending: false,
             playout: Playout::default(),
@@ -90,10 +96,19 @@ impl Session {
     /// Starts the stream, or changes it after another offer and answer. The first packet goes out at `first`, and every
     /// later one a whole number of packet lengths after it; when the stream runs already, it keeps its pace, source,
     /// sequence and timestamps.
+    ///
+    /// While we may not send, what plays stands still and goes on with the very next octet. Keys count only while both
+    /// sides may send: who has put us on hold does not key to us, and who only listens cannot.
     pub fn start(&mut self, first: Instant, parameters: StreamParameters) {
-        if self.parameters.is_some_and(|before| before.remote != parameters.remote) {
-            self.latched = None;
+        if let Some(before) = self.parameters {
+            if before.remote != parameters.remote {
+                self.latched = None;
+            }
+            if before.telephone_event != parameters.telephone_event {
+                self.former_event = before.telephone_event;
+            }
         }
+        self.gate.set_on_hold(parameters.direction != Direction::SendRecv);
         self.parameters = Some(parameters);
         // A peer that never sends is silent from here on; one that was on hold begins anew.
         self.last_received = Some(first);
@@ -111,6 +126,11 @@ impl Session {
     pub fn stop(&mut self) {
         let (playout, mut out) = (&mut self.playout, Outbox::new(&mut self.events, &mut self.statistics));
         playout.stop(|done| out.done(done));
+    }
+
+    /// Whether keys come by another way, so that those of the stream are not to count.
+    pub fn set_keys_elsewhere(&mut self, elsewhere: bool) {
+        self.gate.set_elsewhere(elsewhere);
     }
 
     /// Sends keys, in place of audio, one after the other.
@@ -153,12 +173,17 @@ impl Session {
             self.statistics.dropped_ssrc += 1;
             return;
         }
-        let event = parameters.telephone_event.filter(|event| {
+        let is_of = |event: &TelephoneEvent| {
             packet.payload_type == event.receive_payload_type || packet.payload_type == event.payload_type
-        });
+        };
+        let is_audio = packet.payload_type == parameters.payload_type;
+        let event = parameters
+            .telephone_event
+            .filter(is_of)
+            .or_else(|| self.former_event.filter(|event| !is_audio && is_of(event)));
         if let Some(event) = event {
             self.receive_event(now, &packet, event.clock_rate_hz);
-        } else if packet.payload_type == parameters.payload_type || packet.payload_type == COMFORT_NOISE {
+        } else if is_audio || packet.payload_type == COMFORT_NOISE {
             if !self.receive_audio(now, &parameters, &packet) {
                 return;
             }
@@ -250,9 +275,12 @@ impl Session {
         if self.receiver.ssrc().is_none_or(|ssrc| ssrc == packet.ssrc) {
             self.receiver.admit(packet.ssrc, packet.sequence);
         }
-        let (keys, playout) = (&mut self.keys, &mut self.playout);
+        let (keys, gate, playout) = (&mut self.keys, &mut self.gate, &mut self.playout);
         let mut out = Outbox::new(&mut self.events, &mut self.statistics);
         keys.handle_packet(now, packet, clock_rate_hz, |key| {
+            if !gate.admits(key) {
+                return;
+            }
             if let Key::Began(_) = key {
                 playout.barge_in(|done| out.done(done));
             }
@@ -269,11 +297,15 @@ impl Session {
         if packet.payload_type != parameters.payload_type {
             return true;
         }
-        let keys = &mut self.keys;
+        let (keys, gate) = (&mut self.keys, &mut self.gate);
         let mut out = Outbox::new(&mut self.events, &mut self.statistics);
         if let Some(event) = parameters.telephone_event {
             let clock_rate_hz = parameters.encoding.clock_rate_hz();
-            keys.handle_audio(packet, clock_rate_hz, event.clock_rate_hz, |key| out.key(now, key));
+            keys.handle_audio(packet, clock_rate_hz, event.clock_rate_hz, |key| {
+                if gate.admits(key) {
+                    out.key(now, key);
+                }
+            });
         }
         if let Some(listener) = &mut self.listener {
             listener.hear(parameters.encoding, packet, |heard| out.push(MediaEvent::Heard(heard)));
@@ -282,10 +314,14 @@ impl Session {
     }
 
     fn handle_timers(&mut self, now: Instant, parameters: &StreamParameters) {
-        let mut out = Outbox::new(&mut self.events, &mut self.statistics);
-        self.keys.handle_timeout(now, |key| out.key(now, key));
+        let (gate, mut out) = (&mut self.gate, Outbox::new(&mut self.events, &mut self.statistics));
+        self.keys.handle_timeout(now, |key| {
+            if gate.admits(key) {
+                out.key(now, key);
+            }
+        });
         let silent = self.last_received.map(|last| now.saturating_duration_since(last));
-        let timeout = self.settings.rtp_timeout.filter(|_| parameters.direction.receives());
+        let timeout = self.settings.rtp_timeout.filter(|_| parameters.direction == Direction::SendRecv);
         if silent.zip(timeout).is_some_and(|(silent, timeout)| silent >= timeout) {
             // Once for each pause: the next packet arms it again.
             self.last_received = None;

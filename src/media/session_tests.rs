@@ -340,16 +340,123 @@ fn hold_pauses_the_prompt_and_the_run_goes_on() {
     let before = bench.run(100);
     bench.session.start(bench.at(100), StreamParameters { direction: Direction::RecvOnly, ..parameters() });
     assert_eq!(bench.run(500), []);
-    bench.key(500, 5, 10, 10, true);
-    assert_eq!(bench.events(), ["stopped 1", "5 down", "5"], "keys are read on hold");
-    bench.session.play(2, vec![welcome], true);
     bench.session.start(bench.at(501), parameters());
     let after = bench.run(600);
-    assert_eq!(after.concat_payload(), octets[..5 * 160]);
+    assert_eq!(before.concat_payload(), octets[..5 * 160]);
+    assert_eq!(after.concat_payload(), octets[5 * 160..10 * 160], "to the frame");
+    assert_eq!(bench.events(), [""; 0], "it is not over");
     let last = before.last().expect("sent");
     assert_eq!(after[0].sequence, last.sequence.wrapping_add(1));
     assert_eq!(after[0].timestamp, last.timestamp.wrapping_add(21 * 160), "as much as time has passed");
     assert!(after[0].marker && !after[1].marker);
+}
+
+#[test]
+fn a_prompt_given_during_hold_waits_for_its_end() {
+    for direction in [Direction::RecvOnly, Direction::Inactive] {
+        let mut bench = Bench::prompt();
+        let (menu, octets) = bench.clip("menu");
+        bench.session.start(bench.at(0), StreamParameters { direction, ..parameters() });
+        bench.session.play(1, vec![menu], true);
+        assert_eq!(bench.run(10_000), []);
+        bench.session.start(bench.at(10_000), parameters());
+        assert_eq!(bench.run(10_200).concat_payload(), octets);
+        assert_eq!(bench.events(), ["done 1"]);
+    }
+}
+
+#[test]
+fn who_only_listens_hears_the_prompt() {
+    let mut bench = Bench::prompt();
+    let (menu, octets) = bench.clip("menu");
+    bench.session.start(bench.at(0), StreamParameters { direction: Direction::SendOnly, ..parameters() });
+    bench.session.play(1, vec![menu], true);
+    assert_eq!(bench.run(200).concat_payload(), octets);
+    assert_eq!(bench.events(), ["done 1"]);
+}
+
+#[test]
+fn keys_during_hold_count_nothing_and_stop_nothing() {
+    for direction in [Direction::RecvOnly, Direction::SendOnly, Direction::Inactive] {
+        let mut bench = Bench::prompt();
+        let (welcome, _) = bench.clip("welcome");
+        bench.session.play(1, vec![welcome], true);
+        bench.run(100);
+        bench.session.start(bench.at(100), StreamParameters { direction, ..parameters() });
+        bench.key(110, 5, 10, 10, true);
+        // One that is still down when the hold ends: it began during it.
+        bench.key(120, 7, 20, 20, false);
+        bench.session.start(bench.at(130), parameters());
+        bench.key(140, 7, 20, 21, false);
+        bench.key(150, 7, 20, 22, true);
+        assert_eq!(bench.events(), [""; 0], "{direction:?}");
+        bench.key(160, 9, 30, 30, true);
+        assert_eq!(bench.events(), ["stopped 1", "9 down", "9"]);
+    }
+}
+
+#[test]
+fn a_key_that_went_down_before_hold_counts_though_its_end_is_lost() {
+    let mut bench = Bench::prompt();
+    bench.key(10, 5, 10, 10, false);
+    bench.session.start(bench.at(20), StreamParameters { direction: Direction::Inactive, ..parameters() });
+    bench.run(400);
+    assert_eq!(bench.events(), ["5 down", "5"]);
+}
+
+#[test]
+fn keys_that_come_by_another_way_are_not_read_from_the_stream() {
+    let mut bench = Bench::prompt();
+    let (welcome, _) = bench.clip("welcome");
+    bench.session.play(1, vec![welcome], true);
+    bench.session.set_keys_elsewhere(true);
+    bench.key(10, 5, 10, 10, true);
+    assert_eq!(bench.events(), [""; 0]);
+    bench.session.set_keys_elsewhere(false);
+    bench.key(20, 6, 20, 20, true);
+    assert_eq!(bench.events(), ["stopped 1", "6 down", "6"]);
+}
+
+#[test]
+fn another_encoding_in_a_prompt_changes_no_octets_place() {
+    let mut bench = Bench::prompt();
+    let (welcome, pcma) = bench.clip("welcome");
+    let index = bench.library.lookup("welcome").expect("is there");
+    let pcmu = bench.library.clip(index).expect("is there").octets(Encoding::Pcmu).to_vec();
+    bench.session.play(1, vec![welcome], true);
+    let mut sent = bench.run(100);
+    let changed = StreamParameters {
+        encoding: Encoding::Pcmu,
+        payload_type: 0,
+        ptime_ms: 40,
+        remote: place("198.51.100.8:6000"),
+        ..parameters()
+    };
+    bench.session.start(bench.at(100), changed);
+    let after = bench.run(180);
+    assert_eq!(sent.concat_payload(), pcma[..5 * 160]);
+    assert_eq!(after.concat_payload(), pcmu[5 * 160..9 * 160], "where the other one left off");
+    assert!(after.iter().all(|packet| packet.remote == place("198.51.100.8:6000") && !packet.marker));
+    sent.extend(after);
+    for (one, next) in sent.iter().zip(sent.iter().skip(1)) {
+        assert_eq!(next.sequence, one.sequence.wrapping_add(1));
+        let octets = u32::try_from(one.payload.len()).expect("short");
+        assert_eq!(next.timestamp, one.timestamp.wrapping_add(octets));
+    }
+}
+
+#[test]
+fn events_under_the_payload_type_before_the_change_are_still_read() {
+    let mut bench = Bench::prompt();
+    let renumbered = TelephoneEvent { payload_type: 96, receive_payload_type: 96, clock_rate_hz: 8_000 };
+    bench.session.start(bench.at(0), StreamParameters { telephone_event: Some(renumbered), ..parameters() });
+    bench.key(10, 5, 10, 10, true);
+    assert_eq!(bench.events(), ["5 down", "5"]);
+    // Unless it has come to mean the audio.
+    let taken = StreamParameters { payload_type: 101, telephone_event: Some(renumbered), ..parameters() };
+    bench.session.start(bench.at(20), taken);
+    bench.key(30, 6, 20, 20, true);
+    assert_eq!(bench.events(), [""; 0]);
 }
 
 #[test]

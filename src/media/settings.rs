@@ -12,7 +12,7 @@ pub struct SessionSettings {
     /// one; we send to the negotiated place.
     pub nat: bool,
     /// Without a packet for this long, [`MediaEvent::RtpTimeout`], once for each pause. It runs only after the first packet
-    /// and while the peer is to send, so a caller that never sends is left to the dialogue's own limits. `None` is off.
+    /// and while both sides may send, so a caller that never sends is left to the dialogue's own limits. `None` is off.
     /// Default 60 s.
     pub rtp_timeout: Option<Duration>,
 }

@@ -34,6 +34,7 @@ pub enum Command {
     Start(u64, StreamParameters),
     Play { stream: u64, play_id: u64, elements: Vec<Element>, bargein: bool },
     Stop(u64),
+    KeysElsewhere(u64, bool),
     SendDigits(u64, String, DigitTiming),
     Close(u64),
     Finish(u64, oneshot::Sender<Summary>),
@@ -178,6 +179,9 @@ impl Worker {
                     self.with(stream, |session| session.play(play_id, elements, bargein));
                 }
                 Command::Stop(stream) => self.with(stream, Session::stop),
+                Command::KeysElsewhere(stream, elsewhere) => {
+                    self.with(stream, |session| session.set_keys_elsewhere(elsewhere));
+                }
                 Command::SendDigits(stream, digits, timing) => {
                     self.with(stream, |session| session.send_digits(&digits, timing));
                 }

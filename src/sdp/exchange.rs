@@ -79,6 +79,21 @@ impl Exchange {
         Ok(agreed)
     }
 
+    /// Takes the answer to an offer that repeated our last description octet for octet, as a refresh does: the payload types
+    /// that we receive are those of that description, whoever chose them.
+    ///
+    /// # Errors
+    /// [`Refusal`]; then everything is as it was before.
+    pub fn accept_repeated(&mut self, answer: &[u8]) -> Result<StreamParameters, Refusal> {
+        let before = self.agreed.and_then(|agreed| agreed.telephone_event);
+        let mut agreed = self.accept(answer)?;
+        if let (Some(event), Some(before)) = (agreed.telephone_event.as_mut(), before) {
+            event.receive_payload_type = before.receive_payload_type;
+        }
+        self.agreed = Some(agreed);
+        Ok(agreed)
+    }
+
     /// Writes a description under the present version, or under the next where it says anything new.
     fn describe(&mut self, write: impl Fn(&Capabilities) -> Vec<u8>) -> Vec<u8> {
         let mut description = write(&self.capabilities);

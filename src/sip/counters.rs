@@ -27,6 +27,24 @@ counters! {
     Datagrams => "datagrams",
     /// Datagrams of only CR, LF or NUL, which keep NAT bindings open (RFC 5626 §4.4.1 and common practice).
     KeepAlives => "keep_alives",
+    /// Dropped: from an address that is banned.
+    DroppedBanned => "dropped_banned",
+    /// Dropped: more from one address, or one IPv6 /64, than one that is nobody's may send.
+    DroppedSourceRate => "dropped_source_rate",
+    /// Dropped: a request that says that a scanner made it.
+    DroppedScanner => "dropped_scanner",
+    /// Dropped: a request outside a call, INVITE not counted, of a sender who is no peer, where those get no answer.
+    DroppedStrangerRequest => "dropped_stranger_request",
+    /// Dropped: an INVITE of a sender who is no peer, where those get no answer.
+    DroppedStrangerCall => "dropped_stranger_call",
+    /// Not sent: more than may go over UDP to an address that has proved nothing.
+    DroppedUnproved => "dropped_unproved",
+    /// Addresses that were banned.
+    SourcesBanned => "sources_banned",
+    /// Addresses that would have been, but for the limit of bans.
+    BansOverLimit => "bans_over_limit",
+    /// What would count against its sender, but came from a peer's address.
+    PeerOffences => "peer_offences",
     /// Dropped: not readable as a SIP message, nor answerable.
     DroppedUnreadable => "dropped_unreadable",
     /// Dropped: a malformed response (RFC 3261 §18.1.2).
@@ -43,6 +61,28 @@ counters! {
     DroppedQueueFull => "dropped_queue_full",
     /// Dropped: a request within a call for which no transaction is left.
     DroppedNoTransaction => "dropped_no_transaction",
+    /// Connections that peers opened, and that were let in.
+    ConnectionsAccepted => "connections_accepted",
+    /// Connections that we opened.
+    ConnectionsOpened => "connections_opened",
+    /// Connections closed at once: too many, or too many from their address.
+    DroppedConnections => "dropped_connections",
+    /// Connections closed: no handshake of TLS or WebSocket that could be taken.
+    ClosedHandshake => "closed_handshake",
+    /// Connections closed: octets that are no message, or leave a doubt where the next one begins.
+    ClosedBroken => "closed_broken",
+    /// Connections closed: a message or handshake that took too long.
+    ClosedSlow => "closed_slow",
+    /// Connections closed: nothing came for too long.
+    ClosedIdle => "closed_idle",
+    /// Connections closed: the peer does not read what is sent to it.
+    ClosedDeaf => "closed_deaf",
+    /// Messages that could not be delivered by a connection.
+    TransportErrors => "transport_errors",
+    /// 400: a message on a stream without a usable Content-Length (§18.3).
+    RefusedLength => "refused_length",
+    /// 408: a message on a stream that was not whole in time.
+    RefusedSlow => "refused_slow",
     /// Dropped: a 2xx of one more fork than is kept.
     DroppedForkLimit => "dropped_fork_limit",
     /// INVITEs that came, retransmissions not counted.
@@ -85,16 +125,40 @@ counters! {
     RefusedNotAcceptable => "refused_not_acceptable",
     /// 500: a CSeq that is not higher than the last one.
     RefusedOldCseq => "refused_old_cseq",
-    /// 500 or 491: a re-INVITE while another INVITE of the dialog is open.
+    /// 500 or 491: a re-INVITE or UPDATE while another, or an offer, is not at its end.
     RefusedOverlapping => "refused_overlapping",
-    /// 488: a re-INVITE that would change the session.
+    /// Changes of a session, by re-INVITE or UPDATE, that the call layer refused.
     RefusedSessionChange => "refused_session_change",
+    /// 503: as many calls as the service takes are under way.
+    RefusedCallLimit => "refused_call_limit",
+    /// 503: more new calls a second than the service takes.
+    RefusedCallRate => "refused_call_rate",
+    /// 503: the peer has as many calls as it may.
+    RefusedPeerCalls => "refused_peer_calls",
+    /// 503: as many of the sender's calls as may be are not acknowledged.
+    RefusedUnacknowledged => "refused_unacknowledged",
+    /// 503: more new calls a second than the peer may bring.
+    RefusedPeerRate => "refused_peer_rate",
+    /// 403: a call of a sender who is no peer.
+    RefusedStranger => "refused_stranger",
+    /// 500: a change of a session that the call layer left unanswered.
+    RefusedChangeTimeout => "refused_change_timeout",
+    /// 469: an INFO of an Info Package.
+    RefusedInfoPackage => "refused_info_package",
+    /// 400, 403, 481, 486 or 603: a request with Replaces.
+    RefusedReplaces => "refused_replaces",
+    /// 422: a session interval below the least.
+    RefusedIntervalTooSmall => "refused_interval_too_small",
     /// 503: too many sessions.
     RefusedSessionLimit => "refused_session_limit",
     /// 503: too many transactions or outputs for a new call.
     RefusedOverload => "refused_overload",
     /// 503: the service is set to refuse.
     RefusedByServiceState => "refused_by_service_state",
+    /// 503: OPTIONS while as many calls are under way as may be.
+    RefusedFull => "refused_full",
+    /// 503: something without which no call can be served is missing: the database.
+    RefusedUnable => "refused_unable",
     /// 401: a request without credentials for our realm, from a peer that must give them.
     RefusedUnauthenticated => "refused_unauthenticated",
     /// 401: an unknown user or a wrong password.
@@ -117,12 +181,22 @@ counters! {
     SessionsAccepted => "sessions_accepted",
     /// Sessions whose 200 was acknowledged, or whose ACK we sent.
     SessionsConfirmed => "sessions_confirmed",
+    /// Changes of a session, refreshes included, that were answered with 200.
+    SessionChanges => "session_changes",
+    /// Keys that came by INFO.
+    KeysByInfo => "keys_by_info",
     /// Sessions that the caller gave up before the answer.
     SessionsCancelled => "sessions_cancelled",
     /// Sessions ended by a BYE of the peer.
     ByesReceived => "byes_received",
     /// BYEs that we sent.
     ByesSent => "byes_sent",
+    /// Refreshes of sessions that we sent, repeated attempts included.
+    RefreshesSent => "refreshes_sent",
+    /// Of those, the ones that were refused for good or not answered.
+    RefreshesFailed => "refreshes_failed",
+    /// Sessions ended because no refresh came in time.
+    SessionsExpired => "sessions_expired",
     /// Sessions whose 200 was not acknowledged within 64·T1.
     AckTimeouts => "ack_timeouts",
     /// Non-2xx final responses that were not acknowledged within timer H.

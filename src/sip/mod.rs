@@ -4,9 +4,11 @@ pub mod auth;
 pub mod counters;
 pub mod dialog;
 pub mod endpoint;
+pub mod framing;
 pub mod identifier;
 pub mod locate;
 pub mod message;
+pub mod overload;
 pub mod reason;
 pub mod registration;
 pub mod session;
@@ -16,10 +18,12 @@ pub mod transport;
 
 pub use counters::{Counter, Counters};
 pub use endpoint::{
-    EndCause, Endpoint, EndpointConfig, Event, Held, HostPort, IncomingInvite, InviteParams, Limits, Party,
-    RegisterId, RegisterParams, Rejection, Reliability, ServiceState, SessionError,
+    EndCause, Endpoint, EndpointConfig, Event, Held, HostPort, IncomingInvite, InviteParams, Limits,
+    OptionsId, OptionsParams, OriginateError, Party, RegisterId, RegisterParams, Rejection, Reliability,
+    ServiceState, SessionError, SessionIntervals, reopen_at,
 };
+pub use framing::{Broken, Frame, Framer, FramingError, FramingLimits};
 pub use reason::Reason;
-pub use session::SessionId;
+pub use session::{ChangeId, SessionId};
 pub use timer::Timers;
 pub use transport::{Flow, Transmit, Transport};

@@ -98,6 +98,12 @@ pub enum SessionTimer {
     PrackMissing,
     /// The call was not answered, refused or cancelled for too long.
     Setup,
+    /// A change of the session waits for the call layer for too long.
+    ChangeUnanswered,
+    /// Half of the session interval is over: we refresh (RFC 4028 §10).
+    Refresh,
+    /// The session interval is nearly over, and no refresh came (RFC 4028 §10).
+    Expired,
     /// No final response to a cancelled INVITE came within 64·T1 (RFC 3261 §9.1).
     CancelUnanswered,
 }
@@ -156,7 +162,8 @@ impl<T: Copy + PartialEq, const N: usize> TimerTable<T, N> {
 
 /// The endpoint's wake-ups, earliest first. An entry is a promise to look at its machine, not a timer: a machine that
 /// moved or stopped its timers leaves its entry behind, and the look finds nothing due. Each machine remembers the
-/// earliest entry it has here (`scheduled`), so it holds one or two and the heap stays within the number of machines.
+/// earliest entry it has here (`scheduled`), so it holds one or two. Of a machine that is no more they stay until they are
+/// due or swept out ([`WakeUps::retain`]), so that the heap stays within a multiple of the number of machines.
 #[derive(Debug)]
 pub struct WakeUps<K: Ord> {
     heap: BinaryHeap<Reverse<(Instant, K)>>,
@@ -189,6 +196,11 @@ impl<K: Ord + Copy> WakeUps<K> {
             return None;
         }
         self.heap.pop().map(|Reverse(entry)| entry)
+    }
+
+    /// Drops the entries of machines that are no more, which `is_live` knows.
+    pub fn retain(&mut self, is_live: impl Fn(&K) -> bool) {
+        self.heap.retain(|Reverse((_, key))| is_live(key));
     }
 
     /// Entries held, live or left behind.

@@ -304,6 +304,8 @@ pub enum CallEnd {
     AckTimeout,
     /// No RTP came.
     RtpTimeout,
+    /// No refresh of the session came, or ours was not answered.
+    SessionExpired,
     /// The service was stopped.
     Shutdown,
     /// A fault of the service.
@@ -311,13 +313,14 @@ pub enum CallEnd {
 }
 
 impl CallEnd {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Goodbye,
         Self::CallerHungUp,
         Self::Cancelled,
         Self::Rejected,
         Self::AckTimeout,
         Self::RtpTimeout,
+        Self::SessionExpired,
         Self::Shutdown,
         Self::Failed,
     ];
@@ -331,6 +334,7 @@ impl CallEnd {
             Self::Rejected => "rejected",
             Self::AckTimeout => "ack-timeout",
             Self::RtpTimeout => "rtp-timeout",
+            Self::SessionExpired => "session-expired",
             Self::Shutdown => "shutdown",
             Self::Failed => "failed",
         }

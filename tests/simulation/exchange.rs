@@ -83,7 +83,7 @@ impl Exchange {
         let mut deeds = vec![];
         while let Some(event) = self.endpoint.poll_event() {
             let (session, told) = match event {
-                Event::Progress { .. } => continue,
+                Event::Progress { .. } | Event::ReasonGiven { .. } => continue,
                 Event::OptionsAnswered { request, status } => {
                     assert!(matches!(status, 200 | 408 | 503), "OPTIONS was answered {status}");
                     assert!(self.asked.remove(&request), "an OPTIONS has two outcomes");

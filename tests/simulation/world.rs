@@ -11,7 +11,7 @@ use crate::witness::Witnesses;
 use bytes::Bytes;
 use klikon::sip::message::Message;
 use klikon::sip::{
-    Counter, Endpoint, EndpointConfig, Flow, Held, Limits, ServiceState, SessionId, Transport,
+    Counter, Endpoint, EndpointConfig, Flow, Held, Limits, Rejection, ServiceState, SessionId, Transport,
 };
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -248,6 +248,12 @@ impl World {
                     Order::Accept => self.service.accept(now, id, desk::OUR_SDP.into()),
                     Order::Reject(rejection) => self.service.reject(now, id, rejection),
                     Order::HangUp { reason } => self.service.bye(now, id, *reason),
+                    Order::Agree(change) => {
+                        self.service.answer_change(now, id, *change, desk::OUR_SDP.into())
+                    }
+                    Order::Disagree(change) => {
+                        self.service.refuse_change(now, id, *change, &Rejection::new(488))
+                    }
                 };
                 self.trace(|| format!("order {order:?} for {id:?}: {taken:?}"));
                 self.calls.ordered(now, id, &order, taken);

@@ -1,7 +1,7 @@
 //! The SIP side of the built-in caller: a handler that passes events on.
 
 use crate::net::Handler;
-use crate::sip::{Endpoint, Event, Flow, InviteParams, SessionId};
+use crate::sip::{ChangeId, Endpoint, Event, Flow, InviteParams, Rejection, SessionId};
 use std::time::Instant;
 use tokio::sync::mpsc;
 
@@ -10,6 +10,8 @@ use tokio::sync::mpsc;
 pub(super) enum Command {
     Invite(Box<InviteParams>),
     HangUp(SessionId),
+    /// Agrees to a change of the session, or refuses it.
+    Change(SessionId, ChangeId, Result<Vec<u8>, u16>),
     /// Hang up whatever there is, and go when it is over.
     Leave,
 }
@@ -50,6 +52,15 @@ impl Handler for Line {
                     let _ = self.refused.try_send(error.to_string());
                 }
             },
+            Command::Change(session, change, answer) => {
+                let answered = match answer {
+                    Ok(sdp) => endpoint.answer_change(now, session, change, sdp),
+                    Err(status) => endpoint.refuse_change(now, session, change, &Rejection::new(status)),
+                };
+                if let Err(error) = answered {
+                    tracing::debug!(%error, "a change was withdrawn");
+                }
+            }
             Command::HangUp(session) => Self::hang_up(now, endpoint, session),
             Command::Leave => {
                 self.leaving = true;

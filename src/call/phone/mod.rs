@@ -8,8 +8,8 @@ pub use report::{Notice, PhoneError, Report};
 use super::script::{Cue, KeyGroup, Manner, Script};
 use crate::media::{DigitTiming, Engine, EngineSettings, Heard, MediaEvent, PromptLibrary, Stream};
 use crate::net::{Driver, UdpTransport};
-use crate::sdp::{self, Capabilities};
-use crate::sip::{EndCause, Endpoint, EndpointConfig, Event, InviteParams, SessionId};
+use crate::sdp::{Capabilities, Exchange};
+use crate::sip::{ChangeId, EndCause, Endpoint, EndpointConfig, Event, InviteParams, SessionId};
 use crate::units::clock::{Clock, entropy};
 use bytes::Bytes;
 use line::{Command, Line};
@@ -79,7 +79,8 @@ impl Phone {
         let stream = engine.open_listening(flow.local.ip(), sender)?;
         let seed = entropy();
         let capabilities = Capabilities::new(flow.local.ip(), stream.local().port(), session_id(&seed));
-        let invite = self.invite(&capabilities);
+        let mut exchange = Exchange::new(capabilities);
+        let invite = self.invite(exchange.offer());
         let (commands, waiting) = mpsc::channel(WAITING);
         let (line_events, events) = mpsc::channel(WAITING);
         let (refused, refusals) = mpsc::channel(1);
@@ -95,13 +96,14 @@ impl Phone {
             refusals,
             media,
             stream: &stream,
+            exchange,
             began,
             clips: Vec::new(),
             script: Script::new(self.settings.keys.clone(), self.settings.manner, began),
             hung_up: false,
             hang_up_at: began + self.settings.timeout,
         };
-        let outcome = call.run(invite, &capabilities, &mut tell).await;
+        let outcome = call.run(invite, &mut tell).await;
         let (clips, keyed_everything) = (std::mem::take(&mut call.clips), call.script.is_done());
         // Whatever happened, the far end hears of it: its BYE is answered, a call that stands gets ours.
         call.order(Command::Leave).await;
@@ -119,7 +121,7 @@ impl Phone {
         })
     }
 
-    fn invite(&self, capabilities: &Capabilities) -> InviteParams {
+    fn invite(&self, offer: Vec<u8>) -> InviteParams {
         let from = self.settings.from.as_deref().or(self.settings.identity.as_deref());
         InviteParams {
             request_uri: self.settings.request_uri.clone(),
@@ -127,7 +129,7 @@ impl Phone {
             to: bracketed(&self.settings.request_uri),
             p_asserted_identity: self.settings.identity.as_deref().map(bracketed),
             extra_headers: Vec::new(),
-            sdp: Some(sdp::offer(capabilities)),
+            sdp: Some(offer),
         }
     }
 }
@@ -151,6 +153,7 @@ struct Call<'a> {
     refusals: mpsc::Receiver<String>,
     media: mpsc::Receiver<MediaEvent>,
     stream: &'a Stream,
+    exchange: Exchange,
     began: Instant,
     clips: Vec<String>,
     script: Script,
@@ -164,13 +167,10 @@ impl Call<'_> {
     async fn run(
         &mut self,
         invite: InviteParams,
-        capabilities: &Capabilities,
         tell: &mut impl FnMut(Duration, &Notice),
     ) -> Result<(Instant, Instant), PhoneError> {
         self.order(Command::Invite(Box::new(invite))).await;
-        let (session, body) = self.answer(tell).await?;
-        let agreed = sdp::accept_answer(capabilities, body.as_deref().unwrap_or_default())?;
-        self.stream.start(agreed)?;
+        let session = self.answer(tell).await?;
         let answered_at = self.now();
         self.tell(tell, &Notice::Answered);
         if let Some(after) = self.settings.hang_up_after {
@@ -193,19 +193,31 @@ impl Call<'_> {
         let _ = self.commands.send(command).await;
     }
 
-    /// Waits for the answer.
-    async fn answer(
-        &mut self,
-        tell: &mut impl FnMut(Duration, &Notice),
-    ) -> Result<(SessionId, Option<Bytes>), PhoneError> {
+    /// Waits for the answer, and listens to what is said before it. Keys wait for the answer.
+    async fn answer(&mut self, tell: &mut impl FnMut(Duration, &Notice)) -> Result<SessionId, PhoneError> {
+        let mut listens = false;
         loop {
             tokio::select! {
                 event = self.events.recv() => match event {
-                    Some(Event::Progress { status, .. }) => self.tell(tell, &Notice::Progress(status)),
-                    Some(Event::Answered { session, body, .. }) => return Ok((session, body)),
+                    Some(Event::Progress { status, body, .. }) => {
+                        self.tell(tell, &Notice::Progress(status));
+                        if let Some(body) = body.filter(|_| !listens) {
+                            self.stream.start(self.exchange.accept(&body)?)?;
+                            listens = true;
+                        }
+                    }
+                    Some(Event::Answered { session, body, .. }) => {
+                        if !listens {
+                            self.stream.start(self.exchange.accept(body.as_deref().unwrap_or_default())?)?;
+                        }
+                        return Ok(session);
+                    }
                     Some(Event::Rejected { status, reason, .. }) => return Err(PhoneError::Refused { status, reason }),
                     Some(Event::Ended { .. }) | None => return Err(PhoneError::Ended),
                     Some(_) => {}
+                },
+                Some(event) = self.media.recv() => if let MediaEvent::Heard(heard) = event {
+                    self.heard(&heard, tell);
                 },
                 Some(reason) = self.refusals.recv() => return Err(PhoneError::Invite(reason)),
                 () = tokio::time::sleep_until(self.hang_up_at.into()) => {
@@ -231,6 +243,13 @@ impl Call<'_> {
                         }
                         return Ok(());
                     }
+                    Some(Event::SessionChange { session, change, offer }) => {
+                        self.change(session, change, offer).await?;
+                    }
+                    Some(Event::ChangeAcknowledged { body, .. }) => {
+                        let agreed = self.exchange.accept(body.as_deref().unwrap_or_default())?;
+                        self.stream.start(agreed)?;
+                    }
                     Some(_) => {}
                     None => return Err(PhoneError::Ended),
                 },
@@ -248,6 +267,25 @@ impl Call<'_> {
         }
     }
 
+    /// The far end changes the session, or refreshes it.
+    async fn change(
+        &mut self,
+        session: SessionId,
+        change: ChangeId,
+        offer: Option<Bytes>,
+    ) -> Result<(), PhoneError> {
+        let answer = match offer.map(|offer| self.exchange.answer(&offer)) {
+            None => Ok(self.exchange.offer()),
+            Some(Ok((answer, agreed))) => {
+                self.stream.start(agreed)?;
+                Ok(answer)
+            }
+            Some(Err(refusal)) => Err(refusal.status()),
+        };
+        self.order(Command::Change(session, change, answer)).await;
+        Ok(())
+    }
+
     async fn media(
         &mut self,
         session: SessionId,
@@ -263,10 +301,9 @@ impl Call<'_> {
             }
             _ => return,
         };
-        self.tell(tell, &Notice::Heard(heard.clone()));
+        self.heard(&heard, tell);
         match heard {
             Heard::ClipBegan { id, .. } => {
-                self.clips.push(id.to_string());
                 self.cue(Cue::SpeechBegan(Some(&id)), tell);
             }
             Heard::SpeechBegan { .. } => self.cue(Cue::SpeechBegan(None), tell),
@@ -277,6 +314,13 @@ impl Call<'_> {
                     self.hang_up(session, tell).await;
                 }
             }
+        }
+    }
+
+    fn heard(&mut self, heard: &Heard, tell: &mut impl FnMut(Duration, &Notice)) {
+        self.tell(tell, &Notice::Heard(heard.clone()));
+        if let Heard::ClipBegan { id, .. } = heard {
+            self.clips.push(id.to_string());
         }
     }
 

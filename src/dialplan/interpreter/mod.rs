@@ -4,6 +4,7 @@ mod asking;
 mod keys;
 mod performing;
 mod speak;
+mod time;
 
 use super::event::{Effect, Event, PlayId, RequestId, Segment};
 use super::flow::{Action, Flow, NodeIndex, Play, Prompt, Target, TypeAhead};
@@ -15,6 +16,7 @@ use performing::Performing;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use time::Time;
 
 /// Nodes entered one after the other without a key, the end of a prompt or a timeout. Over it the flow goes
 /// round in a circle, and the caller hears the goodbye of `[catch] error`.
@@ -39,6 +41,7 @@ pub struct Interpreter {
     plays: u32,
     requests: u32,
     effects: Vec<Effect>,
+    time: Time,
 }
 
 /// Events of an asking node counted since it was last entered by a way forward.
@@ -111,11 +114,13 @@ impl Interpreter {
             plays: 0,
             requests: 0,
             effects: Vec::new(),
+            time: Time::default(),
         }
     }
 
     /// Enters the first node. Does nothing the second time.
     pub fn start(&mut self, now: Instant) -> Vec<Effect> {
+        let now = self.time.of(now);
         if matches!(self.state, State::Ready) {
             self.go(now, Step::to(self.flow.start));
         }
@@ -128,6 +133,7 @@ impl Interpreter {
         if matches!(event, Event::Timeout) && self.deadline().is_none_or(|deadline| now < deadline) {
             return Vec::new();
         }
+        let now = self.time.of(now);
         if matches!(event, Event::Digit(_) | Event::PlayDone { interrupted: false, .. } | Event::Timeout) {
             self.transitions = 0;
         }
@@ -147,15 +153,33 @@ impl Interpreter {
         std::mem::take(&mut self.effects)
     }
 
-    /// When [`Event::Timeout`] is due, if nothing else happens before.
+    /// When [`Event::Timeout`] is due, if nothing else happens before; never while the dialogue is frozen.
     pub fn deadline(&self) -> Option<Instant> {
-        match &self.state {
-            State::Ready | State::Over => None,
-            State::Speaking(speaking) => Some(speaking.deadline),
-            State::Asking(asking) => Some(asking.deadline),
-            State::Performing(performing) => Some(performing.deadline),
-            State::Parting { deadline, .. } => Some(*deadline),
-        }
+        let deadline = match &self.state {
+            State::Ready | State::Over => return None,
+            State::Speaking(speaking) => speaking.deadline,
+            State::Asking(asking) => asking.deadline,
+            State::Performing(performing) => performing.deadline,
+            State::Parting { deadline, .. } => *deadline,
+        };
+        self.time.outside(deadline)
+    }
+
+    /// Stops every clock of the dialogue: the caller cannot hear or cannot answer. Events are taken as before, and what
+    /// they begin waits too; a query's answer leads on, and the end of a prompt that is heard. Does nothing the second
+    /// time.
+    pub fn freeze(&mut self, now: Instant) {
+        self.time.freeze(now);
+    }
+
+    /// Lets every clock go on with what was left of it. Does nothing where they run.
+    pub fn thaw(&mut self, now: Instant) {
+        self.time.thaw(now);
+    }
+
+    /// Whether the clocks stand.
+    pub fn is_frozen(&self) -> bool {
+        self.time.is_frozen()
     }
 
     /// The name of the node that the call is in.

@@ -10,7 +10,7 @@ fn at_number(flow: &Arc<Flow>) -> Caller {
     caller
 }
 
-fn at_menu(flow: &Arc<Flow>) -> Caller {
+pub(super) fn at_menu(flow: &Arc<Flow>) -> Caller {
     let mut caller = at_number(flow);
     caller.hear().press("0672123456#").answer("member", &[("member", member())]).hear();
     caller.answer("some", &[("packages", catalogue())]);

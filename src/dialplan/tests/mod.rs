@@ -1,6 +1,7 @@
 //! A caller in virtual time, and what he meets.
 
 mod errors;
+mod freezing;
 mod klik_on;
 mod properties;
 mod timing;

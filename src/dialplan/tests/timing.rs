@@ -3,7 +3,7 @@
 use super::*;
 
 /// A flow with one node of each manner, round `ask`.
-fn flow(ask: &str) -> Arc<Flow> {
+pub(super) fn flow(ask: &str) -> Arc<Flow> {
     let text = format!(
         r#"
 flow = "t"
@@ -45,7 +45,7 @@ prompt = ["goodbye"]
     parse(&text, "t.toml")
 }
 
-const COLLECT: &str = r##"kind = "collect"
+pub(super) const COLLECT: &str = r##"kind = "collect"
 prompt = ["ask-member-number"]
 variable = "number"
 mindigits = 3
@@ -53,7 +53,7 @@ maxdigits = 5
 termchar = "#"
 next = "then""##;
 
-const MENU: &str = r#"kind = "menu"
+pub(super) const MENU: &str = r#"kind = "menu"
 prompt = ["confirm-keys"]
 choice = [{ key = "1", next = "then" }, { key = "2", next = "bye" }]"#;
 
@@ -77,7 +77,7 @@ kind = "hangup"
 prompt = ["goodbye"]
 "#;
 
-fn asking(ask: &str) -> Caller {
+pub(super) fn asking(ask: &str) -> Caller {
     let mut caller = Caller::dial(&flow(ask));
     caller.hear();
     assert_eq!(caller.node(), "ask");
@@ -85,11 +85,11 @@ fn asking(ask: &str) -> Caller {
     caller
 }
 
-fn in_ms(caller: &Caller) -> Option<u128> {
+pub(super) fn in_ms(caller: &Caller) -> Option<u128> {
     caller.interpreter.deadline().map(|deadline| (deadline - caller.now).as_millis())
 }
 
-fn number(caller: &Caller) -> String {
+pub(super) fn number(caller: &Caller) -> String {
     caller.interpreter.variable("number").map_or_else(String::new, ToString::to_string)
 }
 

@@ -7,20 +7,31 @@ use crate::sip::message::{HeaderName, Method};
 use crate::sip::session::provisional::OPTION_TAG;
 
 /// The methods that are taken, in the order of [`ALLOW`].
-pub(in crate::sip) const METHODS: &[Method<'static>] =
-    &[Method::Invite, Method::Ack, Method::Cancel, Method::Bye, Method::Options, Method::Prack];
+pub(in crate::sip) const METHODS: &[Method<'static>] = &[
+    Method::Invite,
+    Method::Ack,
+    Method::Cancel,
+    Method::Bye,
+    Method::Options,
+    Method::Prack,
+    Method::Info,
+    Method::Update,
+];
 
 /// Allow: the names of [`METHODS`] (RFC 3261 §20.5).
-pub(in crate::sip) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK";
+pub(in crate::sip) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, INFO, UPDATE";
 
 /// The option tags that may be required of us, in the order of [`SUPPORTED`].
-pub(in crate::sip) const EXTENSIONS: &[&str] = &["100rel"];
+pub(in crate::sip) const EXTENSIONS: &[&str] = &["100rel", "timer"];
 
 /// Supported: the names of [`EXTENSIONS`] (RFC 3261 §20.37).
-pub(in crate::sip) const SUPPORTED: &str = "100rel";
+pub(in crate::sip) const SUPPORTED: &str = "100rel, timer";
 
 /// The media type of a session description, which is the only body that INVITE may bring (Accept, RFC 3261 §20.1).
 pub(in crate::sip) const SESSION_DESCRIPTION: &str = "application/sdp";
+
+/// The media types of the bodies that INFO may bring: keys.
+pub(in crate::sip) const ACCEPT_IN_INFO: &str = "application/dtmf-relay, application/dtmf";
 
 /// Accept-Encoding: bodies are read as they are (RFC 3261 §20.2).
 pub(in crate::sip) const ACCEPT_ENCODING: &str = "identity";

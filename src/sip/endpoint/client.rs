@@ -5,8 +5,9 @@ use super::config::for_new_calls;
 use super::event::Event;
 use super::{Endpoint, TransactionId};
 use crate::sip::counters::Counter;
+use crate::sip::dialog::Dialog;
 use crate::sip::identifier::BranchId;
-use crate::sip::message::{HeaderName, Host, Message, Method, StartLine, Unwritable, Via, Writer};
+use crate::sip::message::{CSeq, HeaderName, Host, Message, Method, StartLine, Unwritable, Via, Writer};
 use crate::sip::reason::Reason;
 use crate::sip::session::SessionId;
 use crate::sip::transaction::key::DEFAULT_PORT;
@@ -23,7 +24,7 @@ impl Endpoint {
     }
 
     /// Whether there is room for another request of ours that is not BYE or CANCEL.
-    pub(super) fn has_client_room(&self) -> bool {
+    pub(in crate::sip) fn has_client_room(&self) -> bool {
         self.client.len() < for_new_calls(self.config.limits.max_client_transactions)
     }
 
@@ -36,14 +37,25 @@ impl Endpoint {
         request: Bytes,
         purpose: Purpose,
     ) -> TransactionId {
+        let (flow, request, by_udp) = self.by_size(flow, request);
         let (reliable, timers) = (flow.transport.is_reliable(), &self.config.timers);
         let machine = match purpose {
-            Purpose::Invite { .. } => ClientMachine::Invite(InviteClient::new(now, reliable, timers)),
+            Purpose::Invite { .. } | Purpose::Refresh { is_invite: true, .. } => {
+                ClientMachine::Invite(InviteClient::new(now, reliable, timers))
+            }
             _ => ClientMachine::NonInvite(NonInviteClient::new(now, reliable, timers)),
         };
         let id = self.next_transaction_id();
         self.transmit(flow, request.clone());
-        let transaction = ClientTransaction { machine, flow, request, key, purpose, scheduled: None };
+        let transaction = ClientTransaction {
+            machine,
+            flow,
+            request,
+            by_udp: by_udp.map(Box::new),
+            key,
+            purpose,
+            scheduled: None,
+        };
         self.client.insert(id, transaction);
         self.settle_client(id);
         id
@@ -81,6 +93,47 @@ impl Endpoint {
         let key = ClientKey { branch, is_cancel: false };
         self.open_client(now, flow, key, request, Purpose::Bye(session));
         true
+    }
+
+    /// Sends a refresh of a session through a new client transaction.
+    pub(in crate::sip) fn open_refresh_client(
+        &mut self,
+        now: Instant,
+        flow: Flow,
+        branch: BranchId,
+        request: Bytes,
+        session: SessionId,
+        is_invite: bool,
+    ) {
+        let key = ClientKey { branch, is_cancel: false };
+        let purpose = Purpose::Refresh { session, is_invite, acknowledgement: None };
+        self.open_client(now, flow, key, request, purpose);
+    }
+
+    /// Sends the ACK to the 2xx of a re-INVITE of ours, and keeps it for the copies of that (RFC 3261 §13.2.2.4). Nothing
+    /// is to be done for an UPDATE.
+    pub(in crate::sip) fn acknowledge_refresh(
+        &mut self,
+        transaction: TransactionId,
+        dialog: &Dialog,
+    ) -> Result<(), Unwritable> {
+        let Some((request, _)) = self.sent_invite(transaction) else { return Ok(()) };
+        let Ok(CSeq { number, method: Method::Invite }) = Message::parse(&request)
+            .map_err(|_| Unwritable::Text)
+            .and_then(|request| request.cseq().map_err(|_| Unwritable::Text))
+        else {
+            return Ok(());
+        };
+        let (flow, branch) = (dialog.flow(), self.identifiers.branch());
+        let bytes = Bytes::from(dialog.request(Method::Ack, number, &self.via(flow, branch))?.finish());
+        if let Some(ClientTransaction { purpose: Purpose::Refresh { acknowledgement, .. }, .. }) =
+            self.client.get_mut(transaction)
+        {
+            let remote_tag = dialog.remote_tag().into();
+            *acknowledgement = Some(Acknowledgement { remote_tag, bytes: bytes.clone(), flow });
+        }
+        self.transmit(flow, bytes);
+        Ok(())
     }
 
     /// Sends a PRACK through a new client transaction. Where no transaction is left it goes out once; the response it
@@ -166,6 +219,8 @@ impl Endpoint {
             return self.counters.count(Counter::DroppedStrayResponse);
         }
         self.counters.count(Counter::ResponsesReceived);
+        // The branch of our request is not to be guessed.
+        self.overload.proved(now, flow);
         let action = transaction.machine.response(now, ResponseClass::of(status), &self.config.timers);
         match action {
             ClientAction::Deliver => self.deliver(now, id, response, status),
@@ -228,6 +283,15 @@ impl Endpoint {
                     None => self.counters.count(Counter::DroppedForkLimit),
                 }
             }
+            Purpose::Refresh { session, acknowledgement, .. } if class != ResponseClass::Provisional => {
+                let session = *session;
+                let known = acknowledgement.as_ref().map(|known| (known.flow, known.bytes.clone()));
+                match (known, class) {
+                    (Some((flow, ack)), _) => self.transmit(flow, ack),
+                    (None, ResponseClass::Success) => self.refresh_accepted(now, id, session, response),
+                    (None, _) => self.refresh_refused(now, session, status, Some(response)),
+                }
+            }
             Purpose::Bye(session) if class != ResponseClass::Provisional => {
                 if let Some(session) = *session {
                     self.bye_answered(session);
@@ -245,7 +309,8 @@ impl Endpoint {
             | Purpose::Options(_)
             | Purpose::Register(_)
             | Purpose::Cancel
-            | Purpose::Prack => {}
+            | Purpose::Prack
+            | Purpose::Refresh { .. } => {}
         }
     }
 }
@@ -255,7 +320,8 @@ impl Endpoint {
 fn answers(response: &Message<'_>, transaction: &ClientTransaction) -> bool {
     let Ok(cseq) = response.cseq() else { return false };
     match transaction.purpose {
-        Purpose::Invite { .. } => cseq.method == Method::Invite,
+        Purpose::Invite { .. } | Purpose::Refresh { is_invite: true, .. } => cseq.method == Method::Invite,
+        Purpose::Refresh { is_invite: false, .. } => cseq.method == Method::Update,
         Purpose::Bye(_) => cseq.method == Method::Bye,
         Purpose::Prack => cseq.method == Method::Prack,
         Purpose::Cancel => cseq.method == Method::Cancel,

@@ -2,11 +2,12 @@
 
 use crate::sip::message::{HeaderName, Message, NameAddr, Unwritable, Uri};
 use crate::sip::registration::RegisterOutcome;
-use crate::sip::session::SessionId;
 use crate::sip::session::provisional::OPTION_TAG;
+use crate::sip::session::{ChangeId, SessionId};
 use crate::sip::transport::Flow;
 use bytes::Bytes;
 use std::fmt;
+use std::time::Instant;
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +28,47 @@ pub enum Event {
         session: SessionId,
         /// The ACK's body: the answer, where our 200 held the offer.
         body: Option<Bytes>,
+    },
+    /// The peer asks for a change of the session, or for our offer, by re-INVITE or UPDATE. To be answered by
+    /// `answer_change` or `refuse_change`; until then nothing has changed. An offer that says nothing new was answered.
+    SessionChange {
+        /// Which call.
+        session: SessionId,
+        /// Which change.
+        change: ChangeId,
+        /// The peer's offer; `None` asks for ours, and its answer comes with [`Event::ChangeAcknowledged`].
+        offer: Option<Bytes>,
+    },
+    /// The ACK came to our 200 that held an offer in mid-call.
+    ChangeAcknowledged {
+        /// Which call.
+        session: SessionId,
+        /// The answer.
+        body: Option<Bytes>,
+    },
+    /// The peer's answer to a refresh of ours by re-INVITE, whose offer repeated our description: as a rule what it answered
+    /// before.
+    RefreshAnswered {
+        /// Which call.
+        session: SessionId,
+        /// The answer.
+        body: Bytes,
+    },
+    /// A change that waited for its answer was cancelled, or ended with its call: nothing has changed.
+    ChangeWithdrawn {
+        /// Which call.
+        session: SessionId,
+        /// Which change.
+        change: ChangeId,
+    },
+    /// The peer's user pressed a key, which came by INFO.
+    Key {
+        /// Which call.
+        session: SessionId,
+        /// `0`–`9`, `*`, `#`, `A`–`D`.
+        key: char,
+        /// When.
+        at: Instant,
     },
     /// The peer says why it ends or cancels the call (RFC 3326); the event of the end follows.
     ReasonGiven {
@@ -107,6 +149,10 @@ pub enum EndCause {
     PrackTimeout,
     /// The call was not answered by us within the limit, and was refused with 480.
     SetupTimeout,
+    /// No refresh of the session came in time; BYE was sent (RFC 4028 §10).
+    SessionExpired,
+    /// Our refresh of the session was answered 408 or 481, or not at all; BYE was sent (RFC 4028 §10).
+    RefreshFailed,
     /// A 2xx crossed our CANCEL; ACK and BYE were sent.
     AnsweredAfterCancel,
 }

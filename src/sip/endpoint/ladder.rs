@@ -4,9 +4,10 @@
 use super::capabilities::{self, ACCEPT_ENCODING, ALLOW, SESSION_DESCRIPTION};
 use super::config::for_new_calls;
 use super::respond::reason_phrase;
-use super::{Endpoint, ServiceState};
+use super::{Endpoint, ServiceState, SessionIntervals};
 use crate::sip::counters::Counter;
 use crate::sip::message::{Defect, HeaderName, Message, Method, Uri};
+use crate::sip::session::refresh;
 use crate::sip::transaction::key::{self, RequestIdentity};
 use std::borrow::Cow;
 
@@ -91,12 +92,6 @@ pub(super) fn is_session_description(request: &Message<'_>) -> bool {
     is_sdp && for_session
 }
 
-/// Whether the sender lets us pass over a body we do not understand (RFC 3261 §20.11).
-fn is_optional(request: &Message<'_>) -> bool {
-    let Ok(Some((_, parameters))) = request.content_disposition() else { return false };
-    parameters.value("handling").is_some_and(|handling| handling.eq_ignore_ascii_case(b"optional"))
-}
-
 /// §8.2.3: a body that is too large, in a coding, or of a type that is not understood and not optional.
 pub(super) fn content(request: &Message<'_>, max_body_octets: usize) -> Option<Refusal> {
     let body = request.body();
@@ -106,7 +101,7 @@ pub(super) fn content(request: &Message<'_>, max_body_octets: usize) -> Option<R
     if body.len() > max_body_octets {
         return Some(Refusal::new(413, Counter::RefusedBodyTooLarge));
     }
-    if is_optional(request) && !is_session_description(request) {
+    if request.is_optional() && !is_session_description(request) {
         return None;
     }
     let refusal =
@@ -128,6 +123,14 @@ pub(super) fn acceptable(request: &Message<'_>) -> Option<Refusal> {
     (!covered).then(|| Refusal::new(406, Counter::RefusedNotAcceptable))
 }
 
+/// RFC 4028 §9: a session interval below our least is refused, to a peer that understands why.
+pub(super) fn session_interval(request: &Message<'_>, intervals: &SessionIntervals) -> Option<Refusal> {
+    refresh::is_too_small(request, intervals).then(|| {
+        Refusal::new(422, Counter::RefusedIntervalTooSmall)
+            .with(HeaderName::MinSe, intervals.min_se_s.to_string())
+    })
+}
+
 impl Endpoint {
     /// §8.2.2.2: the same request, come by another way while the first copy's transaction lasts.
     pub(super) fn merged(&mut self, identity: &RequestIdentity<'_>, request: Method<'_>) -> Option<Refusal> {
@@ -136,18 +139,19 @@ impl Endpoint {
     }
 
     /// Whether the service takes anything new (§21.5.4).
-    pub(super) fn service(&self) -> Option<Refusal> {
-        match self.service_state {
-            ServiceState::Accepting => None,
-            ServiceState::Refusing { retry_after_s } => {
-                let refusal = Refusal::new(503, Counter::RefusedByServiceState);
-                Some(refusal.with(HeaderName::RetryAfter, retry_after_s.to_string()))
-            }
-        }
+    pub(super) fn service(&self, request: Method<'_>) -> Option<Refusal> {
+        let (counter, retry_after_s) = match self.service_state {
+            ServiceState::Accepting => return None,
+            ServiceState::Full { .. } if request == Method::Invite => return None,
+            ServiceState::Full { retry_after_s } => (Counter::RefusedFull, retry_after_s),
+            ServiceState::Refusing { retry_after_s } => (Counter::RefusedByServiceState, retry_after_s),
+            ServiceState::Unable { retry_after_s } => (Counter::RefusedUnable, retry_after_s),
+        };
+        Some(Refusal::new(503, counter).with(HeaderName::RetryAfter, retry_after_s.to_string()))
     }
 
     /// Whether there is room for another call: sessions, and the share of transactions and outputs for new calls.
-    pub(super) fn room(&self) -> Option<Refusal> {
+    pub(super) fn room(&self, request: &Message<'_>) -> Option<Refusal> {
         let limits = &self.config.limits;
         let counter = if self.sessions.len() >= limits.max_sessions {
             Counter::RefusedSessionLimit
@@ -158,7 +162,6 @@ impl Endpoint {
         } else {
             return None;
         };
-        let refusal = Refusal::new(503, counter);
-        Some(refusal.with(HeaderName::RetryAfter, self.config.retry_after_s.to_string()))
+        Some(self.unavailable(request, counter))
     }
 }

@@ -5,8 +5,8 @@
 //! takes out what is to be sent ([`Endpoint::poll_transmit`]) and the call layer what happened
 //! ([`Endpoint::poll_event`]). Time is an argument and the seed a setting, so that any run can be replayed.
 //!
-//! Parts: `receive` (requests), `ladder` (what is refused, RFC 3261 §8.2), `authentication` (what must be proven, §22),
-//! `capabilities` (what we can do), `respond` (our responses), `client` (our
+//! Parts: `admission` (what is not even looked into), `receive` (requests), `ladder` (what is refused, RFC 3261 §8.2),
+//! `authentication` (what must be proven, §22), `capabilities` (what we can do), `respond` (our responses), `client` (our
 //! requests and the responses to them), `originate` (requests outside dialogs), `wake_up` (timers). The steps of a call
 //! are in [`crate::sip::session`].
 //!
@@ -14,6 +14,7 @@
 //! retransmission and no memory, so that forged requests gain nothing. Refusals by the call layer and within a call are
 //! transactions.
 
+mod admission;
 mod authentication;
 pub(super) mod capabilities;
 mod client;
@@ -25,15 +26,17 @@ mod ladder;
 mod originate;
 pub(super) mod receive;
 mod register;
+mod replaces;
 pub(super) mod respond;
 mod server_table;
-mod wake_up;
+mod streams;
+pub(super) mod wake_up;
 
 #[cfg(test)]
 mod tests;
 
 pub(super) use client_table::MAX_FORKS;
-pub use config::{EndpointConfig, HostPort, Limits, RESERVE_DIVISOR, ServiceState};
+pub use config::{EndpointConfig, HostPort, Limits, RESERVE_DIVISOR, ServiceState, SessionIntervals};
 pub(super) use event::text;
 pub use event::{
     EndCause, Event, IncomingInvite, InviteParams, OptionsId, OptionsParams, OriginateError, Party,
@@ -41,11 +44,13 @@ pub use event::{
 };
 pub use held::Held;
 pub(super) use server_table::TransactionId;
+pub use streams::{MAX_UDP_REQUEST_OCTETS, reopen_at};
 
 use super::auth::server::Authenticator;
 use super::counters::{Counter, Counters};
 use super::identifier::{HashKey, Identifiers};
 use super::message::{Malformed, Message, StartLine};
+use super::overload::{Offender, Overload};
 use super::session::{SessionId, Sessions};
 use super::timer::WakeUps;
 use super::transport::{Flow, Transmit};
@@ -54,6 +59,7 @@ use client_table::ClientTransactions;
 use server_table::ServerTransactions;
 use std::collections::VecDeque;
 use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 /// What a wake-up is for.
@@ -70,6 +76,7 @@ pub struct Endpoint {
     service_state: ServiceState,
     pub(super) identifiers: Identifiers,
     hash_key: HashKey,
+    pub(super) overload: Overload,
     server: ServerTransactions,
     client: ClientTransactions,
     pub(super) sessions: Sessions,
@@ -100,14 +107,18 @@ impl Endpoint {
     /// An endpoint that holds nothing yet. Timer values out of bounds are brought within them
     /// ([`crate::sip::timer::Timers::bounded`]).
     pub fn new(config: EndpointConfig) -> Self {
-        let config = EndpointConfig { timers: config.timers.bounded(), ..config };
+        let mut config = EndpointConfig { timers: config.timers.bounded(), ..config };
+        // With an interval of nothing a timer would fire for ever at one instant.
+        config.session_intervals.min_se_s = config.session_intervals.min_se_s.max(1);
         let mut identifiers = Identifiers::new(config.seed);
         let hash_key = identifiers.hash_key();
+        let overload = Overload::new(config.overload.clone(), hash_key);
         Self {
             config,
             service_state: ServiceState::Accepting,
             identifiers,
             hash_key,
+            overload,
             server: ServerTransactions::new(hash_key),
             client: ClientTransactions::new(hash_key),
             sessions: Sessions::new(hash_key),
@@ -127,22 +138,38 @@ impl Endpoint {
         if self.queued() >= self.config.limits.max_queued_outputs {
             return self.counters.count(Counter::DroppedQueueFull);
         }
+        let neighbour = match self.overload.screen(now, flow, datagram.len()) {
+            Ok(neighbour) => neighbour,
+            Err(counter) => return self.screened_out(now, flow, counter),
+        };
         let message = match Message::parse(datagram) {
             Ok(message) => message,
             Err(Malformed::KeepAlive) => return self.counters.count(Counter::KeepAlives),
-            Err(Malformed::StatusLine) => return self.counters.count(Counter::DroppedMalformedResponse),
-            Err(Malformed::TooLong | Malformed::NotSip) => {
-                return self.counters.count(Counter::DroppedUnreadable);
+            Err(malformed) => {
+                self.counters.count(match malformed {
+                    Malformed::StatusLine => Counter::DroppedMalformedResponse,
+                    _ => Counter::DroppedUnreadable,
+                });
+                return self.offence(now, flow, neighbour, Offender::Babbles);
             }
         };
         match message.start() {
             StartLine::Request { method, .. } => {
                 self.handle_request(
                     now,
-                    receive::Received { flow, datagram, message: &message, method, user: None },
+                    receive::Received { flow, neighbour, datagram, message: &message, method, user: None },
                 );
             }
             StartLine::Response { status, .. } => self.handle_response(now, flow, &message, status),
+        }
+    }
+
+    /// A message is not read, for the reason counted.
+    fn screened_out(&mut self, now: Instant, flow: Flow, counter: Counter) {
+        self.counters.count(counter);
+        if counter == Counter::DroppedSourceRate {
+            let neighbour = self.overload.neighbour(flow.remote.ip());
+            self.offence(now, flow, neighbour, Offender::Floods);
         }
     }
 
@@ -164,6 +191,18 @@ impl Endpoint {
     /// Takes new calls, or refuses them.
     pub fn set_service_state(&mut self, state: ServiceState) {
         self.service_state = state;
+    }
+
+    /// The URI of the next hop of a session's requests, where it names a host, and the address its peer is heard from.
+    pub fn named_hop(&self, id: SessionId) -> Option<(String, IpAddr)> {
+        let (uri, heard) = self.sessions.get(id)?.dialog.as_ref()?.named_hop()?;
+        Some((text(uri), heard))
+    }
+
+    /// Sends a session's requests to where that URI leads. `false` where they may not go there, or the session is gone.
+    pub fn follow_named_hop(&mut self, id: SessionId, uri: &str, address: SocketAddr) -> bool {
+        let dialog = self.sessions.get_mut(id).and_then(|session| session.dialog.as_mut());
+        dialog.is_some_and(|dialog| dialog.follow(uri.as_bytes(), address))
     }
 
     /// What was counted.
@@ -194,6 +233,9 @@ impl Endpoint {
         if self.transmits.len() >= self.config.limits.max_queued_outputs {
             return self.counters.count(Counter::DroppedQueueFull);
         }
+        if !self.overload.may_send(flow, &bytes) {
+            return self.counters.count(Counter::DroppedUnproved);
+        }
         self.counters.count(Counter::MessagesSent);
         self.transmits.push_back(Transmit { flow, bytes });
     }
@@ -208,6 +250,7 @@ impl Endpoint {
     }
 
     pub(super) fn next_session_id(&mut self) -> SessionId {
+        self.sweep_wake_ups();
         SessionId(self.next_number())
     }
 }

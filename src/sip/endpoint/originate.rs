@@ -55,6 +55,10 @@ impl Endpoint {
         fields.push(("Contact".to_owned(), self.contact(flow)));
         fields.push(("Allow".to_owned(), ALLOW.to_owned()));
         fields.push(("Supported".to_owned(), capabilities::supported_by_invite(params.sdp.is_some())));
+        let interval_s = self.config.session_intervals.session_expires_s;
+        if interval_s > 0 {
+            fields.push(("Session-Expires".to_owned(), interval_s.to_string()));
+        }
         if let Some(identity) = &params.p_asserted_identity {
             fields.push(("P-Asserted-Identity".to_owned(), identity.clone()));
         }

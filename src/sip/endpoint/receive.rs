@@ -8,6 +8,7 @@ use super::{Endpoint, TransactionId};
 use crate::sip::counters::Counter;
 use crate::sip::identifier::Tag;
 use crate::sip::message::{Branch, CSeq, Defect, HeaderName, Message, Method};
+use crate::sip::overload::Neighbour;
 use crate::sip::session::SessionId;
 use crate::sip::transaction::ServerAction;
 use crate::sip::transaction::key::{self, RequestIdentity};
@@ -19,6 +20,7 @@ use std::time::Instant;
 #[derive(Debug, Clone, Copy)]
 pub(in crate::sip) struct Received<'a, 'm> {
     pub(in crate::sip) flow: Flow,
+    pub(in crate::sip) neighbour: Neighbour,
     pub(in crate::sip) datagram: &'a [u8],
     pub(in crate::sip) message: &'m Message<'a>,
     pub(in crate::sip) method: Method<'a>,
@@ -28,6 +30,9 @@ pub(in crate::sip) struct Received<'a, 'm> {
 
 impl Endpoint {
     pub(super) fn handle_request(&mut self, now: Instant, received: Received<'_, '_>) {
+        if self.is_turned_away(now, &received) {
+            return;
+        }
         if received.method == Method::Ack {
             return self.handle_ack(now, &received);
         }
@@ -50,7 +55,8 @@ impl Endpoint {
         let refusal = ladder::method(received.method)
             .or_else(|| ladder::request_uri(received.message))
             .or_else(|| ladder::extensions(received.message))
-            .or_else(|| if in_dialog { None } else { self.merged(&identity, received.method) });
+            .or_else(|| if in_dialog { None } else { self.merged(&identity, received.method) })
+            .or_else(|| self.replaces(received.message, received.method));
         if let Some(refusal) = refusal {
             return self.refuse(&received, &refusal);
         }
@@ -87,13 +93,19 @@ impl Endpoint {
         let refusal = match received.method {
             Method::Invite => ladder::content(received.message, max_body_octets)
                 .or_else(|| ladder::acceptable(received.message))
-                .or_else(|| self.service())
-                .or_else(|| self.room()),
-            Method::Options => ladder::content(received.message, max_body_octets).or_else(|| self.service()),
-            // BYE without a To tag belongs to no call (§15.1.2).
+                .or_else(|| ladder::session_interval(received.message, &self.config.session_intervals))
+                .or_else(|| self.service(received.method))
+                .or_else(|| self.room(received.message)),
+            Method::Options => {
+                ladder::content(received.message, max_body_octets).or_else(|| self.service(received.method))
+            }
+            // BYE, UPDATE and INFO without a To tag belong to no call (§15.1.2, RFC 3311 §5.2, RFC 6086 §4.2.1).
             _ => Some(Refusal::no_call()),
         };
         if let Some(refusal) = refusal {
+            if refusal.status == 503 && received.method == Method::Invite {
+                self.overload.refused(now, received.neighbour);
+            }
             return self.refuse(received, &refusal);
         }
         let user = match self.authenticate(now, received, false) {
@@ -112,13 +124,19 @@ impl Endpoint {
         let Some((id, tag)) = self.session_of(received.message) else {
             return self.refuse(received, &Refusal::no_call());
         };
-        if matches!(received.method, Method::Invite | Method::Prack) {
+        self.heard_within(now, received.flow, id);
+        if matches!(received.method, Method::Invite | Method::Prack | Method::Update) {
             let max_body_octets = self.config.limits.max_body_octets;
             if let Some(refusal) = ladder::content(received.message, max_body_octets)
                 .or_else(|| ladder::acceptable(received.message))
             {
                 return self.refuse_in_dialog(now, received, tag, &refusal);
             }
+        }
+        if matches!(received.method, Method::Invite | Method::Update)
+            && let Some(refusal) = ladder::session_interval(received.message, &self.config.session_intervals)
+        {
+            return self.refuse(received, &refusal);
         }
         if let Err(refusal) = self.authenticate(now, received, true) {
             return self.refuse(received, &refusal);
@@ -129,6 +147,8 @@ impl Endpoint {
         }
         match received.method {
             Method::Invite => self.handle_reinvite(now, received, id, tag),
+            Method::Update => self.handle_update(now, received, id, tag),
+            Method::Info => self.handle_info(now, received, id, tag),
             Method::Prack => self.handle_prack(now, received, id, tag),
             Method::Bye => self.handle_bye(now, received, id, tag),
             _ => {
@@ -176,7 +196,10 @@ impl Endpoint {
             }
         }
         match self.session_of(received.message) {
-            Some((session, _)) => self.session_acknowledged(now, session, cseq.number, received.message),
+            Some((session, _)) => {
+                self.heard_within(now, received.flow, session);
+                self.session_acknowledged(now, session, cseq.number, received.message);
+            }
             None => self.counters.count(Counter::DroppedStrayAck),
         }
     }
@@ -193,12 +216,12 @@ impl Endpoint {
         if self.answer(now, received, tag, 200, &[])
             && let Some(session) = session
         {
-            self.tell_reason(session, received.message);
-            self.session_cancelled(now, session);
+            self.session_cancelled(now, session, id, received.message);
         }
     }
 
-    /// Opens the transaction of a new INVITE, whose octets are `request`, and sends 100 at once (§17.2.1).
+    /// Opens the transaction of an INVITE that the call layer is to answer, whose octets are `request`, and sends 100 at
+    /// once (§17.2.1).
     pub(in crate::sip) fn open_invite(
         &mut self,
         now: Instant,

@@ -1,7 +1,6 @@
 //! Our responses: how they are begun, by which way they go (RFC 3261 §8.2.6, §18.2.2, RFC 3581), and how they pass
 //! through their transaction.
 
-use super::capabilities::SESSION_DESCRIPTION;
 use super::ladder::Refusal;
 use super::receive::Received;
 use super::server_table::{ServerMachine, ServerTransaction};
@@ -37,6 +36,8 @@ pub(in crate::sip) fn reason_phrase(status: u16) -> &'static str {
         415 => "Unsupported Media Type",
         416 => "Unsupported URI Scheme",
         420 => "Bad Extension",
+        422 => "Session Interval Too Small",
+        469 => "Bad Info Package",
         480 => "Temporarily Unavailable",
         481 => "Call/Transaction Does Not Exist",
         482 => "Loop Detected",
@@ -91,7 +92,8 @@ impl Endpoint {
         let tag = local_tag.map(|tag| tag.to_string());
         let tag = tag.as_ref().map(|tag| tag.as_bytes());
         let phrase = if phrase.is_empty() { reason_phrase(status) } else { phrase };
-        let mut writer = Writer::response(request, source, status, phrase, tag)?;
+        let feedback = || self.overload.feedback(source.ip());
+        let mut writer = Writer::response_with_feedback(request, source, status, phrase, tag, &feedback)?;
         if !self.config.server_name.is_empty() {
             writer.field(HeaderName::Server, &self.config.server_name)?;
         }
@@ -155,9 +157,9 @@ impl Endpoint {
         }
     }
 
-    /// Makes the server transaction of a request; `None` when the limit is reached. `request` holds the octets of a new
-    /// call's INVITE, and nothing otherwise.
-    pub(super) fn open_server(
+    /// Makes the server transaction of a request; `None` when the limit is reached. `request` holds the octets of one that
+    /// is answered later, and nothing otherwise.
+    pub(in crate::sip) fn open_server(
         &mut self,
         received: &Received<'_, '_>,
         identity: &RequestIdentity<'_>,
@@ -175,7 +177,7 @@ impl Endpoint {
             _ => ServerMachine::NonInvite(NonInviteServer::new(reliable)),
         };
         // Only a new call can be merged; within a dialog the CSeq orders requests.
-        let is_new_call = !request.is_empty();
+        let is_new_call = !request.is_empty() && received.message.to().is_ok_and(|to| to.tag().is_none());
         let merge_key = is_new_call.then(|| {
             key::write_merge_key(&mut self.key, identity, received.method);
             self.key.as_slice().into()
@@ -198,7 +200,7 @@ impl Endpoint {
         Some(id)
     }
 
-    /// The INVITE of a transaction that has no final response yet, the way it came, and our tag.
+    /// The INVITE or UPDATE of a transaction that has no final response yet, the way it came, and our tag.
     pub(in crate::sip) fn pending_invite(&mut self, id: TransactionId) -> Option<(Bytes, Flow, Tag)> {
         let transaction = self.server.get_mut(id)?;
         Some((transaction.request.clone(), transaction.flow, transaction.local_tag))
@@ -254,51 +256,10 @@ impl Endpoint {
         true
     }
 
-    /// As [`Endpoint::answer`], with a session description.
-    pub(in crate::sip) fn answer_with_body(
-        &mut self,
-        now: Instant,
-        received: &Received<'_, '_>,
-        local_tag: Tag,
-        status: u16,
-        fields: &[(HeaderName, &str)],
-        body: &[u8],
-    ) -> bool {
-        let source = received.flow.remote;
-        let written = self.begin_response(received.message, source, status, "", Some(local_tag)).and_then(
-            |mut writer| {
-                fields.iter().try_for_each(|(name, value)| writer.field(*name, value).map(drop))?;
-                writer.finish_with_body(SESSION_DESCRIPTION, body)
-            },
-        );
-        let (Ok(identity), Ok(response)) = (RequestIdentity::of(received.message), written) else {
-            return false;
-        };
-        let Some(id) = self.open_server(received, &identity, local_tag, None, Bytes::new()) else {
-            return false;
-        };
-        self.respond(now, id, status, Bytes::from(response));
-        true
-    }
-
     /// Lets a request that comes again go unanswered until the next response: the last one has done its work.
     pub(in crate::sip) fn forget_response(&mut self, id: TransactionId) {
         if let Some(transaction) = self.server.get_mut(id) {
             transaction.response = Bytes::new();
         }
-    }
-
-    /// Answers a re-INVITE of `session` with 200 through a transaction of its own. Yields that and the way it went.
-    pub(in crate::sip) fn accept_reinvite(
-        &mut self,
-        now: Instant,
-        received: &Received<'_, '_>,
-        local_tag: Tag,
-        session: SessionId,
-        response: Bytes,
-    ) -> Option<(TransactionId, Flow)> {
-        let identity = RequestIdentity::of(received.message).ok()?;
-        let id = self.open_server(received, &identity, local_tag, Some(session), Bytes::new())?;
-        self.respond(now, id, 200, response).map(|flow| (id, flow))
     }
 }

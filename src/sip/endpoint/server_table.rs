@@ -15,6 +15,13 @@ use std::time::Instant;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct TransactionId(pub(super) u64);
 
+impl TransactionId {
+    /// Its number, which no other transaction or session has.
+    pub(in crate::sip) fn number(self) -> u64 {
+        self.0
+    }
+}
+
 /// Either server machine.
 #[derive(Debug)]
 pub(super) enum ServerMachine {
@@ -69,9 +76,9 @@ pub(super) struct ServerTransaction {
     pub(super) reply_to: SocketAddr,
     /// Our tag in its responses.
     pub(super) local_tag: Tag,
-    /// The session an INVITE made.
+    /// The session of an INVITE, or of an UPDATE with an offer.
     pub(super) session: Option<SessionId>,
-    /// The INVITE, until its final response is written; empty otherwise.
+    /// An INVITE or UPDATE, until its final response is written; empty otherwise.
     pub(super) request: Bytes,
     /// The most recent response; empty before there is one, and in Accepted, where the session holds it.
     pub(super) response: Bytes,
@@ -116,6 +123,10 @@ impl ServerTransactions {
 
     pub(super) fn find_merged(&self, merge_key: &[u8]) -> Option<TransactionId> {
         self.by_merge_key.get(merge_key).copied()
+    }
+
+    pub(super) fn contains(&self, id: TransactionId) -> bool {
+        self.transactions.contains_key(&id)
     }
 
     pub(super) fn get_mut(&mut self, id: TransactionId) -> Option<&mut ServerTransaction> {

@@ -13,9 +13,15 @@ use std::time::Instant;
 /// The status that stands for "no final response came" (RFC 3261 §8.1.3.1).
 pub(in crate::sip) const TIMED_OUT: u16 = 408;
 
+/// Wake-ups are swept when there are more than so many for each machine.
+const WAKE_UPS_A_MACHINE: usize = 4;
+/// And so many besides.
+const WAKE_UPS_KEPT: usize = 256;
+
 impl Endpoint {
     /// Fires everything that is due at `now`.
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.overload.tick(now);
         while let Some((at, wake_up)) = self.wake_ups.take_due(now) {
             match wake_up {
                 WakeUp::Server(id) => self.wake_server(now, at, id),
@@ -53,7 +59,7 @@ impl Endpoint {
                 ClientAction::TimedOut => {
                     let purpose = std::mem::replace(&mut transaction.purpose, Purpose::Cancel);
                     self.counters.count(Counter::RequestTimeouts);
-                    self.request_timed_out(purpose);
+                    self.request_failed(now, purpose, TIMED_OUT, "Request Timeout");
                 }
                 _ => {}
             }
@@ -61,11 +67,13 @@ impl Endpoint {
         self.settle_client(id);
     }
 
-    fn request_timed_out(&mut self, purpose: Purpose) {
+    /// A request got no final response; `status` and `reason` stand for one (RFC 3261 §8.1.3.1).
+    pub(super) fn request_failed(&mut self, now: Instant, purpose: Purpose, status: u16, reason: &str) {
         match purpose {
-            Purpose::Invite { session, .. } => self.invite_failed(session, TIMED_OUT, "Request Timeout"),
+            Purpose::Invite { session, .. } => self.invite_failed(session, status, reason),
             Purpose::Bye(Some(session)) => self.bye_unanswered(session),
-            Purpose::Options(request) => self.emit(Event::OptionsAnswered { request, status: TIMED_OUT }),
+            Purpose::Refresh { session, .. } => self.refresh_refused(now, session, status, None),
+            Purpose::Options(request) => self.emit(Event::OptionsAnswered { request, status }),
             Purpose::Register(request) => {
                 self.emit(Event::RegisterEnded { request, outcome: RegisterOutcome::TimedOut });
             }
@@ -107,6 +115,21 @@ impl Endpoint {
     pub(in crate::sip) fn settle_session(&mut self, id: SessionId) {
         let Some(session) = self.sessions.get_mut(id) else { return };
         self.wake_ups.schedule(WakeUp::Session(id), session.timers.next(), &mut session.scheduled);
+    }
+
+    /// Before a new session: sweeps out the wake-ups of what is over, once they are many. A session timer's lie half an hour
+    /// ahead, which is long after most calls.
+    pub(in crate::sip) fn sweep_wake_ups(&mut self) {
+        let live = self.session_count() + self.transaction_count();
+        if self.wake_ups.len() < WAKE_UPS_A_MACHINE * live + WAKE_UPS_KEPT {
+            return;
+        }
+        let (server, client, sessions) = (&self.server, &self.client, &self.sessions);
+        self.wake_ups.retain(|wake_up| match wake_up {
+            WakeUp::Server(id) => server.contains(*id),
+            WakeUp::Client(id) => client.contains(*id),
+            WakeUp::Session(id) => sessions.contains(*id),
+        });
     }
 
     pub(super) fn send_response_again(&mut self, id: TransactionId) {

@@ -166,6 +166,12 @@ impl<'a> Message<'a> {
         }
     }
 
+    /// Whether the sender lets us pass over a body that is not understood (RFC 3261 §20.11).
+    pub fn is_optional(&self) -> bool {
+        let Ok(Some((_, parameters))) = self.content_disposition() else { return false };
+        parameters.value("handling").is_some_and(|handling| handling.eq_ignore_ascii_case(b"optional"))
+    }
+
     /// The media ranges of Accept; `None` when there is no such field, which for INVITE and OPTIONS means
     /// `application/sdp` (RFC 3261 §20.1). An empty field accepts nothing.
     pub fn accept(&self) -> Option<impl Iterator<Item = Result<MediaRange<'a>, Defect>> + '_> {

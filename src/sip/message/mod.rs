@@ -24,6 +24,7 @@ mod lex;
 mod method;
 mod name;
 mod parameters;
+mod replaces;
 mod scan;
 mod uri;
 mod uri_comparison;
@@ -40,6 +41,7 @@ pub use fields::{CSeq, MediaRange, MediaType, RetryAfter};
 pub use method::Method;
 pub use name::HeaderName;
 pub use parameters::{Parameter, Parameters};
+pub use replaces::Replaces;
 pub use scan::{MAX_FIELD_OCTETS, MAX_HEADER_FIELDS, MAX_MESSAGE_OCTETS};
 pub use uri::{Host, OtherUri, SipUri, TelUri, Uri, unescape};
 pub use via::{Branch, MAGIC_COOKIE, Rport, Via, ViaTransport};
@@ -119,6 +121,11 @@ impl<'a> Message<'a> {
             StartLine::Request { .. } => None,
             StartLine::Response { status, .. } => Some(status),
         }
+    }
+
+    /// Whether there are header fields that were not read, being too long or too many.
+    pub(in crate::sip) const fn has_unread_fields(&self) -> bool {
+        self.head.has_unread
     }
 
     /// Every header field, in order.

@@ -50,6 +50,7 @@ header_names! {
     HistoryInfo = "History-Info", "RFC 7044";
     Identity = "Identity" / "y", "RFC 8224";
     IdentityInfo = "Identity-Info" / "n", "RFC 4474";
+    InfoPackage = "Info-Package", "RFC 6086";
     InReplyTo = "In-Reply-To", "RFC 3261 §20.21";
     MaxForwards = "Max-Forwards", "RFC 3261 §20.22";
     MimeVersion = "MIME-Version", "RFC 3261 §20.24";
@@ -65,6 +66,7 @@ header_names! {
     RAck = "RAck", "RFC 3262";
     Reason = "Reason", "RFC 3326";
     RecordRoute = "Record-Route", "RFC 3261 §20.30";
+    RecvInfo = "Recv-Info", "RFC 6086";
     ReferTo = "Refer-To" / "r", "RFC 3515";
     ReferredBy = "Referred-By" / "b", "RFC 3892";
     RejectContact = "Reject-Contact" / "j", "RFC 3841";

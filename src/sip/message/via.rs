@@ -112,6 +112,16 @@ impl<'a> Via<'a> {
         }
     }
 
+    /// Whether the sender wants to be told of our load, by a loss that we ask of it (RFC 7339 §4.1, §4.2).
+    pub fn asks_for_feedback(&self) -> bool {
+        if !self.parameters.has("oc") {
+            return false;
+        }
+        let algorithms = self.parameters.value("oc-algo").unwrap_or_default();
+        let bare = algorithms.strip_prefix(b"\"").and_then(|a| a.strip_suffix(b"\"")).unwrap_or(algorithms);
+        bare.split(|octet| *octet == b',').any(|algorithm| lex::trim(algorithm).eq_ignore_ascii_case(b"loss"))
+    }
+
     /// The `maddr` parameter as on the wire.
     pub fn maddr(&self) -> Option<&'a [u8]> {
         self.parameters.value("maddr")

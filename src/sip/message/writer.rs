@@ -62,6 +62,23 @@ impl Writer {
         phrase: &str,
         to_tag: Option<&[u8]>,
     ) -> Result<Self, Unwritable> {
+        Self::response_with_feedback(request, source, status, phrase, to_tag, &|| None)
+    }
+
+    /// As [`Writer::response`], to a sender who may have asked for feedback on our load ([`Via::asks_for_feedback`]):
+    /// then `feedback`, such as `oc=20;oc-algo="loss"`, takes the place of what the topmost Via says of it (RFC 7339
+    /// §4, §5.2).
+    ///
+    /// # Errors
+    /// As [`Writer::response`].
+    pub fn response_with_feedback(
+        request: &Message<'_>,
+        source: SocketAddr,
+        status: u16,
+        phrase: &str,
+        to_tag: Option<&[u8]>,
+        feedback: &dyn Fn() -> Option<String>,
+    ) -> Result<Self, Unwritable> {
         if !(100..=699).contains(&status) {
             return Err(Unwritable::Status);
         }
@@ -75,7 +92,7 @@ impl Writer {
         octets.extend_from_slice(phrase.as_bytes());
         octets.extend_from_slice(b"\r\n");
         let mut writer = Self { octets };
-        writer.copy_vias(request, source)?;
+        writer.copy_vias(request, source, feedback)?;
         writer.copy_first(request, HeaderName::From);
         writer.copy_to(request, to_tag);
         writer.copy_first(request, HeaderName::CallId);
@@ -171,7 +188,12 @@ impl Writer {
         }
     }
 
-    fn copy_vias(&mut self, request: &Message<'_>, source: SocketAddr) -> Result<(), Unwritable> {
+    fn copy_vias(
+        &mut self,
+        request: &Message<'_>,
+        source: SocketAddr,
+        feedback: &dyn Fn() -> Option<String>,
+    ) -> Result<(), Unwritable> {
         let mut values = request.values(HeaderName::Via).filter(|value| is_copyable(value));
         let first = values.next().ok_or(Unwritable::NoVia)?;
         // A topmost Via that cannot be read goes back as it came.
@@ -179,7 +201,8 @@ impl Writer {
         match top {
             Some(via) => {
                 let rest = first.get(offset_in(first, via.raw) + via.raw.len()..).unwrap_or_default();
-                let mut value = stamp(&via, source);
+                let feedback = if via.asks_for_feedback() { feedback() } else { None };
+                let mut value = stamp(&via, source, feedback.as_deref());
                 value.extend_from_slice(rest);
                 self.push_field(b"Via", &value);
             }
@@ -211,24 +234,36 @@ impl Writer {
     }
 }
 
-/// The topmost Via with `received` and `rport` filled in; everything else as it was.
-fn stamp(via: &Via<'_>, source: SocketAddr) -> Vec<u8> {
+/// What the topmost Via says of feedback on load (RFC 7339 §4).
+const FEEDBACK: [&[u8]; 4] = [b"oc", b"oc-algo", b"oc-validity", b"oc-seq"];
+
+/// The topmost Via with `received` and `rport` filled in, and `feedback` in the place of what was asked for; everything
+/// else as it was.
+fn stamp(via: &Via<'_>, source: SocketAddr, feedback: Option<&str>) -> Vec<u8> {
     // A socket for both families shows IPv4 peers as mapped addresses; the peer knows only its own.
     let (address, port) = (source.ip().to_canonical(), source.port());
     let asks_port = via.parameters.has("rport");
     let given = via.parameters.get("received");
     let elsewhere = via.host != Host::Address(address);
     let needs_received = elsewhere || asks_port || given.is_some();
-    let mut value = Vec::with_capacity(via.raw.len() + 64);
+    let mut value = Vec::with_capacity(via.raw.len() + 128);
     let mut from = 0;
+    let mut before = via.raw.len() - via.parameters.raw().len();
     for parameter in via.parameters.iter() {
         let received = parameter.name.eq_ignore_ascii_case(b"received");
         let rport = parameter.name.eq_ignore_ascii_case(b"rport");
+        let name_end = offset_in(via.raw, parameter.name) + parameter.name.len();
+        let end = parameter.value.map_or(name_end, |value| offset_in(via.raw, value) + value.len());
+        let replaced =
+            feedback.is_some() && FEEDBACK.iter().any(|name| parameter.name.eq_ignore_ascii_case(name));
+        if replaced {
+            value.extend_from_slice(via.raw.get(from..before).unwrap_or_default());
+            from = end;
+        }
+        before = end;
         if !received && !rport {
             continue;
         }
-        let name_end = offset_in(via.raw, parameter.name) + parameter.name.len();
-        let end = parameter.value.map_or(name_end, |value| offset_in(via.raw, value) + value.len());
         value.extend_from_slice(via.raw.get(from..name_end).unwrap_or_default());
         value.push(b'=');
         value.extend_from_slice(if received { address.to_string() } else { port.to_string() }.as_bytes());
@@ -238,6 +273,10 @@ fn stamp(via: &Via<'_>, source: SocketAddr) -> Vec<u8> {
     if needs_received && given.is_none() {
         value.extend_from_slice(b";received=");
         value.extend_from_slice(address.to_string().as_bytes());
+    }
+    if let Some(feedback) = feedback {
+        value.push(b';');
+        value.extend_from_slice(feedback.as_bytes());
     }
     value
 }

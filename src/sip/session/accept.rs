@@ -1,21 +1,43 @@
 //! The called side: a new INVITE, its answer and the ACK (RFC 3261 §13.3), and what a session's timers do.
 
-use super::{HangUp, Session, SessionId, State, Unacknowledged};
+use super::{Acknowledged, HangUp, Session, SessionId, State, Unacknowledged};
 use crate::sip::counters::Counter;
 use crate::sip::dialog::Dialog;
 use crate::sip::endpoint::capabilities::{ALLOW, SESSION_DESCRIPTION, SUPPORTED};
 use crate::sip::endpoint::{
     EndCause, Endpoint, Event, IncomingInvite, Rejection, SessionError, TransactionId, receive::Received,
 };
-use crate::sip::message::{HeaderName, Message, Writer};
+use crate::sip::message::{Contact, HeaderName, Message, Uri, Writer};
 use crate::sip::reason::Reason;
 use crate::sip::timer::SessionTimer;
 use crate::sip::transaction::key::RequestIdentity;
 use bytes::Bytes;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What a call that nobody answers is refused with.
 const TEMPORARILY_UNAVAILABLE: u16 = 480;
+
+/// What one is whose invitation expired before that (§13.3.1).
+const REQUEST_TERMINATED: u16 = 487;
+
+/// How long an invitation stands, where its Expires says so (§13.3.1).
+fn invitation_life(invite: &Message<'_>) -> Option<Duration> {
+    invite.expires().ok().flatten().map(|seconds| Duration::from_secs(seconds.into()))
+}
+
+/// Whether our Contact must be a SIPS URI (§12.1.1): the Request-URI is one, or the top Record-Route, or the Contact where
+/// there is no Record-Route.
+fn asks_security(invite: &Message<'_>) -> bool {
+    let is_secure = |uri: &Uri<'_>| matches!(uri, Uri::Sip(uri) if uri.secure);
+    let peer = match invite.record_routes().next() {
+        Some(route) => route.is_ok_and(|route| is_secure(&route.uri)),
+        None => invite.contacts().any(|contact| match contact {
+            Ok(Contact::Address(address)) => is_secure(&address.uri),
+            _ => false,
+        }),
+    };
+    peer || invite.request_uri().is_ok_and(|uri| is_secure(&uri))
+}
 
 impl Endpoint {
     /// A new call: 100 at once, then the call layer decides.
@@ -34,11 +56,15 @@ impl Endpoint {
         event.authenticated = received.user.map(str::to_owned);
         let Some(invite) = self.open_invite(now, received, identity, tag, id, octets) else { return };
         let mut session = Session::new(State::Incoming { invite });
+        session.neighbour = Some((received.neighbour, Acknowledged::NotYet));
         session.dialog = Some(Box::new(dialog));
         session.remote_description = event.offer.clone();
-        session.timers.start(SessionTimer::Setup, now + self.config.limits.max_setup);
+        let setup = invitation_life(received.message)
+            .map_or(self.config.limits.max_setup, |life| life.min(self.config.limits.max_setup));
+        session.timers.start(SessionTimer::Setup, now + setup);
         self.sessions.insert(id, session);
         self.settle_session(id);
+        self.overload.admitted(now, received.neighbour);
         self.emit(Event::Invite(Box::new(event)));
     }
 
@@ -58,6 +84,10 @@ impl Endpoint {
         let sdp = session.local_description.clone().unwrap_or_else(|| Bytes::from(sdp));
         let mut writer = self.write_dialog_response(invite, 200)?;
         writer.field(HeaderName::Allow, ALLOW)?.field(HeaderName::Supported, SUPPORTED)?;
+        if let Some((octets, ..)) = self.pending_invite(invite) {
+            let request = Message::parse(&octets).map_err(|_| SessionError::State)?;
+            self.agree_on_timer(now, id, &request, &mut writer)?;
+        }
         // Offer and answer are exchanged: another description would be a new offer, which a 2xx may not hold (RFC 6337 §2.2).
         let response = Bytes::from(match offered {
             true => writer.finish(),
@@ -71,7 +101,10 @@ impl Endpoint {
         let Some(session) = self.sessions.get_mut(id) else { return Err(SessionError::NoSuchSession) };
         let cseq = session.dialog.as_ref().map_or(0, |dialog| dialog.invite_cseq());
         session.local_description = Some(sdp);
-        let unacknowledged = Unacknowledged { invite, cseq, response, flow, interval: timers.t1 };
+        let holds_offer = session.remote_description.is_none();
+        session.offered_by_us |= holds_offer;
+        let unacknowledged =
+            Unacknowledged { invite, cseq, response, flow, interval: timers.t1, holds_offer };
         session.state = State::Answered { unacknowledged, hang_up: None };
         session.timers.stop(SessionTimer::Setup);
         session.timers.start(SessionTimer::RetransmitOk, now + timers.t1);
@@ -90,6 +123,7 @@ impl Endpoint {
         }
         let invite = self.unanswered(id)?;
         self.refuse_invite(now, invite, rejection)?;
+        self.terminate_change(now, id);
         self.counters.count(Counter::RejectedByCall);
         self.sessions.remove(id);
         Ok(())
@@ -132,7 +166,10 @@ impl Endpoint {
         let request = Message::parse(&octets).map_err(|_| SessionError::State)?;
         let mut writer = self.begin_response(&request, flow.remote, status, "", Some(tag))?;
         writer.copy(&request, HeaderName::RecordRoute);
-        writer.field(HeaderName::Contact, self.contact(flow))?;
+        let contact = self.contact(flow);
+        let secured = asks_security(&request)
+            .then(|| contact.replacen("<sip:", "<sips:", 1).replacen(";transport=tls", ";transport=tcp", 1));
+        writer.field(HeaderName::Contact, secured.unwrap_or(contact))?;
         Ok(writer)
     }
 
@@ -157,13 +194,13 @@ impl Endpoint {
         let Some(session) = self.sessions.get_mut(id) else {
             return self.counters.count(Counter::DroppedStrayAck);
         };
-        let mut hang_up_wanted = None;
+        let (mut hang_up_wanted, mut answer_awaited) = (None, false);
         match &mut session.state {
             State::Answered { unacknowledged, hang_up } if unacknowledged.cseq == cseq => {
                 hang_up_wanted = Some(hang_up.take());
             }
             State::Established { reinvite } if reinvite.as_ref().is_some_and(|ok| ok.cseq == cseq) => {
-                *reinvite = None;
+                answer_awaited = reinvite.take().is_some_and(|ok| ok.holds_offer);
             }
             // Copies of an ACK that came before.
             State::Established { .. } | State::Ending => return,
@@ -171,17 +208,30 @@ impl Endpoint {
         }
         session.timers.stop(SessionTimer::RetransmitOk);
         session.timers.stop(SessionTimer::AckMissing);
+        let body = Some(ack.body()).filter(|body| !body.is_empty()).map(Bytes::copy_from_slice);
         if let Some(hang_up) = hang_up_wanted {
-            self.session_confirmed(now, id, ack, hang_up);
+            self.session_confirmed(now, id, body, hang_up);
+        } else if answer_awaited {
+            session.remote_description.clone_from(&body);
+            self.emit(Event::ChangeAcknowledged { session: id, body });
         }
     }
 
-    fn session_confirmed(&mut self, now: Instant, id: SessionId, ack: &Message<'_>, hang_up: Option<HangUp>) {
+    /// A call of ours to answer stands: `body` is that of the ACK.
+    pub(super) fn session_confirmed(
+        &mut self,
+        now: Instant,
+        id: SessionId,
+        body: Option<Bytes>,
+        hang_up: Option<HangUp>,
+    ) {
+        self.sessions.acknowledged(id);
         let Some(session) = self.sessions.get_mut(id) else { return };
         session.state = State::Established { reinvite: None };
-        let body = Some(ack.body()).filter(|body| !body.is_empty()).map(Bytes::copy_from_slice);
+        session.timers.stop(SessionTimer::RetransmitOk);
+        session.timers.stop(SessionTimer::AckMissing);
         if session.remote_description.is_none() {
-            session.remote_description = body.clone();
+            session.remote_description.clone_from(&body);
         }
         self.counters.count(Counter::SessionsConfirmed);
         match hang_up {
@@ -197,8 +247,11 @@ impl Endpoint {
             SessionTimer::AckMissing => self.ack_missing(now, id),
             SessionTimer::RetransmitProvisional => self.retransmit_provisional(now, id),
             SessionTimer::PrackMissing => self.prack_missing(now, id),
+            SessionTimer::Refresh => self.refresh_due(now, id),
+            SessionTimer::Expired => self.session_expired(now, id),
             SessionTimer::Setup => self.setup_timed_out(now, id),
             SessionTimer::CancelUnanswered => self.cancel_unanswered(id),
+            SessionTimer::ChangeUnanswered => self.change_unanswered(now, id),
         }
     }
 
@@ -228,8 +281,14 @@ impl Endpoint {
     fn setup_timed_out(&mut self, now: Instant, id: SessionId) {
         match self.unanswered(id) {
             Ok(invite) => {
+                self.terminate_change(now, id);
                 self.counters.count(Counter::RefusedSetupTimeout);
-                let _ = self.refuse_invite(now, invite, &Rejection::new(TEMPORARILY_UNAVAILABLE));
+                let expired = self.pending_invite(invite).is_some_and(|(octets, ..)| {
+                    let life = Message::parse(&octets).ok().and_then(|invite| invitation_life(&invite));
+                    life.is_some_and(|life| life <= self.config.limits.max_setup)
+                });
+                let status = if expired { REQUEST_TERMINATED } else { TEMPORARILY_UNAVAILABLE };
+                let _ = self.refuse_invite(now, invite, &Rejection::new(status));
                 self.end(id, EndCause::SetupTimeout);
             }
             // The calling side gives up.

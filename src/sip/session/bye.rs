@@ -49,6 +49,7 @@ impl Endpoint {
 
     /// Sends BYE and waits for its outcome.
     pub(super) fn send_bye(&mut self, now: Instant, id: SessionId, reason: &str) {
+        self.terminate_change(now, id);
         let Some(session) = self.sessions.get_mut(id) else { return };
         session.state = State::Ending;
         session.timers.clear();
@@ -65,6 +66,7 @@ impl Endpoint {
     /// Ends a session for `cause` and sends a BYE whose outcome nobody waits for. Its reason is `reason`, or the one that a
     /// hang-up gave before.
     pub(super) fn detach_with_bye(&mut self, now: Instant, id: SessionId, cause: EndCause, reason: Reason) {
+        self.terminate_change(now, id);
         let Some(session) = self.sessions.remove(id) else { return };
         let reason = match &session.state {
             State::Answered { hang_up: Some(HangUp { reason }), .. } => reason,
@@ -114,6 +116,7 @@ impl Endpoint {
             return;
         }
         self.counters.count(Counter::ByesReceived);
+        self.terminate_change(now, id);
         self.tell_reason(id, received.message);
         match self.sessions.get_mut(id).map(|session| &session.state) {
             Some(State::Incoming { invite }) => {
@@ -133,6 +136,7 @@ impl Endpoint {
 
     /// The caller gave up before our answer: 487 to its INVITE (§9.2, §15.1.2).
     pub(super) fn terminate_invite(&mut self, now: Instant, id: SessionId, invite: TransactionId) {
+        self.terminate_change(now, id);
         let _ = self.refuse_invite(now, invite, &Rejection::new(REQUEST_TERMINATED));
         if self.sessions.remove(id).is_some() {
             self.counters.count(Counter::SessionsCancelled);

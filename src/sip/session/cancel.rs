@@ -1,17 +1,27 @@
 //! Giving up a call before its answer: CANCEL in both directions (RFC 3261 §9).
 
 use super::{Cancelling, SessionId, State};
-use crate::sip::endpoint::{Endpoint, Event, SessionError};
+use crate::sip::endpoint::{Endpoint, Event, SessionError, TransactionId};
+use crate::sip::message::Message;
 use crate::sip::reason::Reason;
 use crate::sip::timer::SessionTimer;
 use std::time::Instant;
 
 impl Endpoint {
-    /// The caller cancels. After the final response it has no effect (§9.2).
-    pub(in crate::sip) fn session_cancelled(&mut self, now: Instant, id: SessionId) {
-        if let Some(State::Incoming { invite }) = self.sessions.get_mut(id).map(|session| &session.state) {
-            let invite = *invite;
-            self.terminate_invite(now, id, invite);
+    /// The peer cancels the INVITE of that transaction. After the final response it has no effect (§9.2).
+    pub(in crate::sip) fn session_cancelled(
+        &mut self,
+        now: Instant,
+        id: SessionId,
+        transaction: TransactionId,
+        cancel: &Message<'_>,
+    ) {
+        match self.sessions.get_mut(id).map(|session| &session.state) {
+            Some(State::Incoming { invite }) if *invite == transaction => {
+                self.tell_reason(id, cancel);
+                self.terminate_invite(now, id, transaction);
+            }
+            _ => self.change_cancelled(now, id, transaction),
         }
     }
 

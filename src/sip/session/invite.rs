@@ -72,6 +72,7 @@ impl Endpoint {
                 let body = Some(response.body()).filter(|body| !body.is_empty());
                 let body = early_answer.or_else(|| body.map(Bytes::copy_from_slice));
                 self.call_answered(id, invite, dialog, has_offer, body);
+                self.take_timer(now, id, response);
             }
             Some(_) => {
                 self.decline(now, invite, dialog, Reason::NormalClearing);
@@ -92,7 +93,8 @@ impl Endpoint {
         self.sessions.set_dialog(id, dialog);
         let Some(session) = self.sessions.get_mut(id) else { return };
         session.timers.clear();
-        session.remote_description = body.clone();
+        session.offered_by_us = has_offer;
+        session.remote_description.clone_from(&body);
         session.state = State::Answering { invite };
         // An INVITE without offer whose 2xx brings none either has nothing to answer.
         let needs_answer = !has_offer && body.is_some();

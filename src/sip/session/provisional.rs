@@ -4,7 +4,8 @@
 //! What the caller requires is always reliable; what it merely supports is reliable where it carries a session
 //! description, since nobody waits for a lost 180. One at a time: the next waits for the PRACK of the one before.
 
-use super::{SessionId, State};
+use super::change::Glare;
+use super::{Session, SessionId, State};
 use crate::sip::counters::Counter;
 use crate::sip::endpoint::capabilities::{ALLOW, SESSION_DESCRIPTION, SUPPORTED};
 use crate::sip::endpoint::receive::Received;
@@ -63,6 +64,16 @@ impl Provisionals {
     fn is_acknowledged_by(&self, rack: &RAck<'_>, cseq: u32) -> bool {
         let rseq = self.outstanding.as_ref().map(|outstanding| outstanding.rseq);
         rseq == Some(rack.rseq) && rack.cseq == cseq && rack.method == Method::Invite
+    }
+}
+
+impl Session {
+    /// Whether the INVITE's offer is answered before the 200: a reliable response with the answer has got its PRACK.
+    pub(super) fn is_settled_early(&self) -> bool {
+        let outstanding = |provisionals: &Provisionals| {
+            provisionals.outstanding.as_ref().is_some_and(|outstanding| outstanding.has_description)
+        };
+        self.provisionals.as_ref().is_some_and(|provisionals| !outstanding(provisionals))
     }
 }
 
@@ -167,6 +178,7 @@ impl Endpoint {
             Some(Outstanding { rseq, has_description, response, flow, interval: timers.t1 });
         if let Some(sdp) = sdp {
             provisionals.offered = session.remote_description.is_none();
+            session.offered_by_us = provisionals.offered;
             session.local_description = Some(Bytes::from(sdp));
         }
         session.timers.start(SessionTimer::RetransmitProvisional, now + timers.t1);
@@ -215,37 +227,17 @@ impl Endpoint {
         };
         let body = Some(received.message.body()).filter(|body| !body.is_empty());
         let awaits_answer = provisionals.offered && session.remote_description.is_none();
-        let answered = match body {
-            Some(offer) if !awaits_answer => self.answer_early_offer(now, received, id, tag, offer),
-            _ => self.answer(now, received, tag, 200, &[]),
-        };
-        if answered {
-            let answer = body.filter(|_| awaits_answer).map(Bytes::copy_from_slice);
-            self.provisional_acknowledged(now, id, answer);
-        }
-    }
-
-    /// An offer in a PRACK (§5): one that changes nothing gets our present description; another is refused with 488, and
-    /// the description that holds stays.
-    fn answer_early_offer(
-        &mut self,
-        now: Instant,
-        received: &Received<'_, '_>,
-        id: SessionId,
-        tag: Tag,
-        offer: &[u8],
-    ) -> bool {
-        let Some(session) = self.sessions.get_mut(id) else { return false };
-        let unchanged = session.remote_description.as_deref() == Some(offer);
-        match session.local_description.clone() {
-            Some(description) if unchanged => {
-                self.answer_with_body(now, received, tag, 200, &[], &description)
+        if body.is_some() && !awaits_answer {
+            // §5: an offer, whose answer goes into the 2xx to the PRACK. The response it acknowledges came in any case.
+            match session.change {
+                Some(_) => self.refuse_glare(now, received, tag, Glare::Overlapping),
+                None => self.take_change(now, received, id, tag),
             }
-            _ => {
-                self.counters.count(Counter::RefusedSessionChange);
-                self.answer(now, received, tag, 488, &[])
-            }
+        } else if !self.answer(now, received, tag, 200, &[]) {
+            return;
         }
+        let answer = body.filter(|_| awaits_answer).map(Bytes::copy_from_slice);
+        self.provisional_acknowledged(now, id, answer);
     }
 
     /// The PRACK came: what waited for it goes out.
@@ -291,6 +283,7 @@ impl Endpoint {
     pub(super) fn prack_missing(&mut self, now: Instant, id: SessionId) {
         let Ok(invite) = self.unanswered(id) else { return };
         self.counters.count(Counter::RefusedPrackMissing);
+        self.terminate_change(now, id);
         let _ = self.refuse_invite(now, invite, &Rejection::new(SERVER_TIME_OUT));
         self.end(id, EndCause::PrackTimeout);
     }

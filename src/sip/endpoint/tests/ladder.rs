@@ -50,7 +50,7 @@ fn methods_come_before_uri_schemes_and_those_before_extensions() {
     let strange = |method| {
         request(method, "Require: x\r\n", "").replacen(" sip:130@192.0.2.1 ", " http://192.0.2.1 ", 1)
     };
-    refusal(strange("UPDATE"), Counter::RefusedMethodNotAllowed);
+    refusal(strange("PUBLISH"), Counter::RefusedMethodNotAllowed);
     let text = refusal(strange("INVITE"), Counter::RefusedUriScheme);
     assert_eq!(first_line(&text), "SIP/2.0 416 Unsupported URI Scheme");
 }
@@ -75,14 +75,12 @@ fn required_extensions_are_420_with_unsupported() {
     assert_eq!(first_lines(&sent), ["SIP/2.0 100 Trying"]);
 }
 
-/// Neither session timers (RFC 4028) nor reliable provisional responses (RFC 3262) are built: a peer that could do with
-/// them is not promised any, and its call is not ended for want of them.
+/// A peer that supports more than it asks for is promised nothing that is not set.
 #[test]
 fn what_a_peer_merely_supports_changes_nothing() {
     let mut bench = Bench::new();
-    let supported = "Supported: timer, 100rel\r\nSession-Expires: 90;refresher=uas\r\nMin-SE: 90\r\n";
-    let extra = format!("{supported}Content-Type: application/sdp\r\n");
-    let (_, ok) = bench.answered(&request("INVITE", &extra, SDP));
+    let extra = "Supported: timer, 100rel, path, outbound\r\nContent-Type: application/sdp\r\n";
+    let (_, ok) = bench.answered(&request("INVITE", extra, SDP));
     for name in ["Require", "Session-Expires", "RSeq"] {
         assert_eq!(field(&ok, name), None, "{name}");
     }
@@ -210,14 +208,21 @@ fn a_refusing_service_answers_503_and_keeps_its_calls() {
 }
 
 #[test]
-fn in_dialog_info_and_update_are_405_and_the_call_goes_on() {
+fn a_full_service_refuses_options_only_and_one_that_is_unable_calls_too() {
     let mut bench = Bench::new();
-    let (_, ok) = bench.established();
-    for (cseq, method) in [(2, "INFO"), (3, "UPDATE")] {
-        let sent = bench.receive(within(&ok, method, cseq, ""));
-        assert_eq!(first_lines(&sent), ["SIP/2.0 405 Method Not Allowed"]);
+    let fresh = invite(Some(SDP));
+    bench.endpoint.set_service_state(ServiceState::Unable { retry_after_s: 5 });
+    for message in [fresh.clone(), request("OPTIONS", "", "")] {
+        let sent = bench.receive(message);
+        assert_eq!(first_lines(&sent), ["SIP/2.0 503 Service Unavailable"]);
+        assert_eq!(field(&sent[0], "Retry-After"), Some("5"));
     }
-    assert_eq!(bench.endpoint.session_count(), 1);
+    bench.endpoint.set_service_state(ServiceState::Full { retry_after_s: 6 });
+    let sent = bench.receive(request("OPTIONS", "", ""));
+    assert_eq!(field(&sent[0], "Retry-After"), Some("6"));
+    // Whether there is room after all is for the call layer to say.
+    assert_eq!(first_lines(&bench.receive(fresh)), ["SIP/2.0 100 Trying"]);
+    assert_eq!((bench.count(Counter::RefusedUnable), bench.count(Counter::RefusedFull)), (2, 1));
 }
 
 #[test]

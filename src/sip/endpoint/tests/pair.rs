@@ -108,7 +108,7 @@ impl Pair {
 
     /// Lets all timers run out: nothing is left on either side.
     pub(super) fn drain(&mut self) {
-        self.advance(Duration::from_secs(600));
+        self.advance(Duration::from_secs(4_000));
         assert_nothing_left(&self.caller);
         assert_nothing_left(&self.callee);
     }

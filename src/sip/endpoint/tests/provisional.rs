@@ -249,8 +249,9 @@ fn a_late_offer_in_a_183_is_answered_in_its_prack() {
     assert_eq!(field(&ok, "Content-Length"), Some("0"), "a description would be a new offer");
     bench.receive(within(&ok, "ACK", 1, ""));
     assert_eq!(bench.events(), [Event::Confirmed { session: id, body: None }]);
-    // A refresh is known as such.
-    assert_eq!(first_lines(&bench.receive(within(&ok, "INVITE", 3, SDP))), ["SIP/2.0 200 OK"]);
+    // The answer, come again as an offer, is the call layer's to answer: ours was an offer, and says more.
+    assert_eq!(first_lines(&bench.receive(within(&ok, "INVITE", 3, SDP))), ["SIP/2.0 100 Trying"]);
+    assert!(matches!(*bench.events(), [Event::SessionChange { .. }]));
 }
 
 /// RFC 3262 §5: an unreliable response cannot hold an offer, since nothing would bring its answer.
@@ -266,24 +267,51 @@ fn a_late_offer_needs_reliability() {
 }
 
 #[test]
-fn an_offer_in_a_prack_that_changes_nothing_is_answered_and_another_is_488() {
+fn an_offer_in_a_prack_is_answered_in_its_200_or_refused() {
+    // One that says nothing new, at once.
     let mut bench = Bench::new();
     let id = bench.incoming(SUPPORTED, SDP);
     let progress = bench.progressed(id);
     let sent = bench.receive(prack(&progress, 2, SDP));
     assert_eq!(first_lines(&sent), ["SIP/2.0 200 OK"]);
     assert!(sent[0].ends_with(OUR_SDP));
-    bench.events();
-    let mut bench = Bench::new();
-    let id = bench.incoming(SUPPORTED, SDP);
-    let progress = bench.progressed(id);
-    let unread = prack(&progress, 2, SDP).replace("application/sdp", "text/plain");
-    assert_eq!(first_lines(&bench.receive(unread)), ["SIP/2.0 415 Unsupported Media Type"]);
-    let sent = bench.receive(prack(&progress, 3, &SDP.replace("4000", "4002")));
-    assert_eq!(first_lines(&sent), ["SIP/2.0 488 Not Acceptable Here"]);
-    // It came, all the same: the caller has the 183.
     assert_eq!(bench.events(), [Event::EarlyConfirmed { session: id, body: None }]);
-    assert!(bench.advance(ms(60_000)).is_empty());
+    // Another is the call layer's to answer.
+    let (changed, ours) = (SDP.replace("4000", "4002"), OUR_SDP.replace("5000", "5002"));
+    for refused in [false, true] {
+        let mut bench = Bench::new();
+        let id = bench.incoming(SUPPORTED, SDP);
+        let progress = bench.progressed(id);
+        let unread = prack(&progress, 2, SDP).replace("application/sdp", "text/plain");
+        assert_eq!(first_lines(&bench.receive(unread)), ["SIP/2.0 415 Unsupported Media Type"]);
+        let prack = prack(&progress, 3, &changed);
+        assert!(bench.receive(&prack).is_empty());
+        // The 183 came, whatever becomes of the offer.
+        let change = match &*bench.events() {
+            [
+                Event::SessionChange { change, offer: Some(offer), .. },
+                Event::EarlyConfirmed { body: None, .. },
+            ] => {
+                assert_eq!(offer, changed.as_bytes());
+                *change
+            }
+            other => panic!("no change: {other:?}"),
+        };
+        let outcome = match refused {
+            true => bench.endpoint.refuse_change(bench.now, id, change, &Rejection::new(488)),
+            false => bench.endpoint.answer_change(bench.now, id, change, ours.clone().into()),
+        };
+        outcome.expect("waits");
+        let sent = bench.sent();
+        assert_eq!(sent.len(), 1);
+        assert_eq!(field(&sent[0], "CSeq"), Some("3 PRACK"));
+        let expected = if refused { "SIP/2.0 488 Not Acceptable Here" } else { "SIP/2.0 200 OK" };
+        assert_eq!((first_line(&sent[0]), sent[0].ends_with(&*ours)), (expected, !refused));
+        assert_eq!(bench.receive(&prack), sent, "its retransmission gets the same");
+        assert!(bench.advance(ms(60_000)).is_empty());
+        bench.endpoint.accept(bench.now, id, ours.clone().into()).expect("accepted");
+        assert_eq!(first_lines(&bench.sent()), ["SIP/2.0 200 OK"]);
+    }
 }
 
 #[test]
