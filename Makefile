@@ -3,7 +3,7 @@
 SEEDS ?= 1000
 FUZZ_SECONDS ?= 60
 FUZZ_TARGETS ?= scanner headers framing sdp digest rtp flow
-.PHONY: help test sim lint tools prompts demo serve fuzz
+.PHONY: help test bench sim lint tools prompts demo serve fuzz
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -19,6 +19,9 @@ fuzz: ## Feed every reader with made-up octets for FUZZ_SECONDS each (installs c
 
 sim: ## Run the simulation over 1,000 seeds (SEEDS=n for another number)
 	KLIKON_SEEDS=$(SEEDS) CARGO_PROFILE_DEV_OPT_LEVEL=1 cargo test --locked --test simulation -- --nocapture every_seed
+
+bench: ## Measure what messages, calls and packets cost (docs/performance.md)
+	cargo bench --locked --bench sip_message --bench sip_endpoint --bench sip_udp --bench media
 
 lint: ## Formatting and clippy, as CI has them
 	cargo fmt --check

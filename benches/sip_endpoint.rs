@@ -42,6 +42,35 @@ fn main() {
         bench.endpoint.transaction_count(),
         allocations / u64::from(CALLS_A_BATCH),
     );
+    memory(clock);
+}
+
+/// Calls that are held at once for the figures of memory.
+const CALLS_HELD: u32 = 6_000;
+
+/// What a call holds while it stands and after it has ended, its transactions and its part of the tables included.
+fn memory(clock: Clock) {
+    let new = || {
+        let endpoint = Endpoint::new(EndpointConfig::new([1; 32]));
+        Bench { endpoint, now: clock.instant(), clock, spent: Duration::ZERO, next_call: 0 }
+    };
+    let (mut at_once, mut in_turn) = (new(), new());
+    let standing =
+        allocation_counter::measure(|| (0..CALLS_HELD).for_each(|number| drop(at_once.stand(number))));
+    let ended = allocation_counter::measure(|| {
+        for number in 0..CALLS_HELD {
+            let ok = in_turn.stand(number);
+            in_turn.hand_in(&[within(&ok, number, "BYE", 2)]);
+        }
+    });
+    let held = |bench: &Bench| (bench.endpoint.session_count(), bench.endpoint.transaction_count());
+    let calls = CALLS_HELD as usize;
+    assert_eq!((held(&at_once), held(&in_turn)), ((calls, calls), (0, 2 * calls)));
+    println!(
+        "a call that stands: {} octets; one that has ended, for 32 s: {} octets",
+        standing.bytes_current / i64::from(CALLS_HELD),
+        ended.bytes_current / i64::from(CALLS_HELD)
+    );
 }
 
 struct Bench {
@@ -79,6 +108,16 @@ impl Bench {
             Event::Invite(invite) => Some(invite.session),
             _ => None,
         }));
+    }
+
+    /// A call that is answered and acknowledged; gives the 200.
+    fn stand(&mut self, number: u32) -> Vec<u8> {
+        let (_, calls) = self.hand_in(&[invite(number)]);
+        assert_eq!(self.endpoint.accept(self.now, calls[0], ANSWER.to_vec()), Ok(()));
+        let (start, mut sent) = (self.clock.instant(), vec![]);
+        self.take_out(start, &mut sent, &mut vec![]);
+        self.hand_in(&[within(&sent[0], number, "ACK", 1)]);
+        sent.swap_remove(0)
     }
 
     fn batch(&mut self) {

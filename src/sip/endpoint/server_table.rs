@@ -8,6 +8,7 @@ use crate::sip::transport::Flow;
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Names a transaction for as long as the endpoint lives.
@@ -82,9 +83,9 @@ pub(super) struct ServerTransaction {
     /// The most recent response; empty before there is one, and in Accepted, where the session holds it.
     pub(super) response: Bytes,
     /// How the request is found again.
-    pub(super) key: Box<[u8]>,
+    pub(super) key: Arc<[u8]>,
     /// How a merged copy of the request is found, where one is looked for.
-    pub(super) merge_key: Option<Box<[u8]>>,
+    pub(super) merge_key: Option<Arc<[u8]>>,
     /// Memory of the wake-up heap.
     pub(super) scheduled: Option<Instant>,
 }
@@ -92,9 +93,10 @@ pub(super) struct ServerTransaction {
 /// All of them.
 #[derive(Debug)]
 pub(super) struct ServerTransactions {
-    transactions: HashMap<TransactionId, ServerTransaction, HashKey>,
-    by_key: HashMap<Box<[u8]>, TransactionId, HashKey>,
-    by_merge_key: HashMap<Box<[u8]>, TransactionId, HashKey>,
+    /// Each in a place of its own: a table that grows for a burst then keeps little room for what is not there.
+    transactions: HashMap<TransactionId, Box<ServerTransaction>, HashKey>,
+    by_key: HashMap<Arc<[u8]>, TransactionId, HashKey>,
+    by_merge_key: HashMap<Arc<[u8]>, TransactionId, HashKey>,
 }
 
 impl ServerTransactions {
@@ -128,15 +130,15 @@ impl ServerTransactions {
     }
 
     pub(super) fn get_mut(&mut self, id: TransactionId) -> Option<&mut ServerTransaction> {
-        self.transactions.get_mut(&id)
+        self.transactions.get_mut(&id).map(Box::as_mut)
     }
 
     pub(super) fn insert(&mut self, id: TransactionId, transaction: ServerTransaction) {
-        self.by_key.insert(transaction.key.clone(), id);
+        self.by_key.insert(Arc::clone(&transaction.key), id);
         if let Some(merge_key) = &transaction.merge_key {
-            self.by_merge_key.insert(merge_key.clone(), id);
+            self.by_merge_key.insert(Arc::clone(merge_key), id);
         }
-        self.transactions.insert(id, transaction);
+        self.transactions.insert(id, Box::new(transaction));
     }
 
     pub(super) fn remove(&mut self, id: TransactionId) {

@@ -153,7 +153,7 @@ impl Writer {
     /// Ends a message without a body.
     pub fn finish(mut self) -> Vec<u8> {
         self.octets.extend_from_slice(b"Content-Length: 0\r\n\r\n");
-        self.octets
+        self.fitted()
     }
 
     /// Ends a message with a body.
@@ -166,7 +166,13 @@ impl Writer {
         push_number(&mut self.octets, body.len());
         self.octets.extend_from_slice(b"\r\n\r\n");
         self.octets.extend_from_slice(body);
-        Ok(self.octets)
+        Ok(self.fitted())
+    }
+
+    /// Without room for more: a transaction keeps what is sent for half a minute.
+    fn fitted(mut self) -> Vec<u8> {
+        self.octets.shrink_to_fit();
+        self.octets
     }
 
     fn push_field(&mut self, name: &[u8], value: &[u8]) {
