@@ -1,20 +1,22 @@
 //! Puts the rooms together: reads flows and prompts, opens the ledger, starts delivery, media and SIP; drains, stops.
 
-use crate::call::{Account, CallEvent, Command, Ids, Observer, Registry, Service, Step};
+use crate::call::{
+    Account, CallEvent, Command, Ids, Observer, Probe, Registry, Service, Step, TrunkOrder, TrunkParts,
+    watch_database,
+};
 use crate::capture::{Capture, HomerCounts, Record};
-use crate::config::{Files, Media, Settings, Sip};
+use crate::config::{Files, Media, PasswordError, Settings, Sip, Trunk};
 use crate::delivery::{SpoolError, Worker};
 use crate::dialplan::{Flow, FlowError, Vocabulary};
 use crate::media::{
     Engine, EngineError, EngineSettings, LibraryError, PortRange, PromptLibrary, SessionSettings,
 };
-use crate::net::{BindError, Driver, UdpTransport};
-use crate::sip::{Endpoint, EndpointConfig, HostPort, Limits, Timers};
+use crate::net::{BindError, Driver, Listen, ResolveError, Resolver, Sockets, Tls, Ways};
+use crate::sip::{Endpoint, EndpointConfig, HostPort, Limits, Timers, Transport};
 use crate::speech::{self, LoadError, Prompts};
-use crate::store::{OpenError, Store};
+use crate::store::{self, OpenError, Store};
 use crate::units::clock::{Clock, entropy};
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,6 +61,12 @@ pub enum StartError {
     /// The media workers cannot start.
     #[error("the media engine cannot start")]
     Media(#[from] EngineError),
+    /// A trunk's password cannot be read.
+    #[error(transparent)]
+    Password(#[from] PasswordError),
+    /// The DNS cannot be asked, and there are trunks.
+    #[error("the DNS cannot be asked; set `sip.resolver` to the address of a server")]
+    Resolver(#[from] ResolveError),
     /// A SIP socket cannot be opened.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -67,7 +75,8 @@ pub enum StartError {
 /// A running service.
 #[derive(Debug)]
 pub struct Server {
-    addresses: Vec<SocketAddr>,
+    listening: Vec<Listen>,
+    tls: Option<Arc<Tls>>,
     library: Arc<PromptLibrary>,
     commands: mpsc::Sender<Command>,
     store: Store,
@@ -92,8 +101,13 @@ impl Server {
         let (stop_delivery, stop) = watch::channel(false);
         let delivery = Worker::new(store.clone(), settings.delivery.clone())?;
         let settlements = delivery.settlements();
-        let transport = UdpTransport::bind(&settings.sip.listen)?;
-        let addresses = transport.addresses();
+        let sockets = Sockets::open(
+            &settings.sip.listen,
+            settings.streams.to_runtime(settings.sip.max_body_octets),
+            settings.tls.to_runtime(),
+            clock,
+        )?;
+        let (listening, tls) = (sockets.listening().to_vec(), sockets.tls());
         let capture = Capture::start(&settings.capture, &settings.trace, clock);
         let observer = match capture.record() {
             Some(record) => observer.and(move |event| note(&record, event)),
@@ -116,12 +130,14 @@ impl Server {
         let mut endpoint = Endpoint::new(EndpointConfig {
             overload: settings.overload.limiter(&settings.peers, since_1970(&clock)),
             session_intervals: settings.calls.session_intervals(),
-            ..endpoint_config(&settings.sip, settings.calls.max, &addresses)
+            ..endpoint_config(&settings.sip, settings.calls.max, &listening)
         });
         endpoint.set_room_for_calls(settings.calls.max);
         let (commands, waiting) = mpsc::channel(COMMANDS_WAITING);
-        let registry = Registry::new(service, commands.clone());
-        let driver = Driver::new(transport, endpoint, registry, waiting, clock).with_tap(capture.tap());
+        let mut registry = Registry::new(service, commands.clone());
+        prepare_trunks(&settings, &mut registry, &commands, &listening, clock)?;
+        tokio::spawn(watch_database(store.clone(), probe(&settings.database), commands.clone()));
+        let driver = Driver::new(sockets, endpoint, registry, waiting, clock).with_tap(capture.tap());
         let (ended, driver_ended) = watch::channel(false);
         tokio::spawn(async move {
             // The sender goes with the task, so that even a panic is noticed.
@@ -130,17 +146,27 @@ impl Server {
             ended.send_replace(true);
         });
         let delivery = tokio::spawn(delivery.run(clock, stop));
-        Ok(Self { addresses, library, commands, store, driver_ended, capture, delivery, stop_delivery })
+        Ok(Self { listening, tls, library, commands, store, driver_ended, capture, delivery, stop_delivery })
     }
 
-    /// Where SIP is listened for.
-    pub fn addresses(&self) -> &[SocketAddr] {
-        &self.addresses
+    /// Where SIP is listened for, and by which transport.
+    pub fn listening(&self) -> &[Listen] {
+        &self.listening
+    }
+
+    /// The certificates, to be read again; `None` without TLS.
+    pub fn tls(&self) -> Option<Arc<Tls>> {
+        self.tls.clone()
     }
 
     /// The prompts, ready to be sent or recognised.
     pub fn library(&self) -> &Arc<PromptLibrary> {
         &self.library
+    }
+
+    /// Registers at the trunks and begins to watch them.
+    pub async fn attend_trunks(&self) {
+        self.command(Command::Trunk(TrunkOrder::Start)).await;
     }
 
     /// Takes no new calls from now on. Gives the number of calls under way.
@@ -189,6 +215,45 @@ impl Server {
     async fn command(&self, command: Command) {
         // An error means that the driver has ended: nothing left to command.
         let _ = self.commands.send(command).await;
+    }
+}
+
+/// Hands the DNS and the trunks to the registry. The trunks' tasks start when they are told to.
+fn prepare_trunks(
+    settings: &Settings,
+    registry: &mut Registry,
+    commands: &mpsc::Sender<Command>,
+    listening: &[Listen],
+    clock: Clock,
+) -> Result<(), StartError> {
+    let resolver = Resolver::new(settings.sip.resolver);
+    match &resolver {
+        Ok(resolver) => registry.ask_by(resolver.clone()),
+        Err(error) => {
+            let error = error as &dyn std::error::Error;
+            tracing::warn!(error, "the DNS cannot be asked: names that peers give are not followed");
+        }
+    }
+    if settings.trunks.is_empty() {
+        return Ok(());
+    }
+    let trunks = settings.trunks.iter().map(Trunk::to_runtime).collect::<Result<_, _>>()?;
+    let desk = registry.trunks();
+    let parts = TrunkParts {
+        commands: commands.clone(),
+        resolver: resolver?,
+        ways: Ways::new(listening.iter().map(|listen| (listen.transport, listen.address))),
+        clock,
+        stop: desk.stop_signal(),
+    };
+    desk.set_trunks(trunks, parts);
+    Ok(())
+}
+
+fn probe(database: &store::Settings) -> Probe {
+    Probe {
+        interval: Duration::from_millis(database.probe_interval_ms.into()),
+        patience: Duration::from_millis(database.probe_timeout_ms.into()),
     }
 }
 
@@ -266,14 +331,21 @@ fn since_1970(clock: &Clock) -> Duration {
 }
 
 /// What peers reach us by: a port that is not said is the one we listen on.
-fn advertised(host: &str, listening: &[SocketAddr]) -> HostPort {
+fn advertised(host: &str, listening: &[Listen]) -> HostPort {
     let says_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok())
         && (!host.starts_with('[') || !host.ends_with(']'));
-    let port = listening.first().map(SocketAddr::port).filter(|port| !says_port && *port != SIP_PORT);
+    let port =
+        listening.first().map(|listen| listen.address.port()).filter(|port| !says_port && *port != SIP_PORT);
     HostPort { host: host.to_owned(), port }
 }
 
-fn endpoint_config(sip: &Sip, max_calls: usize, listening: &[SocketAddr]) -> EndpointConfig {
+/// Whether TCP is listened for wherever UDP is, so that one Via names both (RFC 3261 §18.1.1).
+fn has_tcp_beside_udp(listening: &[Listen]) -> bool {
+    let mut udp = listening.iter().filter(|listen| listen.transport == Transport::Udp);
+    udp.all(|listen| listening.contains(&Listen { transport: Transport::Tcp, ..*listen }))
+}
+
+fn endpoint_config(sip: &Sip, max_calls: usize, listening: &[Listen]) -> EndpointConfig {
     let timers = Timers {
         t1: Duration::from_millis(sip.t1_ms),
         t2: Duration::from_millis(sip.t2_ms),
@@ -291,6 +363,7 @@ fn endpoint_config(sip: &Sip, max_calls: usize, listening: &[SocketAddr]) -> End
         },
         server_name: sip.server_name.clone(),
         advertised: sip.advertise.as_deref().map(|host| advertised(host, listening)),
+        large_requests_by_tcp: has_tcp_beside_udp(listening),
         retry_after_s: sip.retry_after_s,
         ..EndpointConfig::new(entropy())
     }
@@ -299,10 +372,11 @@ fn endpoint_config(sip: &Sip, max_calls: usize, listening: &[SocketAddr]) -> End
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::SocketAddr;
 
     #[test]
     fn an_advertised_host_keeps_the_port_we_listen_on() {
-        let at = |port| [SocketAddr::from(([0, 0, 0, 0], port))];
+        let at = |port| [Listen::udp(SocketAddr::from(([0, 0, 0, 0], port)))];
         for (host, port, said) in [
             ("192.0.2.1", 5060, "192.0.2.1"),
             ("192.0.2.1", 5080, "192.0.2.1:5080"),

@@ -57,7 +57,7 @@ impl Bench {
         let folder = tempfile::tempdir().unwrap();
         tones::write_prompts(&folder.path().join("prompts/sq"));
         let mut settings = Settings::default();
-        settings.sip.listen = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))];
+        settings.sip.listen = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()];
         settings.numbers.insert(LINE_TEST.to_owned(), "line-test".to_owned());
         settings.files.dialplans = Path::new(env!("CARGO_MANIFEST_DIR")).join("dialplans");
         settings.files.prompts = folder.path().join("prompts");
@@ -83,7 +83,7 @@ impl Bench {
     }
 
     fn address(&self) -> SocketAddr {
-        self.server.addresses()[0]
+        self.server.listening()[0].address
     }
 
     /// A caller who is the leader.
@@ -245,7 +245,7 @@ async fn a_hang_up_before_the_confirmation_books_nothing() {
 async fn a_full_service_refuses_and_a_stop_says_goodbye() {
     let mut bench = Bench::new(|settings| {
         settings.calls.max = 1;
-        settings.sip.listen = vec![SocketAddr::from((Ipv6Addr::LOCALHOST, 0))];
+        settings.sip.listen = vec![SocketAddr::from((Ipv6Addr::LOCALHOST, 0)).into()];
     })
     .await;
     assert_eq!(refused(in_time("404", bench.phone(bench.caller("999", &[]))).await.unwrap()), 404);
@@ -378,6 +378,7 @@ impl Wire {
         let (us, service, called) = (self.socket.local_addr().unwrap(), self.service, self.called);
         // CANCEL is of the INVITE's transaction, ACK of a 2xx and BYE are of their own.
         let branch = if method == "CANCEL" { "INVITE" } else { method };
+        let branch = if method == "UPDATE" { format!("UPDATE-{cseq}") } else { branch.to_owned() };
         let content_type = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
         let request = format!(
             "{method} sip:{called}@{service} SIP/2.0\r\nVia: SIP/2.0/UDP {us};rport;branch=z9hG4bK-{branch}\r\n\
@@ -521,4 +522,31 @@ async fn a_caller_who_goes_at_an_odd_moment_is_recorded() {
     let ends: Vec<CallEnd> = records.iter().map(|record| record.end).collect();
     assert_eq!(ends[..3], [CallEnd::CallerHungUp, CallEnd::Failed, CallEnd::RtpTimeout]);
     assert!(matches!(ends[3..], [CallEnd::Cancelled | CallEnd::CallerHungUp]), "{ends:?}");
+}
+
+/// Hold stops the dialogue and not the longest call; the audio may go and come back meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_on_hold_ends_at_its_longest() {
+    let mut bench = Bench::new(|settings| settings.calls.max_duration_s = 5).await;
+    let wire = Wire::new(bench.address(), LINE_TEST).await;
+    let tag = wire.invite().await;
+    let offer = wire.answer();
+    wire.send("ACK", 1, &tag, &offer).await;
+    bench.answered().await;
+    let port = wire.socket.local_addr().unwrap().port().to_string();
+    for (cseq, offer, answer, direction) in [
+        (2, offer.replace(&port, "0"), "m=audio 0 RTP/AVP 8\r\n", "inactive"),
+        (3, offer.clone(), "a=sendrecv\r\n", "sendrecv"),
+        (4, format!("{offer}a=inactive\r\n"), "a=inactive\r\n", "inactive"),
+    ] {
+        wire.send("UPDATE", cseq, &tag, &offer).await;
+        let ok = wire.receive("200", |message| message.contains(&format!("CSeq: {cseq} UPDATE"))).await;
+        assert!(ok.starts_with("SIP/2.0 200 ") && ok.ends_with(answer), "{ok}");
+        let changed = |step: &Step| matches!(step, Step::Session { direction: d, .. } if d == direction);
+        bench.step(direction, changed).await;
+    }
+    wire.take_bye().await;
+    bench.ended().await;
+    let records = bench.closed().await;
+    assert_eq!(records.iter().map(|record| record.end).collect::<Vec<_>>(), [CallEnd::Goodbye]);
 }

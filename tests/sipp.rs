@@ -56,6 +56,7 @@ cases! {
     hold_inactive
     info_and_event_once
     info_digits
+    invite_without_database
     ipv6
     late_offer
     leader_changed_in_mid_call
@@ -79,6 +80,9 @@ cases! {
     number_too_short
     old_cseq
     options
+    options_while_draining
+    options_while_full
+    options_without_database
     pcmu_only
     prack_missing
     prack_unknown

@@ -377,10 +377,13 @@ impl Conversation {
         }
     }
 
-    /// Never a bare hang-up (DOMAIN §5): the caller hears goodbye first.
+    /// Never a bare hang-up (DOMAIN §5): the caller hears goodbye first, unless he is on hold and could not.
     async fn farewell(&mut self, end: CallEnd) {
         if self.phase != Phase::Flow {
             return;
+        }
+        if !self.agreed.direction.sends() {
+            return self.hang_up(end).await;
         }
         let goodbye = self.leg.service.media.library().lookup(FAREWELL);
         let playing = goodbye

@@ -5,9 +5,12 @@
 
 mod business;
 mod conversation;
+mod database;
 mod key_source;
 mod leg;
+pub mod load;
 mod negotiation;
+mod next_hop;
 mod observer;
 mod phone;
 mod record;
@@ -17,15 +20,19 @@ mod script;
 mod service;
 mod settings;
 mod speak;
+mod trunk;
 mod trust;
 
 pub use business::{Answer, Business};
+pub use database::{Probe, watch_database};
 pub use leg::{Leg, LegInput};
 pub use negotiation::Change;
-pub use observer::{CallEvent, Observer, Step};
+pub use next_hop::FoundHop;
+pub use observer::{CallEvent, Observer, ServiceEvent, ServiceStep, Step};
 pub use phone::{Notice, Phone, PhoneError, PhoneSettings, Report};
 pub use registry::{Account, Command, Registry};
 pub use script::{KeyGroup, Manner};
 pub use service::{Ids, Service};
 pub use settings::{EarlyMedia, Settings};
+pub use trunk::{Desk, TrunkNews, TrunkOrder, TrunkParts, TrunkSettings};
 pub use trust::{Caller, Claims, IdentityHeader, Peer, identify};

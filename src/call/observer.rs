@@ -85,30 +85,78 @@ pub struct CallEvent {
     pub step: Step,
 }
 
-/// Receives every step of every call. Must not block.
+/// Something that happened to the service itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum ServiceStep {
+    /// Whether the service takes calls changed.
+    Service {
+        /// `accepting`, `full`, `without-database` or `draining`.
+        state: &'static str,
+    },
+    /// Something happened to a trunk.
+    Trunk {
+        /// Its name in the settings.
+        trunk: String,
+        /// `up`, `down`, `registered`, `refreshed`, `register-failed`, `lapsed` or `unregistered`.
+        state: &'static str,
+    },
+}
+
+/// That, with its time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ServiceEvent {
+    /// When, UTC.
+    pub at: Timestamp,
+    /// What happened.
+    #[serde(flatten)]
+    pub step: ServiceStep,
+}
+
+type Watch<T> = Option<Arc<dyn Fn(T) + Send + Sync>>;
+
+/// Receives every step of every call, and what happens to the service. Must not block.
 #[derive(Clone, Default)]
-pub struct Observer(Option<Arc<dyn Fn(CallEvent) + Send + Sync>>);
+pub struct Observer {
+    calls: Watch<CallEvent>,
+    service: Watch<ServiceEvent>,
+}
 
 impl Observer {
-    /// An observer that calls `watch`.
+    /// An observer that calls `watch` for each step of a call.
     pub fn new(watch: impl Fn(CallEvent) + Send + Sync + 'static) -> Self {
-        Self(Some(Arc::new(watch)))
+        Self { calls: Some(Arc::new(watch)), service: None }
+    }
+
+    /// The same, which also calls `watch` for what happens to the service.
+    #[must_use]
+    pub fn with_service(self, watch: impl Fn(ServiceEvent) + Send + Sync + 'static) -> Self {
+        Self { service: Some(Arc::new(watch)), ..self }
     }
 
     /// An observer that tells `other` as well, and first.
     #[must_use]
     pub fn and(self, other: impl Fn(&CallEvent) + Send + Sync + 'static) -> Self {
-        Self::new(move |event| {
+        let Self { calls, service } = self;
+        let tell = move |event| {
             other(&event);
-            if let Some(watch) = &self.0 {
+            if let Some(watch) = &calls {
                 watch(event);
             }
-        })
+        };
+        Self { calls: Some(Arc::new(tell)), service }
     }
 
     /// Tells the observer, if there is one.
     pub fn tell(&self, event: impl FnOnce() -> CallEvent) {
-        if let Some(watch) = &self.0 {
+        if let Some(watch) = &self.calls {
+            watch(event());
+        }
+    }
+
+    /// Tells the observer, if there is one, of the service.
+    pub fn tell_service(&self, event: impl FnOnce() -> ServiceEvent) {
+        if let Some(watch) = &self.service {
             watch(event());
         }
     }
@@ -116,7 +164,7 @@ impl Observer {
 
 impl std::fmt::Debug for Observer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(if self.0.is_some() { "Observer(watching)" } else { "Observer(nobody)" })
+        f.write_str(if self.calls.is_some() { "Observer(watching)" } else { "Observer(nobody)" })
     }
 }
 

@@ -2,9 +2,11 @@
 
 use super::leg::{Leg, LegInput};
 use super::negotiation::Change;
-use super::observer::{CallEvent, Step};
+use super::next_hop::{FoundHop, NextHops};
+use super::observer::{CallEvent, ServiceEvent, ServiceStep, Step};
 use super::service::Service;
-use crate::net::Handler;
+use super::trunk::{Desk, TrunkOrder};
+use crate::net::{Handler, Resolver};
 use crate::sip::{
     ChangeId, Endpoint, Event, IncomingInvite, Reason, Rejection, ServiceState, SessionError, SessionId,
 };
@@ -81,6 +83,15 @@ pub enum Command {
     Drain(oneshot::Sender<usize>),
     /// Take no new calls, and end those under way with goodbye; end when the last one has ended.
     EndAll,
+    /// Whether the database can be used has changed.
+    Database {
+        /// It can.
+        usable: bool,
+    },
+    /// The DNS has said where a call's requests go.
+    NextHop(FoundHop),
+    /// An order of a trunk's task.
+    Trunk(TrunkOrder),
     /// Give an account.
     Account(oneshot::Sender<Account>),
 }
@@ -101,12 +112,44 @@ pub struct Registry {
     commands: mpsc::Sender<Command>,
     legs: HashMap<SessionId, mpsc::Sender<LegInput>>,
     draining: bool,
+    has_database: bool,
+    /// As it was last told.
+    state: ServiceState,
+    trunks: Desk,
+    next_hops: NextHops,
 }
 
 impl Registry {
     /// No calls yet. `commands` is the way back into the driver.
     pub fn new(service: Arc<Service>, commands: mpsc::Sender<Command>) -> Self {
-        Self { service, commands, legs: HashMap::new(), draining: false }
+        Self {
+            service,
+            commands,
+            legs: HashMap::new(),
+            draining: false,
+            has_database: true,
+            state: ServiceState::Accepting,
+            trunks: Desk::default(),
+            next_hops: NextHops::default(),
+        }
+    }
+
+    /// Lets names that peers give for requests within calls be looked up.
+    pub fn ask_by(&mut self, resolver: Resolver) {
+        self.next_hops.ask_by(resolver);
+    }
+
+    /// Only for peers of the settings: nobody else makes this service ask the DNS for a name of his choice.
+    fn find_next_hop(&mut self, endpoint: &Endpoint, session: SessionId) {
+        let Some((uri, heard)) = endpoint.named_hop(session) else { return };
+        if self.service.peers.iter().any(|peer| peer.holds(heard)) {
+            self.next_hops.find(session, uri, &self.commands);
+        }
+    }
+
+    /// Where trunks' orders are carried out.
+    pub fn trunks(&mut self) -> &mut Desk {
+        &mut self.trunks
     }
 
     /// The number; everything else is the leg's. Room was looked to before: the endpoint is told of it.
@@ -118,6 +161,7 @@ impl Registry {
         self.legs.insert(invite.session, sender);
         let leg = Leg::new(Arc::clone(&self.service), flow, invite, self.commands.clone());
         tokio::spawn(leg.run(inputs));
+        self.settle_state(endpoint);
     }
 
     fn refuse(&self, now: Instant, endpoint: &mut Endpoint, invite: &IncomingInvite, rejection: Rejection) {
@@ -136,7 +180,38 @@ impl Registry {
 
     fn drain(&mut self, endpoint: &mut Endpoint) {
         self.draining = true;
-        endpoint.set_service_state(ServiceState::Refusing { retry_after_s: self.service.retry_after_s });
+        self.trunks.stop();
+        self.settle_state(endpoint);
+    }
+
+    /// Lets the endpoint answer by the state of the service, and tells a change.
+    fn settle_state(&mut self, endpoint: &mut Endpoint) {
+        let retry_after_s = self.service.retry_after_s;
+        let (state, name) = if self.draining {
+            (ServiceState::Refusing { retry_after_s }, "draining")
+        } else if !self.has_database {
+            (ServiceState::Unable { retry_after_s }, "without-database")
+        } else if self.legs.len() >= self.full_from() {
+            (ServiceState::Full { retry_after_s }, "full")
+        } else {
+            (ServiceState::Accepting, "accepting")
+        };
+        if self.state == state {
+            return;
+        }
+        self.state = state;
+        endpoint.set_service_state(state);
+        tracing::info!(state = name, calls = self.legs.len(), "the state of the service");
+        let at = self.service.clock.wall();
+        self.service
+            .observer
+            .tell_service(|| ServiceEvent { at, step: ServiceStep::Service { state: name } });
+    }
+
+    /// How many calls make the service full; once it is, a tenth fewer, so that its state does not change with each call.
+    fn full_from(&self) -> usize {
+        let max = self.service.settings.max;
+        if matches!(self.state, ServiceState::Full { .. }) { max - max / 10 } else { max }
     }
 
     /// Tells the endpoint how many more calls there may be: over it, it refuses them by itself, before any work.
@@ -170,6 +245,7 @@ impl Handler for Registry {
     type Command = Command;
 
     fn event(&mut self, now: Instant, endpoint: &mut Endpoint, event: Event) {
+        let Some(event) = self.trunks.event(event) else { return };
         match event {
             Event::Invite(invite) => {
                 self.admit(now, endpoint, *invite);
@@ -178,7 +254,10 @@ impl Handler for Registry {
             Event::SessionChange { session, change: id, offer } => {
                 self.change(now, endpoint, session, Change { id, offer });
             }
-            Event::Confirmed { session, body } => drop(self.tell(session, LegInput::Confirmed { body })),
+            Event::Confirmed { session, body } => {
+                self.find_next_hop(endpoint, session);
+                self.tell(session, LegInput::Confirmed { body });
+            }
             Event::EarlyConfirmed { session, body } => {
                 self.tell(session, LegInput::EarlyConfirmed { body });
             }
@@ -218,6 +297,16 @@ impl Handler for Registry {
             Command::Gone { session } => {
                 self.legs.remove(&session);
                 self.tell_room(endpoint);
+                self.settle_state(endpoint);
+            }
+            Command::Database { usable } => {
+                self.has_database = usable;
+                self.settle_state(endpoint);
+            }
+            Command::NextHop(hop) => self.next_hops.found(endpoint, &hop),
+            Command::Trunk(order) => {
+                let (wall, service) = (self.service.clock.wall(), Arc::clone(&self.service));
+                self.trunks.carry_out(now, wall, endpoint, &service.observer, order);
             }
             Command::Drain(calls) => {
                 self.drain(endpoint);
@@ -238,6 +327,7 @@ impl Handler for Registry {
                         .counters()
                         .iter()
                         .map(|(counter, count)| (counter.name(), count))
+                        .chain(self.trunks.counters())
                         .collect(),
                 };
                 let _ = answer.send(account);
@@ -247,7 +337,7 @@ impl Handler for Registry {
 
     /// A drained server waits for its last legs, and for the BYEs they sent to be answered.
     fn finished(&self, endpoint: &Endpoint) -> bool {
-        self.draining && self.legs.is_empty() && endpoint.session_count() == 0
+        self.draining && self.legs.is_empty() && self.trunks.is_done() && endpoint.session_count() == 0
     }
 }
 

@@ -204,6 +204,7 @@ impl Reader {
         };
         let mut followed: HashSet<Bytes> = HashSet::new();
         let mut live = shown.live.subscribe();
+        self.say(&Reply::Following).await?;
         loop {
             let passed = tokio::select! {
                 passed = live.recv() => passed,

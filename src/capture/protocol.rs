@@ -7,7 +7,7 @@
 //! → {"ask":"call","call":"0192…"}                   our id, the Call-ID, the beginning of either, or `last`
 //! ← {"is":"call",…}, {"is":"message",…} …, {"is":"end"}
 //! → {"ask":"follow","caller":"0672123456"}          everything from now on, or the calls of one caller
-//! ← {"is":"message",…} …, {"is":"lost","messages":3} when the reader is too slow
+//! ← {"is":"following"}, {"is":"message",…} …, {"is":"lost","messages":3} when the reader is too slow
 //! ```
 
 use serde::{Deserialize, Serialize};
@@ -88,6 +88,8 @@ pub enum Reply {
     Call(CallLine),
     /// A message of the call before it, or one that just passed.
     Message(MessageLine),
+    /// From now on messages are shown as they pass.
+    Following,
     /// So many messages passed that were not shown, because the reader was too slow.
     Lost {
         /// How many.

@@ -1,13 +1,20 @@
 //! `klikon call`: phones a SIP address, keys digits, says what was heard and when.
 
-use crate::call::{KeyGroup, Manner, Notice, Phone, PhoneSettings};
+use crate::call::load::LoadSettings;
+use crate::call::{KeyGroup, Manner, Notice, Phone, PhoneError, PhoneSettings};
 use crate::config::Settings;
-use crate::server::SIP_PORT;
-use crate::units::clock::Clock;
-use anyhow::{Context, bail};
+use crate::net::{NameServer, Resolver};
+use crate::sip::Transport;
+use crate::sip::locate::fails_over;
+use crate::sip::message::Uri;
+use crate::units::clock::{Clock, entropy};
+use anyhow::{Context, bail, ensure};
 use clap::Args;
-use std::net::{SocketAddr, ToSocketAddrs};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Phone a SIP address: a smoke test of a live deployment.
@@ -19,6 +26,8 @@ use std::time::Duration;
   klikon call sip:130@192.0.2.10 --identity +355691234567 --keys '0672123456#' --keys 2 --keys 1 --wav heard.wav
   klikon call sip:130@127.0.0.1:5060 --identity tel:+355691234567 --keys 9 --expect goodbye
   klikon call sip:131@192.0.2.10 --hang-up-after-s 10
+  klikon call sip:130@example.com --resolver 192.0.2.53 --keys 9
+  klikon call sip:131@192.0.2.10 --rate 50 --calls 3000 --hold 10
 
 Keys: 0-9 * # A-D, or PROMPT:KEYS to wait for that prompt first (`klikon prompts list` names them). Prompts are recognised by their sound, octet for octet, where nothing between transcodes; else
 only that something was said is known.")]
@@ -51,6 +60,10 @@ pub struct Arguments {
     #[arg(long, value_name = "PROMPT")]
     expect: Vec<String>,
 
+    /// Which DNS says where a name leads: `system`, or a server's address; without it, as `sip.resolver` says.
+    #[arg(long, value_name = "ADDRESS")]
+    resolver: Option<NameServer>,
+
     /// Hang up so long after the answer, s; without it, when the far end says goodbye or hangs up.
     #[arg(long, value_name = "S")]
     hang_up_after_s: Option<u64>,
@@ -62,6 +75,34 @@ pub struct Arguments {
     /// Write what was heard.
     #[arg(long, value_name = "FILE")]
     wav: Option<PathBuf>,
+
+    /// Make many calls, so many begun a second: signalling only, nothing is heard or keyed. Says what was answered, what
+    /// failed, and how long it took; exits with 0 when every call was answered and ended in good order.
+    #[arg(long, value_name = "R", requires = "calls", value_parser = rate, conflicts_with_all = ["keys", "listen", "expect", "hang_up_after_s", "wav"])]
+    rate: Option<f64>,
+
+    /// With --rate: how many calls.
+    #[arg(long, value_name = "N", requires = "rate", value_parser = clap::value_parser!(u64).range(1..))]
+    calls: Option<u64>,
+
+    /// With --rate: from the answer to the hang-up, s.
+    #[arg(long, value_name = "S", requires = "rate", value_parser = hold, default_value = "0")]
+    hold: Duration,
+}
+
+/// Calls a second: above nothing, and no more than one machine can make.
+fn rate(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(rate) if rate > 0.0 && rate <= 100_000.0 => Ok(rate),
+        _ => Err("write calls a second, from above 0 to 100000, like 50 or 0.5".to_owned()),
+    }
+}
+
+fn hold(text: &str) -> Result<Duration, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if (0.0..=86_400.0).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
+        _ => Err("write seconds, from 0 to 86400, like 10 or 0.2".to_owned()),
+    }
 }
 
 /// Reads a group of keys: `2`, or `choose-package:2`.
@@ -85,8 +126,24 @@ fn keys(text: &str) -> Result<String, String> {
 /// Phones, and judges.
 pub fn run(arguments: Arguments, settings: &Settings) -> anyhow::Result<()> {
     super::start_logging(&crate::config::Log { level: "warn".to_owned(), ..settings.log.clone() });
-    let remote = resolve(&arguments.uri)?;
-    let phone = PhoneSettings {
+    let server = arguments.resolver.unwrap_or(settings.sip.resolver);
+    if let (Some(rate), Some(calls)) = (arguments.rate, arguments.calls) {
+        let load = |remote| LoadSettings {
+            remote,
+            request_uri: arguments.uri.clone(),
+            identity: arguments.identity.as_deref().map(identity),
+            from: arguments.from.clone(),
+            rate,
+            calls,
+            hold: arguments.hold,
+        };
+        return super::runtime()?.block_on(async {
+            // A load is for one server: the first.
+            let remote = resolve(&arguments.uri, server).await?.into_iter().next();
+            super::load::run(load(remote.context("there is no server to try")?)).await
+        });
+    }
+    let phone = |remote| PhoneSettings {
         remote,
         request_uri: arguments.uri.clone(),
         identity: arguments.identity.as_deref().map(identity),
@@ -99,8 +156,18 @@ pub fn run(arguments: Arguments, settings: &Settings) -> anyhow::Result<()> {
     };
     let report = super::runtime()?.block_on(async {
         // Without prompts at hand the call still works; only their names are not known.
-        let prompts = crate::server::encode_prompts(&settings.files).ok();
-        Phone::new(phone, prompts.unwrap_or_default(), Clock::system()).call(print).await
+        let prompts = crate::server::encode_prompts(&settings.files).ok().unwrap_or_default();
+        let mut targets = resolve(&arguments.uri, server).await?.into_iter().peekable();
+        loop {
+            let remote = targets.next().context("there is no server to try")?;
+            let call = Phone::new(phone(remote), Arc::clone(&prompts), Clock::system()).call(print).await;
+            match call {
+                Err(error) if targets.peek().is_some() && leaves(&error) => {
+                    println!("{remote}: {error}; trying the next server");
+                }
+                call => return Ok::<_, anyhow::Error>(call?),
+            }
+        }
     })?;
     println!("{report}");
     if let Some(path) = &arguments.wav {
@@ -137,38 +204,44 @@ fn identity(text: &str) -> String {
     if text.contains(':') { text.to_owned() } else { format!("tel:{text}") }
 }
 
-/// The address to send to: of the host after the `@`.
-fn resolve(uri: &str) -> anyhow::Result<SocketAddr> {
+/// Whether the next server is tried (RFC 3263 §4.3).
+fn leaves(error: &PhoneError) -> bool {
+    match error {
+        PhoneError::Refused { status, .. } => fails_over(*status),
+        PhoneError::Unreachable(_) => true,
+        _ => false,
+    }
+}
+
+/// The addresses to send to, in the order in which they are to be tried (RFC 3263).
+async fn resolve(uri: &str, server: NameServer) -> anyhow::Result<Vec<SocketAddr>> {
     let mend = "write it like sip:130@192.0.2.10:5060";
-    let rest = uri.strip_prefix("sip:").with_context(|| format!("`{uri}` is no SIP URI; {mend}"))?;
-    let (_, host_port) = rest.rsplit_once('@').with_context(|| format!("`{uri}` has no number; {mend}"))?;
-    let host_port = host_port.split([';', '?']).next().unwrap_or_default();
-    let has_port = host_port
-        .rsplit_once(':')
-        .is_some_and(|(host, _)| !host.is_empty() && !host.starts_with('[') || host.ends_with(']'));
-    let with_port = if has_port { host_port.to_owned() } else { format!("{host_port}:{SIP_PORT}") };
-    with_port
-        .to_socket_addrs()
-        .with_context(|| format!("cannot find the host of `{uri}`"))?
-        .next()
-        .with_context(|| format!("the host of `{uri}` has no address"))
+    let has_number = matches!(Uri::parse(uri.as_bytes()), Some(Uri::Sip(sip)) if sip.user.is_some());
+    ensure!(has_number, "`{uri}` is no SIP URI with a number; {mend}");
+    let mut random = StdRng::from_seed(entropy());
+    let resolver = Resolver::new(server).context("cannot ask the DNS; name a server with --resolver")?;
+    let targets = resolver.locate(uri, &[Transport::Udp], &mut random).await;
+    let targets = targets.with_context(|| format!("cannot find the host of `{uri}`"))?;
+    Ok(targets.into_iter().map(|target| target.address).collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn hosts_with_and_without_port() {
-        assert_eq!(resolve("sip:130@127.0.0.1").unwrap(), "127.0.0.1:5060".parse().unwrap());
-        assert_eq!(
-            resolve("sip:130@127.0.0.1:5080;transport=udp").unwrap(),
-            "127.0.0.1:5080".parse().unwrap()
-        );
-        assert_eq!(resolve("sip:130@[::1]").unwrap(), "[::1]:5060".parse().unwrap());
-        assert_eq!(resolve("sip:130@[::1]:5080").unwrap(), "[::1]:5080".parse().unwrap());
-        for bad in ["130@127.0.0.1", "sip:127.0.0.1", "sip:130@", "tel:130"] {
-            assert!(resolve(bad).is_err(), "{bad}");
+    #[tokio::test]
+    async fn hosts_with_and_without_port() {
+        let nobody = NameServer::At("127.0.0.1:9".parse().unwrap());
+        for (uri, address) in [
+            ("sip:130@127.0.0.1", "127.0.0.1:5060"),
+            ("sip:130@127.0.0.1:5080;transport=udp", "127.0.0.1:5080"),
+            ("sip:130@[::1]", "[::1]:5060"),
+            ("sip:130@[::1]:5080", "[::1]:5080"),
+        ] {
+            assert_eq!(resolve(uri, nobody).await.unwrap(), [address.parse().unwrap()], "{uri}");
+        }
+        for bad in ["130@127.0.0.1", "sip:127.0.0.1", "sip:130@", "tel:130", "sips:130@127.0.0.1"] {
+            assert!(resolve(bad, nobody).await.is_err(), "{bad}");
         }
     }
 

@@ -61,7 +61,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
 
 fn settings(folder: &Path) -> anyhow::Result<Settings> {
     let mut settings = Settings::default();
-    settings.sip.listen = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))];
+    settings.sip.listen = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()];
     settings.database = store::Settings::for_file(folder.join("klikon.db"));
     settings.delivery.spool = folder.join("spool");
     settings.trace.socket = folder.join("klikon.sock");
@@ -80,7 +80,7 @@ async fn show(arguments: &Arguments, settings: Settings, folder: &Path) -> anyho
     let watching = Arc::clone(&screen);
     let spool = settings.delivery.spool.clone();
     let server = Server::start(settings, Observer::new(move |event| watching.step(&event)), clock).await?;
-    let address = *server.addresses().first().context("the service listens nowhere")?;
+    let address = server.listening().first().context("the service listens nowhere")?.address;
     println!(
         "130 answers on {address}; the ledger, the spool folder and the WAV are in {}\n",
         folder.display()

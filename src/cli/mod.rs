@@ -5,8 +5,10 @@ mod call;
 mod demo;
 pub mod flow;
 pub mod ledger;
+mod load;
 pub mod prompts;
 mod serve;
+mod trace;
 
 use crate::config::Settings;
 use crate::store;
@@ -41,6 +43,8 @@ enum What {
     Demo(demo::Arguments),
     /// Phone a SIP address, key digits, and say what was heard and when.
     Call(call::Arguments),
+    /// Show the SIP of calls, from the memory of the service that runs or as it passes.
+    Trace(trace::Arguments),
     /// Groups, members, leaders, packages and terms.
     Admin(admin::AdminArguments),
     /// Print, audit and bill the ledger.
@@ -61,6 +65,8 @@ impl Command {
                 What::Demo(arguments) => demo::run(arguments),
                 What::Call(arguments) => self::settings(self.config.as_deref())
                     .and_then(|settings| call::run(arguments, &settings)),
+                What::Trace(arguments) => self::settings(self.config.as_deref())
+                    .and_then(|settings| trace::run(&arguments, &settings)),
                 What::Admin(arguments) => on_database(self.config.as_deref(), async |database, now, out| {
                     admin::run(arguments, database, now, out).await
                 }),

@@ -1,6 +1,6 @@
 //! `klikon serve`: the service, until it is told to stop.
 
-use crate::call::{Account, CallEvent, Observer};
+use crate::call::{Account, CallEvent, Observer, ServiceEvent};
 use crate::config::Settings;
 use crate::server::Server;
 use crate::units::clock::Clock;
@@ -9,6 +9,7 @@ use clap::Args;
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
@@ -60,10 +61,20 @@ async fn serve(settings: Settings, observer: Observer) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for Ctrl-C")?;
     let drain_for = Duration::from_secs(settings.calls.drain_s);
     let server = Server::start(settings, observer, Clock::system()).await?;
-    for address in server.addresses() {
-        println!("listening on udp {address}");
+    for listen in server.listening() {
+        println!("listening on {listen}");
     }
     std::io::stdout().flush()?;
+    server.attend_trunks().await;
+    // SIGHUP reads the certificates again.
+    let (tls, mut hang_up) = (server.tls(), signal(SignalKind::hangup()).context("cannot watch for SIGHUP")?);
+    tokio::spawn(async move {
+        while hang_up.recv().await.is_some() {
+            if let Some(tls) = &tls {
+                tls.reload(true);
+            }
+        }
+    });
     tokio::select! {
         _ = stop.recv() => {}
         _ = interrupt.recv() => {}
@@ -108,10 +119,18 @@ fn open(path: &Path) -> anyhow::Result<Box<dyn Write + Send>> {
     Ok(Box::new(file.with_context(|| format!("cannot write {}", path.display()))?))
 }
 
+/// What a line is about.
+#[derive(serde::Serialize)]
+#[serde(untagged)]
+enum Line {
+    Call(CallEvent),
+    Service(ServiceEvent),
+}
+
 /// An observer whose lines a thread of its own writes, so that a reader who stands still stops no call. The receiver
 /// is disconnected when the last line is written.
 fn event_lines(mut out: Box<dyn Write + Send>) -> anyhow::Result<(Observer, Receiver<()>)> {
-    let (events, waiting) = sync_channel::<CallEvent>(LINES_WAITING);
+    let (events, waiting) = sync_channel::<Line>(LINES_WAITING);
     let (writing, written) = sync_channel(1);
     let write = move || {
         let _writing: SyncSender<()> = writing;
@@ -123,13 +142,16 @@ fn event_lines(mut out: Box<dyn Write + Send>) -> anyhow::Result<(Observer, Rece
         }
     };
     std::thread::Builder::new().name("events".to_owned()).spawn(write).context("cannot start a thread")?;
-    let lost = AtomicU64::new(0);
-    let observer = Observer::new(move |event| {
-        if events.try_send(event).is_err() {
+    let lost = Arc::new(AtomicU64::new(0));
+    let write = move |line| {
+        if events.try_send(line).is_err() {
             let lost = lost.fetch_add(1, Ordering::Relaxed) + 1;
             tracing::warn!(lost, "the reader of the event lines is too slow; a line is lost");
         }
-    });
+    };
+    let write_service = write.clone();
+    let observer = Observer::new(move |event| write(Line::Call(event)))
+        .with_service(move |event| write_service(Line::Service(event)));
     Ok((observer, written))
 }
 

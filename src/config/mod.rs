@@ -9,6 +9,8 @@ mod media;
 mod overload;
 mod problem;
 mod sip;
+mod tls;
+mod trunks;
 
 pub use files::Files;
 pub use log::{Log, LogFormat};
@@ -16,6 +18,8 @@ pub use media::Media;
 pub use overload::Overload;
 pub use problem::Problem;
 pub use sip::Sip;
+pub use tls::{Streams, Tls};
+pub use trunks::{PasswordError, Trunk};
 
 use crate::call::{self, Peer};
 use crate::capture::{HomerSettings, TraceSettings};
@@ -31,12 +35,18 @@ use std::path::{Path, PathBuf};
 pub struct Settings {
     /// Where calls arrive.
     pub sip: Sip,
+    /// Certificates.
+    pub tls: Tls,
+    /// Limits of connections.
+    pub streams: Streams,
     /// Called number → name of the flow that answers it.
     pub numbers: BTreeMap<String, String>,
     /// Whose caller identity is believed, first match wins. Nobody else's is.
     pub peers: Vec<Peer>,
     /// How much is taken on, and from whom.
     pub overload: Overload,
+    /// Where the service registers, and whom it watches.
+    pub trunks: Vec<Trunk>,
     /// Limits and waits of calls.
     pub calls: call::Settings,
     /// RTP.
@@ -59,9 +69,12 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             sip: Sip::default(),
+            tls: Tls::default(),
+            streams: Streams::default(),
             numbers: BTreeMap::from([("130".to_owned(), "klik-on".to_owned())]),
             peers: vec![Peer::loopback()],
             overload: Overload::default(),
+            trunks: Vec::new(),
             calls: call::Settings::default(),
             media: Media::default(),
             files: Files::default(),
@@ -135,10 +148,12 @@ impl Settings {
     }
 
     fn resolve_below(&mut self, folder: &Path) {
+        self.tls.resolve_below(folder);
         self.files.dialplans = folder.join(&self.files.dialplans);
         self.files.prompts = folder.join(&self.files.prompts);
         self.delivery.spool = folder.join(&self.delivery.spool);
         self.database.url = self.database.url.below(folder);
+        self.trunks.iter_mut().for_each(|trunk| trunk.resolve_below(folder));
         if !self.trace.socket.as_os_str().is_empty() {
             self.trace.socket = folder.join(&self.trace.socket);
         }
@@ -148,9 +163,12 @@ impl Settings {
     pub fn problems(&self) -> Vec<Problem> {
         let mut found = Vec::new();
         self.sip.check(&mut found);
+        self.tls.check(&mut found);
+        self.streams.check(&mut found);
         self.check_numbers(&mut found);
         self.check_peers(&mut found);
         self.overload.check(&mut found);
+        trunks::check(&self.trunks, &self.peers, &mut found);
         check_calls(&self.calls, &mut found);
         self.media.check(&mut found);
         self::capture::check_capture(&self.capture, &mut found);

@@ -1,6 +1,9 @@
 //! `[sip]`: where calls arrive.
 
 use super::problem::{Problem, problem, within};
+use crate::net::Listen;
+use crate::net::NameServer;
+use crate::sip::Transport;
 use serde::Deserialize;
 use std::net::{Ipv6Addr, SocketAddr};
 
@@ -8,10 +11,12 @@ use std::net::{Ipv6Addr, SocketAddr};
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Sip {
-    /// UDP addresses to listen on; port 0 lets the system choose.
-    pub listen: Vec<SocketAddr>,
+    /// Where to listen, by which transport; port 0 lets the system choose.
+    pub listen: Vec<Listen>,
     /// Host that peers reach us by, when it is not the address we listen on (NAT).
     pub advertise: Option<String>,
+    /// Which DNS is asked where requests of ours go: `system`, or a server's address.
+    pub resolver: NameServer,
     /// What the Server header says.
     pub server_name: String,
     /// T1, the round-trip estimate (RFC 3261 §17.1.1.1), ms.
@@ -31,8 +36,11 @@ pub struct Sip {
 impl Default for Sip {
     fn default() -> Self {
         Self {
-            listen: vec![SocketAddr::from(([0, 0, 0, 0], 5060))],
+            listen: [Transport::Udp, Transport::Tcp]
+                .map(|transport| Listen { transport, address: SocketAddr::from(([0, 0, 0, 0], 5060)) })
+                .to_vec(),
             advertise: None,
+            resolver: NameServer::System,
             server_name: "klikon".to_owned(),
             t1_ms: 500,
             t2_ms: 4000,
@@ -47,7 +55,7 @@ impl Default for Sip {
 impl Sip {
     pub(super) fn check(&self, found: &mut Vec<Problem>) {
         if self.listen.is_empty() {
-            problem(found, "sip.listen", "no address to listen on", "write [\"0.0.0.0:5060\"]");
+            problem(found, "sip.listen", "no address to listen on", "write [\"udp:0.0.0.0:5060\"]");
         }
         within(found, "sip.t1_ms", self.t1_ms, 1, 10_000);
         within(found, "sip.t2_ms", self.t2_ms, self.t1_ms, 60_000);

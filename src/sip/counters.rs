@@ -61,6 +61,28 @@ counters! {
     DroppedQueueFull => "dropped_queue_full",
     /// Dropped: a request within a call for which no transaction is left.
     DroppedNoTransaction => "dropped_no_transaction",
+    /// Connections that peers opened, and that were let in.
+    ConnectionsAccepted => "connections_accepted",
+    /// Connections that we opened.
+    ConnectionsOpened => "connections_opened",
+    /// Connections closed at once: too many, or too many from their address.
+    DroppedConnections => "dropped_connections",
+    /// Connections closed: no handshake of TLS or WebSocket that could be taken.
+    ClosedHandshake => "closed_handshake",
+    /// Connections closed: octets that are no message, or leave a doubt where the next one begins.
+    ClosedBroken => "closed_broken",
+    /// Connections closed: a message or handshake that took too long.
+    ClosedSlow => "closed_slow",
+    /// Connections closed: nothing came for too long.
+    ClosedIdle => "closed_idle",
+    /// Connections closed: the peer does not read what is sent to it.
+    ClosedDeaf => "closed_deaf",
+    /// Messages that could not be delivered by a connection.
+    TransportErrors => "transport_errors",
+    /// 400: a message on a stream without a usable Content-Length (§18.3).
+    RefusedLength => "refused_length",
+    /// 408: a message on a stream that was not whole in time.
+    RefusedSlow => "refused_slow",
     /// Dropped: a 2xx of one more fork than is kept.
     DroppedForkLimit => "dropped_fork_limit",
     /// INVITEs that came, retransmissions not counted.
@@ -133,6 +155,10 @@ counters! {
     RefusedOverload => "refused_overload",
     /// 503: the service is set to refuse.
     RefusedByServiceState => "refused_by_service_state",
+    /// 503: OPTIONS while as many calls are under way as may be.
+    RefusedFull => "refused_full",
+    /// 503: something without which no call can be served is missing: the database.
+    RefusedUnable => "refused_unable",
     /// 401: a request without credentials for our realm, from a peer that must give them.
     RefusedUnauthenticated => "refused_unauthenticated",
     /// 401: an unknown user or a wrong password.

@@ -39,6 +39,10 @@ pub struct Dialog {
     flow: Flow,
     /// Where our requests go.
     next_hop: SocketAddr,
+    /// The URI of the next hop, where it names a host whose address only the DNS knows.
+    named_hop: Option<Box<[u8]>>,
+    /// The address that was found for such a URI.
+    found: Option<(Box<[u8]>, SocketAddr)>,
 }
 
 /// A value as it can stand in one line: of a fold its white space is left, which means the same (RFC 3261 §7.3.1).
@@ -73,7 +77,7 @@ fn request_uri_of<'a>(uri: &Uri<'a>) -> &'a [u8] {
 
 /// Whether a request may go to `address`, which a peer heard from `heard` has named: of the same family, one host, and
 /// this machine only for a peer on it.
-fn is_reachable(address: IpAddr, heard: IpAddr) -> bool {
+pub(super) fn is_reachable(address: IpAddr, heard: IpAddr) -> bool {
     address.is_ipv4() == heard.is_ipv4()
         && !address.is_unspecified()
         && !address.is_multicast()
@@ -108,6 +112,8 @@ impl Dialog {
             remote_cseq: Some(cseq),
             flow,
             next_hop: flow.remote,
+            named_hop: None,
+            found: None,
         };
         dialog.route(invite, &target);
         Ok(dialog)
@@ -139,13 +145,16 @@ impl Dialog {
             remote_cseq: None,
             flow,
             next_hop: flow.remote,
+            named_hop: None,
+            found: None,
         };
         dialog.route(response, &target);
         Ok(dialog)
     }
 
     /// Finds the next hop: the host of the first Route, or of the remote target, where that is an address of the same
-    /// family (RFC 3261 §8.1.2 and §12.2.1.1 without DNS). Otherwise the address the peer was heard from. So too for a
+    /// family (RFC 3261 §8.1.2 and §12.2.1.1); where it is a name, [`Dialog::follow`] says where that leads. Otherwise, and
+    /// until then, the address the peer was heard from. So too for a
     /// peer behind address translation: its top Via names the same host as its Contact, and it is heard from another.
     fn route(&mut self, heard: &Message<'_>, target: &Uri<'_>) {
         let first = self.route_set.first().and_then(|route| NameAddr::parse(route));
@@ -153,12 +162,26 @@ impl Dialog {
             (Some(route), _) => &route.uri,
             (None, target) => target,
         };
+        self.named_hop = None;
         let Uri::Sip(next) = next else { return };
-        let Host::Address(address) = next.host else { return };
-        let translated = first.is_none()
-            && address != self.flow.remote.ip()
+        let is_sender = first.is_none()
             && heard.method().is_some()
             && heard.top_via().is_ok_and(|via| via.host == next.host);
+        let address = match next.host {
+            Host::Address(address) => address,
+            // Who names himself as he does in Via is where he is heard.
+            Host::Name(_) if is_sender => return,
+            Host::Name(_) => {
+                let uri: Box<[u8]> = next.raw.into();
+                self.next_hop = match &self.found {
+                    Some((known, address)) if *known == uri => *address,
+                    _ => self.next_hop,
+                };
+                self.named_hop = Some(uri);
+                return;
+            }
+        };
+        let translated = is_sender && address != self.flow.remote.ip();
         let port = next.port.unwrap_or(DEFAULT_PORT);
         if !translated
             && port != 0
@@ -167,6 +190,24 @@ impl Dialog {
         {
             self.next_hop = SocketAddr::new(address, port);
         }
+    }
+
+    /// The URI of the next hop, where it names a host, with the address its peer is heard from. Until
+    /// [`Dialog::follow`] our requests go there.
+    pub fn named_hop(&self) -> Option<(&[u8], IpAddr)> {
+        self.named_hop.as_deref().map(|uri| (uri, self.flow.remote.ip()))
+    }
+
+    /// Sends our requests to `address`, which was found for the URI of [`Dialog::named_hop`]. `false` where that has
+    /// changed meanwhile, or a request may not go there: what is true of addresses is true of names.
+    pub fn follow(&mut self, uri: &[u8], address: SocketAddr) -> bool {
+        let is_ours = self.named_hop.as_deref() == Some(uri) && self.flow.transport == Transport::Udp;
+        if !is_ours || address.port() == 0 || !is_reachable(address.ip(), self.flow.remote.ip()) {
+            return false;
+        }
+        self.next_hop = address;
+        self.found = Some((uri.into(), address));
+        true
     }
 
     /// Our tag, by which the endpoint finds the dialog.
@@ -342,6 +383,36 @@ mod tests {
     fn header_fields_in_a_contact_stay_out_of_the_request_line() {
         let contact = "Contact: <sip:a?b@192.0.2.33?Route=%3Csip:x%3E>\r\n";
         assert_eq!(next_hop("192.0.2.9:5060", "192.0.2.9", contact, ""), "192.0.2.33:5060");
+    }
+
+    #[test]
+    fn a_name_is_followed_to_where_a_request_may_go_and_kept_over_a_refresh() {
+        let invite = "INVITE sip:130@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bK1\r\n\
+                      From: <sip:a@b>;tag=1\r\nTo: <sip:130@c>\r\nCall-ID: x\r\nCSeq: 1 INVITE\r\n\
+                      Contact: <sip:a@pbx.example>\r\nContent-Length: 0\r\n\r\n";
+        let message = Message::parse(invite.as_bytes()).expect("reads");
+        let address = |text: &str| text.parse::<SocketAddr>().expect("an address");
+        let flow = Flow {
+            transport: Transport::Udp,
+            local: address("192.0.2.1:5060"),
+            remote: address("192.0.2.9:5060"),
+        };
+        let tag = Identifiers::new([0; 32]).tag();
+        let mut dialog = Dialog::uas(&message, tag, flow).expect("a dialog");
+        let (uri, heard) = dialog.named_hop().map(|(uri, heard)| (uri.to_vec(), heard)).expect("a name");
+        assert_eq!((&*uri, heard), (&b"sip:a@pbx.example"[..], flow.remote.ip()));
+        for elsewhere in ["127.0.0.1:5060", "224.0.0.1:5060", "[2001:db8::1]:5060", "192.0.2.33:0"] {
+            assert!(!dialog.follow(&uri, address(elsewhere)), "{elsewhere}");
+        }
+        assert!(!dialog.follow(b"sip:b@pbx.example", address("192.0.2.33:5070")), "another name");
+        assert_eq!(dialog.flow().remote, flow.remote);
+        assert!(dialog.follow(&uri, address("192.0.2.33:5070")));
+        dialog.refresh_target(&message, flow);
+        assert_eq!(dialog.flow().remote, address("192.0.2.33:5070"));
+        // A name that is also in Via is that of the sender, who is where he is heard.
+        let own = invite.replace("UDP 192.0.2.9", "UDP pbx.example");
+        let message = Message::parse(own.as_bytes()).expect("reads");
+        assert_eq!(Dialog::uas(&message, tag, flow).expect("a dialog").named_hop(), None);
     }
 
     #[test]

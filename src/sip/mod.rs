@@ -4,6 +4,7 @@ pub mod auth;
 pub mod counters;
 pub mod dialog;
 pub mod endpoint;
+pub mod framing;
 pub mod identifier;
 pub mod locate;
 pub mod message;
@@ -17,9 +18,11 @@ pub mod transport;
 
 pub use counters::{Counter, Counters};
 pub use endpoint::{
-    EndCause, Endpoint, EndpointConfig, Event, Held, HostPort, IncomingInvite, InviteParams, Limits, Party,
-    RegisterId, RegisterParams, Rejection, Reliability, ServiceState, SessionError, SessionIntervals,
+    EndCause, Endpoint, EndpointConfig, Event, Held, HostPort, IncomingInvite, InviteParams, Limits,
+    OptionsId, OptionsParams, OriginateError, Party, RegisterId, RegisterParams, Rejection, Reliability,
+    ServiceState, SessionError, SessionIntervals, reopen_at,
 };
+pub use framing::{Broken, Frame, Framer, FramingError, FramingLimits};
 pub use reason::Reason;
 pub use session::{ChangeId, SessionId};
 pub use timer::Timers;

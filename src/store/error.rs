@@ -6,6 +6,7 @@ use crate::ledger::Fault;
 use crate::units::{ActivationId, FixedNumber, Msisdn};
 use jiff::civil::Date;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Why the database did not do what was asked, whatever that was.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +35,29 @@ impl From<sqlx::Error> for StoreError {
             other => Self::Unavailable(other),
         }
     }
+}
+
+/// Why the database cannot be used now.
+#[derive(Debug, thiserror::Error)]
+pub enum PingError {
+    /// The file is not there any more.
+    #[error("the database file {path} is not there; put it back, or stop the service and restore a backup")]
+    Missing {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Another file is there.
+    #[error("another file stands at {0}; put the one back that was there, or restart the service")]
+    Replaced(PathBuf),
+    /// No answer in time: another process may hold the write lock.
+    #[error("the database did not answer within {} ms; does another process hold it?", .0.as_millis())]
+    Late(Duration),
+    /// It refuses.
+    #[error(transparent)]
+    Unusable(#[from] StoreError),
 }
 
 /// Why the store could not be opened.

@@ -12,7 +12,7 @@ mod settings;
 mod sqlite;
 mod types;
 
-pub use error::{AdminError, AuditError, HoldError, OpenError, SettleError, StoreError};
+pub use error::{AdminError, AuditError, HoldError, OpenError, PingError, SettleError, StoreError};
 pub use settings::{DatabaseUrl, DatabaseUrlError, Settings, SettingsError};
 pub use sqlite::Store;
 pub use types::{

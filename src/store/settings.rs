@@ -15,6 +15,11 @@ pub struct Settings {
     pub acquire_timeout_ms: u32,
     /// Connections that read at the same time, 1 to 64. One more writes.
     pub readers: u32,
+    /// How often the service asks whether the database can be used, 10 to 60,000 ms. While it cannot, calls and OPTIONS
+    /// are answered 503.
+    pub probe_interval_ms: u32,
+    /// How long it waits for that, 10 to 60,000 ms.
+    pub probe_timeout_ms: u32,
 }
 
 impl Default for Settings {
@@ -24,6 +29,8 @@ impl Default for Settings {
             busy_timeout_ms: 5_000,
             acquire_timeout_ms: 10_000,
             readers: 4,
+            probe_interval_ms: 1_000,
+            probe_timeout_ms: 2_000,
         }
     }
 }
@@ -59,6 +66,8 @@ impl Settings {
     pub fn check(&self) -> Result<(), SettingsError> {
         SettingsError::check("busy_timeout_ms", self.busy_timeout_ms.into(), 1, 60_000)?;
         SettingsError::check("acquire_timeout_ms", self.acquire_timeout_ms.into(), 1, 60_000)?;
+        SettingsError::check("probe_interval_ms", self.probe_interval_ms.into(), 10, 60_000)?;
+        SettingsError::check("probe_timeout_ms", self.probe_timeout_ms.into(), 10, 60_000)?;
         SettingsError::check("readers", self.readers.into(), 1, 64)
     }
 }

@@ -1,7 +1,7 @@
 //! The call layer of the service: it rings, answers, refuses, forgets and hangs up at random moments.
 
 use crate::chance::Chance;
-use klikon::sip::{Event, Rejection, SessionId};
+use klikon::sip::{ChangeId, Event, Rejection, SessionId};
 
 /// The longest time between an order being decided and being given.
 pub const THINKS_MAX_MS: u64 = 5_000;
@@ -19,7 +19,12 @@ pub enum Order {
     Ring,
     Accept,
     Reject(Rejection),
-    HangUp { reason: Option<&'static str> },
+    HangUp {
+        reason: Option<&'static str>,
+    },
+    /// Agrees to a change of the session, or refuses it.
+    Agree(ChangeId),
+    Disagree(ChangeId),
 }
 
 /// What it decides to do when it is told of `event`: orders, each after so many milliseconds.
@@ -56,6 +61,17 @@ pub fn decide(chance: &mut Chance, event: &Event) -> Vec<(u64, SessionId, Order)
         Event::Confirmed { session, .. } => {
             let reason = chance.pick(&[None, Some("Q.850;cause=16;text=\"Normal\"")]);
             vec![(chance.below(TALKS_MAX_MS), *session, Order::HangUp { reason })]
+        }
+        Event::SessionChange { session, change, .. } => {
+            let thinks = chance.below(THINKS_MAX_MS);
+            match chance.below(10) {
+                // Forgotten: the endpoint's own limit refuses it.
+                0 => vec![],
+                1..4 => vec![(thinks, *session, Order::Disagree(*change))],
+                // Twice: the second comes too late.
+                4 => [1, 2].map(|times| (thinks * times, *session, Order::Agree(*change))).to_vec(),
+                _ => vec![(thinks, *session, Order::Agree(*change))],
+            }
         }
         _ => vec![],
     }

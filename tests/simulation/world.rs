@@ -11,8 +11,7 @@ use crate::witness::Witnesses;
 use bytes::Bytes;
 use klikon::sip::message::Message;
 use klikon::sip::{
-    Counter, Endpoint, EndpointConfig, Event, Flow, Held, Limits, Rejection, ServiceState, SessionId,
-    Transport,
+    Counter, Endpoint, EndpointConfig, Flow, Held, Limits, Rejection, ServiceState, SessionId, Transport,
 };
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -249,6 +248,12 @@ impl World {
                     Order::Accept => self.service.accept(now, id, desk::OUR_SDP.into()),
                     Order::Reject(rejection) => self.service.reject(now, id, rejection),
                     Order::HangUp { reason } => self.service.bye(now, id, *reason),
+                    Order::Agree(change) => {
+                        self.service.answer_change(now, id, *change, desk::OUR_SDP.into())
+                    }
+                    Order::Disagree(change) => {
+                        self.service.refuse_change(now, id, *change, &Rejection::new(488))
+                    }
                 };
                 self.trace(|| format!("order {order:?} for {id:?}: {taken:?}"));
                 self.calls.ordered(now, id, &order, taken);
@@ -330,7 +335,6 @@ impl World {
         while let Some(event) = self.service.poll_event() {
             self.trace(|| format!("event {event:?}"));
             self.calls.told(self.now, &event);
-            self.answer_change(&event);
             for (after, id, order) in desk::decide(&mut self.chance, &event) {
                 self.schedule(after, Due::Order(id, order));
             }
@@ -340,16 +344,6 @@ impl World {
         let most = self.limits.max_server_transactions + self.limits.max_client_transactions;
         assert!(held.transactions <= most, "{held:?}");
         self.report.most_open = self.report.most_open.max(self.calls.open());
-    }
-
-    /// A change of a session is agreed to or refused, as chance has it.
-    fn answer_change(&mut self, event: &Event) {
-        let Event::SessionChange { session, change, .. } = event else { return };
-        let outcome = match self.chance.below(4) {
-            0 => self.service.refuse_change(self.now, *session, *change, &Rejection::new(488)),
-            _ => self.service.answer_change(self.now, *session, *change, desk::OUR_SDP.into()),
-        };
-        outcome.expect("the change waits for it");
     }
 
     fn send_from_service(&mut self, flow: Flow, octets: &Bytes) {

@@ -153,6 +153,8 @@ pub enum Action {
     Admin(Vec<String>),
     /// The server's process gets a signal.
     Signal(Signal),
+    /// The database's file is moved.
+    Database(DatabasePlace),
     /// Nothing: the step itself is what is asked for.
     Look,
 }
@@ -164,6 +166,16 @@ impl Action {
     }
 }
 
+/// Where the database's file is moved to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DatabasePlace {
+    /// Aside, as when a volume is not mounted any more.
+    Away,
+    /// Back to where it was.
+    Back,
+}
+
 /// A signal for the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
@@ -172,6 +184,8 @@ pub enum Signal {
     Stop,
     /// Goes on.
     Cont,
+    /// Stops in good order: takes no new calls, and ends when the last one has ended.
+    Term,
 }
 
 impl Signal {
@@ -180,6 +194,7 @@ impl Signal {
         match self {
             Self::Stop => "STOP",
             Self::Cont => "CONT",
+            Self::Term => "TERM",
         }
     }
 }
@@ -208,6 +223,7 @@ struct CueText {
     acknowledge: Option<Acknowledgement>,
     admin: Option<Vec<String>>,
     signal: Option<Signal>,
+    database: Option<DatabasePlace>,
 }
 
 impl TryFrom<CueText> for Cue {
@@ -220,8 +236,9 @@ impl TryFrom<CueText> for Cue {
         actions.extend(text.acknowledge.map(Action::Acknowledge));
         actions.extend(text.admin.map(Action::Admin));
         actions.extend(text.signal.map(Action::Signal));
+        actions.extend(text.database.map(Action::Database));
         if actions.len() > 1 {
-            return Err("a cue does one thing: keys, say, acknowledge, admin or signal".to_owned());
+            return Err("a cue does one thing: keys, say, acknowledge, admin, signal or database".to_owned());
         }
         let moment = match (text.of, text.at) {
             (of, Some(at)) => Some(Moment { of, at, text: text.text, nth: text.nth }),

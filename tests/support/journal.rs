@@ -6,7 +6,7 @@ use serde::Deserialize;
 use std::fmt;
 use tokio::sync::watch;
 
-/// One step. `source` is a Call-ID, or [`SPOOL`].
+/// One step. `source` is a Call-ID, [`SPOOL`] or [`SERVICE`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
     /// Whose: the Call-ID header field's value, or [`SPOOL`].
@@ -17,6 +17,9 @@ pub struct Step {
 
 /// The source of the steps `order` and `sms`: files that the service wrote for the operator's batch.
 pub const SPOOL: &str = "spool";
+
+/// The source of what happens to the service itself: `service draining`, `trunk NAME up`.
+pub const SERVICE: &str = "service";
 
 /// The step after SIPp's end.
 pub const OVER: &str = "over";
@@ -30,7 +33,7 @@ impl fmt::Display for Step {
 /// A line of `klikon serve --events -`.
 #[derive(Deserialize)]
 struct EventLine {
-    sip_call_id: String,
+    sip_call_id: Option<String>,
     event: String,
     node: Option<String>,
     name: Option<String>,
@@ -40,6 +43,8 @@ struct EventLine {
     cause: Option<String>,
     direction: Option<String>,
     encoding: Option<String>,
+    trunk: Option<String>,
+    state: Option<String>,
 }
 
 impl Step {
@@ -47,11 +52,10 @@ impl Step {
     pub fn from_line(line: &str) -> Option<Self> {
         let event: EventLine = serde_json::from_str(line).ok()?;
         let status = event.status.map(|status| status.to_string());
-        let session = [event.direction, event.encoding];
-        let words =
-            [Some(event.event), event.node, event.name, event.outcome, event.text, status, event.cause];
-        let label = words.into_iter().chain(session).flatten().collect::<Vec<_>>().join(" ");
-        Some(Self { source: event.sip_call_id, label })
+        let mut words = vec![Some(event.event), event.node, event.name, event.outcome, event.text, status];
+        words.extend([event.cause, event.direction, event.encoding, event.trunk, event.state]);
+        let label = words.into_iter().flatten().collect::<Vec<_>>().join(" ");
+        Some(Self { source: event.sip_call_id.unwrap_or_else(|| SERVICE.to_owned()), label })
     }
 
     /// Whether this is the moment.

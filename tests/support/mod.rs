@@ -8,11 +8,12 @@ pub mod server;
 pub mod sipp;
 pub mod spool;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use case::Case;
-use journal::{Journal, SPOOL};
+use journal::{Journal, SERVICE, SPOOL};
 use script::Stage;
 use server::{House, Server};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::Barrier;
@@ -40,6 +41,7 @@ async fn play(name: &str) -> Result<()> {
         journal: Journal::new(),
         together: Barrier::new(meeting.max(1)),
         process: OnceLock::new(),
+        stopping: AtomicBool::new(false),
         house,
         case,
     });
@@ -64,12 +66,18 @@ async fn perform(stage: &Arc<Stage>) -> Result<()> {
     while !calls.is_empty() {
         tokio::select! {
             Some(ended) = calls.join_next() => ended??,
-            status = server.over() => bail!("the server ended by itself with {}", status?),
+            status = server.over(), if !server.has_ended() => {
+                let status = status?;
+                ensure!(
+                    stage.stopping.load(Ordering::Relaxed) && status.success(),
+                    "the server ended by itself with {status}"
+                );
+            }
         }
     }
     compare_steps(stage)?;
     ledger::settled(&stage.case.ledger, &stage.journal).await;
-    server.stop().await?;
+    server.stop(stage.stopping.load(Ordering::Relaxed)).await?;
     ledger::compare(house, &stage.case).await
 }
 
@@ -88,7 +96,7 @@ fn compare_steps(stage: &Stage) -> Result<()> {
         .journal
         .steps()
         .into_iter()
-        .filter(|step| step.source != SPOOL)
+        .filter(|step| step.source != SPOOL && step.source != SERVICE)
         .filter(|step| calls.iter().all(|call| stage.call_id(&call.name) != step.source))
         .map(|step| step.to_string())
         .collect();

@@ -1,7 +1,7 @@
 //! A call's script: waits for the server's steps and tells SIPp, or plays the operator's part, when they come.
 
-use super::case::{Action, Call, Case, Cue, Moment};
-use super::journal::{Journal, OVER, SPOOL, Step};
+use super::case::{Action, Call, Case, Cue, Moment, Signal};
+use super::journal::{Journal, OVER, SERVICE, SPOOL, Step};
 use super::server::{self, House};
 use super::sipp::{self, Sipp};
 use super::spool;
@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use tokio::sync::Barrier;
 
@@ -24,6 +25,8 @@ pub struct Stage {
     pub house: House,
     /// The server's process, once it has started.
     pub process: OnceLock<u32>,
+    /// Whether a cue has told it to stop.
+    pub stopping: AtomicBool,
     /// Where SIPp's files go, one folder a call.
     pub folder: PathBuf,
     /// Where calls that act together meet.
@@ -94,8 +97,10 @@ async fn act(stage: &Stage, cue: &Cue, sipp: &mut Sipp) -> Result<()> {
         Action::Admin(arguments) => stage.house.admin(arguments).await,
         Action::Signal(name) => {
             let process = stage.process.get().context("the server has not started")?;
+            stage.stopping.fetch_or(*name == Signal::Term, Ordering::Relaxed);
             server::signal(*process, name.name()).await
         }
+        Action::Database(place) => stage.house.move_database(*place),
         Action::Look => Ok(()),
     }
 }
@@ -115,7 +120,7 @@ impl Stage {
     /// The journal's name for a moment's source.
     fn source(&self, own: &Call, of: Option<&str>) -> String {
         match of {
-            Some(SPOOL) => SPOOL.to_owned(),
+            Some(fixed @ (SPOOL | SERVICE)) => fixed.to_owned(),
             name => self.call_id(name.unwrap_or(&own.name)),
         }
     }

@@ -1,5 +1,6 @@
 //! `klikon serve` as a process: its settings, its event lines, its stop.
 
+use super::case::DatabasePlace;
 use super::journal::{Journal, Step};
 use anyhow::{Context, Result, ensure};
 use klikon::store;
@@ -26,6 +27,7 @@ impl House {
             database.url = "sqlite://klikon.db"
             delivery.spool = "spool"
             delivery.poll_interval_ms = 20
+            database.probe_interval_ms = 50
             files.dialplans = {dialplans:?}
             files.prompts = {prompts:?}
             log.level = "info,klikon=debug"
@@ -67,6 +69,16 @@ impl House {
             String::from_utf8_lossy(&output.stdout),
             String::from_utf8_lossy(&output.stderr)
         );
+        Ok(())
+    }
+
+    /// Moves the database's file aside, or back.
+    pub fn move_database(&self, place: DatabasePlace) -> Result<()> {
+        let (there, aside) = (self.folder.join("klikon.db"), self.folder.join("klikon.db.away"));
+        match place {
+            DatabasePlace::Away => std::fs::rename(there, aside)?,
+            DatabasePlace::Back => std::fs::rename(aside, there)?,
+        }
         Ok(())
     }
 
@@ -133,9 +145,17 @@ impl Server {
         Ok(self.child.wait().await?)
     }
 
-    /// Tells it to stop, as an operator does, and waits until it has: with exit code 0 and all steps told.
-    pub async fn stop(mut self) -> Result<()> {
-        signal(self.process()?, "TERM").await?;
+    /// Whether it has ended.
+    pub fn has_ended(&self) -> bool {
+        self.child.id().is_none()
+    }
+
+    /// Tells it to stop, as an operator does, unless it was told before, and waits until it has: with exit code 0 and all
+    /// steps told.
+    pub async fn stop(mut self, was_told: bool) -> Result<()> {
+        if !was_told {
+            signal(self.process()?, "TERM").await?;
+        }
         let status = self.child.wait().await?;
         ensure!(status.success(), "the server stopped with {status}");
         self.reader.await?;

@@ -1,12 +1,10 @@
 //! A real DNS server for one test: dnsmasq, which knows only what its command line says.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use crate::{TRIES, free_port};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::process::Stdio;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
-
-/// Tries at a port that is free for UDP and TCP.
-const TRIES: usize = 20;
 
 /// A running dnsmasq; it ends with this.
 pub struct Dnsmasq {
@@ -47,16 +45,4 @@ impl Dnsmasq {
         }
         None
     }
-}
-
-/// A port that neither protocol uses.
-fn free_port() -> u16 {
-    for _ in 0..TRIES {
-        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let port = socket.local_addr().unwrap().port();
-        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
-            return port;
-        }
-    }
-    panic!("no free port");
 }

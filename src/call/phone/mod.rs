@@ -135,7 +135,7 @@ impl Phone {
 }
 
 /// A URI as a name-addr.
-fn bracketed(uri: &str) -> String {
+pub(super) fn bracketed(uri: &str) -> String {
     if uri.contains('<') { uri.to_owned() } else { format!("<{uri}>") }
 }
 

@@ -37,6 +37,7 @@ impl Endpoint {
         request: Bytes,
         purpose: Purpose,
     ) -> TransactionId {
+        let (flow, request, by_udp) = self.by_size(flow, request);
         let (reliable, timers) = (flow.transport.is_reliable(), &self.config.timers);
         let machine = match purpose {
             Purpose::Invite { .. } | Purpose::Refresh { is_invite: true, .. } => {
@@ -46,7 +47,7 @@ impl Endpoint {
         };
         let id = self.next_transaction_id();
         self.transmit(flow, request.clone());
-        let transaction = ClientTransaction { machine, flow, request, key, purpose, scheduled: None };
+        let transaction = ClientTransaction { machine, flow, request, by_udp, key, purpose, scheduled: None };
         self.client.insert(id, transaction);
         self.settle_client(id);
         id

@@ -43,6 +43,14 @@ impl ClientMachine {
         }
     }
 
+    /// The way failed: ends a machine that waits for a final response, and yields whether it did (RFC 3261 §17.1.4).
+    pub(super) fn transport_failed(&mut self) -> bool {
+        match self {
+            Self::Invite(machine) => machine.transport_failed(),
+            Self::NonInvite(machine) => machine.transport_failed(),
+        }
+    }
+
     pub(super) fn timeout(&mut self, now: Instant, timers: &Timers) -> Option<ClientAction> {
         match self {
             Self::Invite(machine) => machine.timeout(now),
@@ -90,6 +98,8 @@ pub(super) struct ClientTransaction {
     pub(super) machine: ClientMachine,
     pub(super) flow: Flow,
     pub(super) request: Bytes,
+    /// Of a request that goes over TCP for its size: as it goes over UDP if that fails (RFC 3261 §18.1.1).
+    pub(super) by_udp: Option<Bytes>,
     pub(super) key: ClientKey,
     pub(super) purpose: Purpose,
     /// Memory of the wake-up heap.
@@ -131,6 +141,14 @@ impl ClientTransactions {
 
     pub(super) fn contains(&self, id: TransactionId) -> bool {
         self.transactions.contains_key(&id)
+    }
+
+    /// Those whose answer would come by `flow`, in the order they were made.
+    pub(super) fn waiting_by(&self, flow: Flow) -> Vec<TransactionId> {
+        let waiting = self.transactions.iter().filter(|(_, transaction)| transaction.waits_by(flow));
+        let mut ids: Vec<_> = waiting.map(|(id, _)| *id).collect();
+        ids.sort_unstable();
+        ids
     }
 
     pub(super) fn get_mut(&mut self, id: TransactionId) -> Option<&mut ClientTransaction> {

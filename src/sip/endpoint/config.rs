@@ -94,6 +94,9 @@ pub struct EndpointConfig {
     pub contact_user: String,
     /// What Via and Contact name instead of the flow's local address.
     pub advertised: Option<HostPort>,
+    /// Whether requests of ours that are too large for UDP go over TCP (RFC 3261 §18.1.1): where TCP is listened for at
+    /// the same addresses and ports as UDP.
+    pub large_requests_by_tcp: bool,
     /// Retry-After of a 503 for a full service, in seconds; the least one.
     pub retry_after_s: u32,
     /// What is admitted.
@@ -112,6 +115,7 @@ impl EndpointConfig {
             server_name: "klikon".to_owned(),
             contact_user: "130".to_owned(),
             advertised: None,
+            large_requests_by_tcp: false,
             retry_after_s: 10,
             overload: overload::Settings::open(),
             seed,
@@ -126,6 +130,17 @@ pub enum ServiceState {
     Accepting,
     /// INVITE and OPTIONS outside calls are answered 503; calls that exist go on.
     Refusing {
+        /// Retry-After of the 503, in seconds.
+        retry_after_s: u32,
+    },
+    /// OPTIONS is answered 503, so that peers send calls elsewhere. An INVITE is for the call layer, which knows whether
+    /// a call has ended meanwhile.
+    Full {
+        /// Retry-After of the 503, in seconds.
+        retry_after_s: u32,
+    },
+    /// As refusing: something without which no call can be served is missing.
+    Unable {
         /// Retry-After of the 503, in seconds.
         retry_after_s: u32,
     },

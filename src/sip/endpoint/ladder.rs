@@ -139,14 +139,15 @@ impl Endpoint {
     }
 
     /// Whether the service takes anything new (§21.5.4).
-    pub(super) fn service(&self) -> Option<Refusal> {
-        match self.service_state {
-            ServiceState::Accepting => None,
-            ServiceState::Refusing { retry_after_s } => {
-                let refusal = Refusal::new(503, Counter::RefusedByServiceState);
-                Some(refusal.with(HeaderName::RetryAfter, retry_after_s.to_string()))
-            }
-        }
+    pub(super) fn service(&self, request: Method<'_>) -> Option<Refusal> {
+        let (counter, retry_after_s) = match self.service_state {
+            ServiceState::Accepting => return None,
+            ServiceState::Full { .. } if request == Method::Invite => return None,
+            ServiceState::Full { retry_after_s } => (Counter::RefusedFull, retry_after_s),
+            ServiceState::Refusing { retry_after_s } => (Counter::RefusedByServiceState, retry_after_s),
+            ServiceState::Unable { retry_after_s } => (Counter::RefusedUnable, retry_after_s),
+        };
+        Some(Refusal::new(503, counter).with(HeaderName::RetryAfter, retry_after_s.to_string()))
     }
 
     /// Whether there is room for another call: sessions, and the share of transactions and outputs for new calls.

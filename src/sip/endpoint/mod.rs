@@ -29,6 +29,7 @@ mod register;
 mod replaces;
 pub(super) mod respond;
 mod server_table;
+mod streams;
 pub(super) mod wake_up;
 
 #[cfg(test)]
@@ -43,6 +44,7 @@ pub use event::{
 };
 pub use held::Held;
 pub(super) use server_table::TransactionId;
+pub use streams::{MAX_UDP_REQUEST_OCTETS, reopen_at};
 
 use super::auth::server::Authenticator;
 use super::counters::{Counter, Counters};
@@ -57,6 +59,7 @@ use client_table::ClientTransactions;
 use server_table::ServerTransactions;
 use std::collections::VecDeque;
 use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 /// What a wake-up is for.
@@ -188,6 +191,18 @@ impl Endpoint {
     /// Takes new calls, or refuses them.
     pub fn set_service_state(&mut self, state: ServiceState) {
         self.service_state = state;
+    }
+
+    /// The URI of the next hop of a session's requests, where it names a host, and the address its peer is heard from.
+    pub fn named_hop(&self, id: SessionId) -> Option<(String, IpAddr)> {
+        let (uri, heard) = self.sessions.get(id)?.dialog.as_ref()?.named_hop()?;
+        Some((text(uri), heard))
+    }
+
+    /// Sends a session's requests to where that URI leads. `false` where they may not go there, or the session is gone.
+    pub fn follow_named_hop(&mut self, id: SessionId, uri: &str, address: SocketAddr) -> bool {
+        let dialog = self.sessions.get_mut(id).and_then(|session| session.dialog.as_mut());
+        dialog.is_some_and(|dialog| dialog.follow(uri.as_bytes(), address))
     }
 
     /// What was counted.

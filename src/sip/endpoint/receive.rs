@@ -94,9 +94,11 @@ impl Endpoint {
             Method::Invite => ladder::content(received.message, max_body_octets)
                 .or_else(|| ladder::acceptable(received.message))
                 .or_else(|| ladder::session_interval(received.message, &self.config.session_intervals))
-                .or_else(|| self.service())
+                .or_else(|| self.service(received.method))
                 .or_else(|| self.room(received.message)),
-            Method::Options => ladder::content(received.message, max_body_octets).or_else(|| self.service()),
+            Method::Options => {
+                ladder::content(received.message, max_body_octets).or_else(|| self.service(received.method))
+            }
             // BYE, UPDATE and INFO without a To tag belong to no call (§15.1.2, RFC 3311 §5.2, RFC 6086 §4.2.1).
             _ => Some(Refusal::no_call()),
         };
@@ -214,8 +216,7 @@ impl Endpoint {
         if self.answer(now, received, tag, 200, &[])
             && let Some(session) = session
         {
-            self.tell_reason(session, received.message);
-            self.session_cancelled(now, session, id);
+            self.session_cancelled(now, session, id, received.message);
         }
     }
 

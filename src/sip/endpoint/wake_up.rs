@@ -59,7 +59,7 @@ impl Endpoint {
                 ClientAction::TimedOut => {
                     let purpose = std::mem::replace(&mut transaction.purpose, Purpose::Cancel);
                     self.counters.count(Counter::RequestTimeouts);
-                    self.request_timed_out(now, purpose);
+                    self.request_failed(now, purpose, TIMED_OUT, "Request Timeout");
                 }
                 _ => {}
             }
@@ -67,12 +67,13 @@ impl Endpoint {
         self.settle_client(id);
     }
 
-    fn request_timed_out(&mut self, now: Instant, purpose: Purpose) {
+    /// A request got no final response; `status` and `reason` stand for one (RFC 3261 §8.1.3.1).
+    pub(super) fn request_failed(&mut self, now: Instant, purpose: Purpose, status: u16, reason: &str) {
         match purpose {
-            Purpose::Invite { session, .. } => self.invite_failed(session, TIMED_OUT, "Request Timeout"),
+            Purpose::Invite { session, .. } => self.invite_failed(session, status, reason),
             Purpose::Bye(Some(session)) => self.bye_unanswered(session),
-            Purpose::Refresh { session, .. } => self.refresh_refused(now, session, TIMED_OUT, None),
-            Purpose::Options(request) => self.emit(Event::OptionsAnswered { request, status: TIMED_OUT }),
+            Purpose::Refresh { session, .. } => self.refresh_refused(now, session, status, None),
+            Purpose::Options(request) => self.emit(Event::OptionsAnswered { request, status }),
             Purpose::Register(request) => {
                 self.emit(Event::RegisterEnded { request, outcome: RegisterOutcome::TimedOut });
             }

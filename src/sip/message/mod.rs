@@ -123,6 +123,11 @@ impl<'a> Message<'a> {
         }
     }
 
+    /// Whether there are header fields that were not read, being too long or too many.
+    pub(in crate::sip) const fn has_unread_fields(&self) -> bool {
+        self.head.has_unread
+    }
+
     /// Every header field, in order.
     pub fn fields(&self) -> impl Iterator<Item = Field<'a>> + '_ {
         self.head.fields()

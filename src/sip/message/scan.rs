@@ -35,6 +35,8 @@ pub(super) struct Head<'a> {
     pub(super) end: usize,
     /// The first thing wrong with the header's shape.
     pub(super) defect: Option<Defect>,
+    /// Whether a field is not in the index, being too long or one too many.
+    pub(super) has_unread: bool,
 }
 
 impl<'a> Head<'a> {
@@ -67,6 +69,7 @@ impl<'a> Head<'a> {
     fn index(&mut self, start: usize, end: usize) {
         let line = self.octets.get(start..end).unwrap_or_default();
         if line.len() > MAX_FIELD_OCTETS {
+            self.has_unread = true;
             return self.note(Defect::HeaderTooLarge);
         }
         let (name, rest) = lex::split_where(line, |octet| !lex::is_token(*octet));
@@ -88,7 +91,10 @@ impl<'a> Head<'a> {
         };
         match self.slots.try_push(slot) {
             Ok(()) => self.present |= bit(slot.name),
-            Err(_) => self.note(Defect::HeaderTooLarge),
+            Err(_) => {
+                self.has_unread = true;
+                self.note(Defect::HeaderTooLarge);
+            }
         }
     }
 }
@@ -111,7 +117,15 @@ pub(super) fn head(octets: &[u8]) -> Result<Head<'_>, Malformed> {
         octets.iter().position(|octet| !matches!(octet, b'\r' | b'\n' | 0)).ok_or(Malformed::KeepAlive)?;
     let first = line(octets, begin);
     let (start, defect) = start_line(octets.get(begin..first.end).unwrap_or_default())?;
-    let mut head = Head { octets, start, slots: ArrayVec::new(), present: 0, end: octets.len(), defect };
+    let mut head = Head {
+        octets,
+        start,
+        slots: ArrayVec::new(),
+        present: 0,
+        end: octets.len(),
+        defect,
+        has_unread: false,
+    };
     if first.bare {
         head.note(Defect::LineEnd);
     }

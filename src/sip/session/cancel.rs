@@ -2,6 +2,7 @@
 
 use super::{Cancelling, SessionId, State};
 use crate::sip::endpoint::{Endpoint, Event, SessionError, TransactionId};
+use crate::sip::message::Message;
 use crate::sip::reason::Reason;
 use crate::sip::timer::SessionTimer;
 use std::time::Instant;
@@ -13,9 +14,11 @@ impl Endpoint {
         now: Instant,
         id: SessionId,
         transaction: TransactionId,
+        cancel: &Message<'_>,
     ) {
         match self.sessions.get_mut(id).map(|session| &session.state) {
             Some(State::Incoming { invite }) if *invite == transaction => {
+                self.tell_reason(id, cancel);
                 self.terminate_invite(now, id, transaction);
             }
             _ => self.change_cancelled(now, id, transaction),

@@ -100,6 +100,16 @@ impl InviteClient {
         }
     }
 
+    /// "The client transaction SHOULD inform the TU that a transport failure has occurred, and … transition directly to
+    /// the Terminated state" (RFC 3261 §17.1.4). `false` where a final response came before.
+    pub fn transport_failed(&mut self) -> bool {
+        let waits = matches!(self.state, InviteClientState::Calling { .. } | InviteClientState::Proceeding);
+        if waits {
+            self.terminate(ClientAction::Absorb);
+        }
+        waits
+    }
+
     /// Ends the transaction without an outcome (RFC 3261 §9.1: a cancelled INVITE that got no final response).
     pub fn abandon(&mut self) {
         self.terminate(ClientAction::Absorb);

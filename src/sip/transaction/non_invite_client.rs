@@ -78,6 +78,16 @@ impl NonInviteClient {
         }
     }
 
+    /// RFC 3261 §17.1.4: ends the transaction. `false` where a final response came before.
+    pub fn transport_failed(&mut self) -> bool {
+        let waits =
+            matches!(self.state, NonInviteClientState::Trying { .. } | NonInviteClientState::Proceeding);
+        if waits {
+            self.terminate(ClientAction::Absorb);
+        }
+        waits
+    }
+
     /// Fires the earliest timer due at `now`; to be repeated until it yields nothing.
     pub fn timeout(&mut self, now: Instant, timers: &Timers) -> Option<ClientAction> {
         let action = match (self.timers.take_due(now)?, self.state) {

@@ -10,6 +10,7 @@ mod columns;
 mod groups;
 mod import;
 mod outbox;
+mod ping;
 mod pins;
 mod settlement;
 mod standing;
@@ -18,11 +19,13 @@ mod standing;
 mod constraints;
 
 use super::{OpenError, Settings, StoreError};
+use ping::FileIdentity;
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 use sqlx::{Sqlite, Transaction};
+use std::sync::Arc;
 use std::time::Duration;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
@@ -34,6 +37,8 @@ static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 pub struct Store {
     readers: SqlitePool,
     writer: SqlitePool,
+    /// The file they hold.
+    file: Arc<FileIdentity>,
 }
 
 /// Tries to connect to a file that another process is just turning to WAL: a second in all.
@@ -68,7 +73,8 @@ impl Store {
             .map_err(|source| OpenError::Migration { path: path.to_owned(), source })?;
         migration.commit().await.map_err(file_error)?;
         let readers = pool(settings.readers).connect_lazy_with(options);
-        Ok(Self { readers, writer })
+        let file = FileIdentity::of(path).map_err(|error| file_error(error.into()))?;
+        Ok(Self { readers, writer, file: Arc::new(file) })
     }
 
     /// Waits for what is running and closes the connections.

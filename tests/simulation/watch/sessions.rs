@@ -1,9 +1,9 @@
 //! Invariants of what the call layer is told: a call is told once, confirmed once at most, ended once, and nothing comes
-//! after that; no call outlives its limits; orders are taken in the states that allow them and in no other.
+//! after that; no call outlives its limits; changes of a call are asked for one at a time, and each is answered or withdrawn; orders are taken in the states that allow them and in no other.
 
 use super::Bounds;
 use crate::desk::Order;
-use klikon::sip::{EndCause, Event, SessionError, SessionId};
+use klikon::sip::{ChangeId, EndCause, Event, SessionError, SessionId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
@@ -23,13 +23,21 @@ pub struct Calls {
     states: BTreeMap<SessionId, (State, Instant)>,
     /// When each call that is not over must be.
     limits: BTreeSet<(Instant, SessionId)>,
+    /// The change that each call waits with, and until when at the most.
+    changes: BTreeMap<SessionId, (ChangeId, Instant)>,
     /// How calls ended, and how often.
     pub ends: BTreeMap<String, usize>,
 }
 
 impl Calls {
     pub fn new(bounds: Bounds) -> Self {
-        Self { bounds, states: BTreeMap::new(), limits: BTreeSet::new(), ends: BTreeMap::new() }
+        Self {
+            bounds,
+            states: BTreeMap::new(),
+            limits: BTreeSet::new(),
+            changes: BTreeMap::new(),
+            ends: BTreeMap::new(),
+        }
     }
 
     /// Calls that were told.
@@ -56,6 +64,7 @@ impl Calls {
     }
 
     fn over(&mut self, now: Instant, id: SessionId, how: String) {
+        assert!(!self.changes.contains_key(&id), "a call is over, and its change waits");
         self.set(id, State::Over, now);
         *self.ends.entry(how).or_default() += 1;
     }
@@ -94,12 +103,24 @@ impl Calls {
                 assert!(fits, "{cause:?} in {state:?}");
                 self.over(now, *session, format!("{cause:?}"));
             }
-            // Why the other side ends the call, which the next event tells; and what comes of changes of a session.
-            Event::ReasonGiven { .. }
-            | Event::SessionChange { .. }
-            | Event::ChangeAcknowledged { .. }
-            | Event::ChangeWithdrawn { .. }
-            | Event::Key { .. } => {}
+            Event::ReasonGiven { session, .. } => {
+                assert_ne!(self.state(*session), State::Over, "a reason after the end");
+            }
+            Event::SessionChange { session, change, .. } => {
+                let state = self.state(*session);
+                let fits = matches!(state, State::Answered { .. } | State::Confirmed);
+                assert!(fits, "a change in {state:?}");
+                let waits = self.changes.insert(*session, (*change, now + life));
+                assert_eq!(waits, None, "two changes at a time");
+            }
+            Event::ChangeWithdrawn { session, change } => {
+                let waits = self.changes.remove(session).map(|(waits, _)| waits);
+                assert_eq!(waits, Some(*change), "withdrawn, and did not wait");
+            }
+            Event::ChangeAcknowledged { session, .. } => {
+                assert_eq!(self.state(*session), State::Confirmed, "an answer in the wrong state");
+            }
+            Event::Key { .. } => {}
             other => panic!("the service was told {other:?}"),
         }
         let _ = life;
@@ -110,6 +131,14 @@ impl Calls {
         let life = self.bounds.timers.transaction_life();
         let state = self.state(id);
         let expected = match (state, order) {
+            (state, Order::Agree(change) | Order::Disagree(change)) if state != State::Over => {
+                let waits = self.changes.get(&id).is_some_and(|(waits, _)| waits == change);
+                if waits {
+                    self.changes.remove(&id).map(drop).ok_or(SessionError::State)
+                } else {
+                    Err(SessionError::State)
+                }
+            }
             (State::Over, _) => Err(SessionError::NoSuchSession),
             (State::Ringing, _) | (_, Order::HangUp { .. }) => Ok(()),
             _ => Err(SessionError::State),
@@ -131,6 +160,9 @@ impl Calls {
 
     /// No call has outlived its limit.
     pub fn check_limits(&self, now: Instant) {
+        for (id, (change, limit)) in &self.changes {
+            assert!(*limit >= now, "{change:?} of {id:?} waits for too long");
+        }
         if let Some((limit, id)) = self.limits.first() {
             assert!(*limit >= now, "{id:?} outlives its limit, in {:?}", self.state(*id));
         }

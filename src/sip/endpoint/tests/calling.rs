@@ -348,3 +348,55 @@ fn an_advertised_address_stands_in_via_and_contact() {
     bench.receive(response(&invite, 200, "x", "", SDP));
     assert!(matches!(&*bench.events(), [Event::Answered { session, .. }] if *session == id));
 }
+
+#[test]
+fn two_proxies_in_our_route_are_passed_by_each_request_of_a_call() {
+    let mut bench = Bench::new();
+    let invite = invite(Some(SDP)).replace(
+        "Max-Forwards",
+        "Record-Route: <sip:192.0.2.51:5071;lr>\r\nRecord-Route: <sip:192.0.2.52:5072;lr;x=y>\r\nMax-Forwards",
+    );
+    let (id, ok) = bench.answered(&invite);
+    let echoed: Vec<_> = ok.lines().filter(|line| line.starts_with("Record-Route: ")).collect();
+    assert_eq!(
+        echoed,
+        ["Record-Route: <sip:192.0.2.51:5071;lr>", "Record-Route: <sip:192.0.2.52:5072;lr;x=y>"]
+    );
+    bench.receive(within(&ok, "ACK", 1, ""));
+    bench.endpoint.bye(bench.now, id, None).expect("sent");
+    let transmit = bench.endpoint.poll_transmit().expect("sent");
+    assert_eq!(transmit.flow.remote, "192.0.2.51:5071".parse().expect("an address"));
+    let bye = String::from_utf8_lossy(&transmit.bytes).into_owned();
+    assert_eq!(first_line(&bye), "BYE sip:caller@192.0.2.9:5060 SIP/2.0");
+    let routes: Vec<_> = bye.lines().filter(|line| line.starts_with("Route: ")).collect();
+    assert_eq!(routes, ["Route: <sip:192.0.2.51:5071;lr>", "Route: <sip:192.0.2.52:5072;lr;x=y>"]);
+}
+
+#[test]
+fn a_strict_router_gets_its_own_uri_in_the_request_line_in_both_roles() {
+    // Called: the first Record-Route is a proxy of RFC 2543 (RFC 3261 §12.2.1.1, §16.12.1.2).
+    let mut bench = Bench::new();
+    let invite = invite(Some(SDP))
+        .replace("Max-Forwards", "Record-Route: <sip:192.0.2.51:5071>, <sip:192.0.2.52;lr>\r\nMax-Forwards");
+    let (id, ok) = bench.answered(&invite);
+    bench.receive(within(&ok, "ACK", 1, ""));
+    bench.endpoint.bye(bench.now, id, None).expect("sent");
+    let transmit = bench.endpoint.poll_transmit().expect("sent");
+    assert_eq!(transmit.flow.remote, "192.0.2.51:5071".parse().expect("an address"));
+    let bye = String::from_utf8_lossy(&transmit.bytes).into_owned();
+    assert_eq!(first_line(&bye), "BYE sip:192.0.2.51:5071 SIP/2.0");
+    let routes: Vec<_> = bye.lines().filter(|line| line.starts_with("Route: ")).collect();
+    assert_eq!(routes, ["Route: <sip:192.0.2.52;lr>", "Route: <sip:caller@192.0.2.9:5060>"]);
+
+    // Calling: the last Record-Route of the 200 is the first Route.
+    let mut bench = Bench::new();
+    let (_, invite) = bench.calling(Some(OUR_SDP));
+    let routes = "Record-Route: <sip:192.0.2.52;lr>\r\nRecord-Route: <sip:192.0.2.51:5071>\r\n";
+    bench.endpoint.handle_datagram(bench.now, flow(), response(&invite, 200, "x", routes, SDP).as_bytes());
+    let ack = bench.endpoint.poll_transmit().expect("sent");
+    assert_eq!(ack.flow.remote, "192.0.2.51:5071".parse().expect("an address"));
+    let ack = String::from_utf8_lossy(&ack.bytes).into_owned();
+    assert_eq!(first_line(&ack), "ACK sip:192.0.2.51:5071 SIP/2.0");
+    let routes: Vec<_> = ack.lines().filter(|line| line.starts_with("Route: ")).collect();
+    assert_eq!(routes, ["Route: <sip:192.0.2.52;lr>", "Route: <sip:callee@192.0.2.9:5060>"]);
+}

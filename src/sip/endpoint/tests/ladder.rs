@@ -208,6 +208,24 @@ fn a_refusing_service_answers_503_and_keeps_its_calls() {
 }
 
 #[test]
+fn a_full_service_refuses_options_only_and_one_that_is_unable_calls_too() {
+    let mut bench = Bench::new();
+    let fresh = invite(Some(SDP));
+    bench.endpoint.set_service_state(ServiceState::Unable { retry_after_s: 5 });
+    for message in [fresh.clone(), request("OPTIONS", "", "")] {
+        let sent = bench.receive(message);
+        assert_eq!(first_lines(&sent), ["SIP/2.0 503 Service Unavailable"]);
+        assert_eq!(field(&sent[0], "Retry-After"), Some("5"));
+    }
+    bench.endpoint.set_service_state(ServiceState::Full { retry_after_s: 6 });
+    let sent = bench.receive(request("OPTIONS", "", ""));
+    assert_eq!(field(&sent[0], "Retry-After"), Some("6"));
+    // Whether there is room after all is for the call layer to say.
+    assert_eq!(first_lines(&bench.receive(fresh)), ["SIP/2.0 100 Trying"]);
+    assert_eq!((bench.count(Counter::RefusedUnable), bench.count(Counter::RefusedFull)), (2, 1));
+}
+
+#[test]
 fn an_ack_is_never_answered() {
     let mut bench = Bench::new();
     for ack in [

@@ -58,9 +58,8 @@ fn read_and_answer(datagram: &[u8]) {
     }
     for name in [CallId, CSeq, From] {
         assert!(
-            message.values(name).next().is_none_or(
-                |value| answer.values(name).all(|copied| copied == value) || value.contains(&b'\r')
-            )
+            message.values(name).next().is_none_or(|value| answer.values(name).all(|copied| copied == value)
+                || value.iter().any(|octet| matches!(octet, b'\r' | b'\n')))
         );
     }
 }
