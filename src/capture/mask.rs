@@ -223,7 +223,9 @@ fn address_octets(text: &[u8], at: usize) -> Option<usize> {
     let begins = at.checked_sub(1).and_then(|before| text.get(before)).is_none_or(|o| !is_address_octet(*o));
     let end = rest.iter().position(|octet| !is_address_octet(*octet)).unwrap_or(rest.len());
     let address = std::str::from_utf8(rest.get(..end)?).ok()?;
-    (begins && address.parse::<std::net::Ipv4Addr>().is_ok()).then_some(end)
+    // Digits that go on after a separator make it a number that only looks like an address.
+    let goes_on = matches!(rest.get(end..), Some([b'-' | b'(' | b')', b'0'..=b'9', ..]));
+    (begins && !goes_on && address.parse::<std::net::Ipv4Addr>().is_ok()).then_some(end)
 }
 
 fn is_address_octet(octet: u8) -> bool {

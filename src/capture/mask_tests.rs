@@ -85,6 +85,12 @@ fn a_message_without_numbers_stays_as_it_is() {
     assert_eq!(masked(&text), text);
 }
 
+#[test]
+fn a_number_that_begins_like_an_address_is_hidden() {
+    let text = "INVITE sip:130@a SIP/2.0\r\nFrom: \"0.0.0.30(00(00\" <sip:a@a>;tag=1\r\n\r\n";
+    assert!(!masked(text).contains("30(00(00"), "{}", masked(text));
+}
+
 /// A telephone number as it may be written, and its digits.
 fn number() -> impl Strategy<Value = String> {
     let separator = prop_oneof![4 => Just(""), 1 => Just("-"), 1 => Just("."), 1 => Just("(")];

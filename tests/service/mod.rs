@@ -114,7 +114,8 @@ impl Service {
         Self::start_in(folder)
     }
 
-    fn start_in(folder: TempDir) -> Self {
+    /// In a folder of the test's own.
+    pub fn start_in(folder: TempDir) -> Self {
         let mut child = klikon(folder.path())
             .args(["serve", "--events", "-"])
             .stdout(Stdio::piped())

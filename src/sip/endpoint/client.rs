@@ -47,7 +47,15 @@ impl Endpoint {
         };
         let id = self.next_transaction_id();
         self.transmit(flow, request.clone());
-        let transaction = ClientTransaction { machine, flow, request, by_udp, key, purpose, scheduled: None };
+        let transaction = ClientTransaction {
+            machine,
+            flow,
+            request,
+            by_udp: by_udp.map(Box::new),
+            key,
+            purpose,
+            scheduled: None,
+        };
         self.client.insert(id, transaction);
         self.settle_client(id);
         id

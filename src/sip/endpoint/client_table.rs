@@ -99,7 +99,7 @@ pub(super) struct ClientTransaction {
     pub(super) flow: Flow,
     pub(super) request: Bytes,
     /// Of a request that goes over TCP for its size: as it goes over UDP if that fails (RFC 3261 §18.1.1).
-    pub(super) by_udp: Option<Bytes>,
+    pub(super) by_udp: Option<Box<Bytes>>,
     pub(super) key: ClientKey,
     pub(super) purpose: Purpose,
     /// Memory of the wake-up heap.

@@ -68,6 +68,7 @@ impl Endpoint {
     fn client_failed(&mut self, now: Instant, id: TransactionId) {
         let Some(transaction) = self.client.get_mut(id) else { return };
         if let Some(request) = transaction.by_udp.take() {
+            let request = *request;
             let flow = Flow { transport: Transport::Udp, ..transaction.flow };
             transaction.flow = flow;
             transaction.request = request.clone();

@@ -73,7 +73,9 @@ impl<'a> Head<'a> {
             return self.note(Defect::HeaderTooLarge);
         }
         let (name, rest) = lex::split_where(line, |octet| !lex::is_token(*octet));
-        let [b':', value @ ..] = lex::trim_start(rest) else { return self.note(Defect::FieldLine) };
+        // HCOLON has blanks before the colon, and no fold.
+        let (_, rest) = lex::split_where(rest, |octet| !matches!(octet, b' ' | b'\t'));
+        let [b':', value @ ..] = rest else { return self.note(Defect::FieldLine) };
         if name.is_empty() {
             return self.note(Defect::FieldLine);
         }
@@ -191,7 +193,8 @@ fn start_line(text: &[u8]) -> Result<(StartLine<'_>, Option<Defect>), Malformed>
     if !lex::is_token_text(first) || !is_version(version) {
         return Err(Malformed::NotSip);
     }
-    let exact = first.len() + uri.len() + version.len() + 2 == text.len();
+    let exact =
+        first.len() + uri.len() + version.len() + 2 == text.len() && trimmed.get(space) == Some(&b' ');
     let defect = if text.len() > MAX_FIELD_OCTETS {
         Some(Defect::HeaderTooLarge)
     } else if !exact {

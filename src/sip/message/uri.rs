@@ -2,6 +2,7 @@
 
 use super::lex::{self, class};
 use super::parameters::{Parameters, escapes_are_whole};
+use arrayvec::ArrayString;
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -177,12 +178,30 @@ fn hex(octet: u8) -> Option<u8> {
     char::from(octet).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
 }
 
+/// The longest text of an IPv6 address: eight groups, the last two as an IPv4 address.
+const IPV6_TEXT_MAX: usize = 45;
+
+/// An IPv6 address. The grammar of RFC 3261 has a third colon where `::` stands before an IPv4 address, which "an
+/// implementation must tolerate" (RFC 5118 §4.10).
+fn ipv6_address(text: &str) -> Option<Ipv6Addr> {
+    if let Ok(address) = text.parse() {
+        return Some(address);
+    }
+    let (groups, ipv4) = text.split_once(":::")?;
+    ipv4.parse::<Ipv4Addr>().ok()?;
+    let mut corrected = ArrayString::<IPV6_TEXT_MAX>::new();
+    for part in [groups, "::", ipv4] {
+        corrected.try_push_str(part).ok()?;
+    }
+    corrected.parse().ok()
+}
+
 /// `host [":" port]` without white space.
 pub(super) fn host_and_port(text: &[u8]) -> Option<(Host<'_>, Option<u16>)> {
     let (host, after) = match text {
         [b'[', ..] => {
             let (reference, after) = lex::split_once(text, b']')?;
-            let address = std::str::from_utf8(reference.get(1..)?).ok()?.parse::<Ipv6Addr>().ok()?;
+            let address = ipv6_address(std::str::from_utf8(reference.get(1..)?).ok()?)?;
             (Host::Address(address.into()), after)
         }
         _ => {

@@ -7,15 +7,37 @@ use crate::sip::endpoint::capabilities::{ALLOW, SESSION_DESCRIPTION, SUPPORTED};
 use crate::sip::endpoint::{
     EndCause, Endpoint, Event, IncomingInvite, Rejection, SessionError, TransactionId, receive::Received,
 };
-use crate::sip::message::{HeaderName, Message, Writer};
+use crate::sip::message::{Contact, HeaderName, Message, Uri, Writer};
 use crate::sip::reason::Reason;
 use crate::sip::timer::SessionTimer;
 use crate::sip::transaction::key::RequestIdentity;
 use bytes::Bytes;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What a call that nobody answers is refused with.
 const TEMPORARILY_UNAVAILABLE: u16 = 480;
+
+/// What one is whose invitation expired before that (§13.3.1).
+const REQUEST_TERMINATED: u16 = 487;
+
+/// How long an invitation stands, where its Expires says so (§13.3.1).
+fn invitation_life(invite: &Message<'_>) -> Option<Duration> {
+    invite.expires().ok().flatten().map(|seconds| Duration::from_secs(seconds.into()))
+}
+
+/// Whether our Contact must be a SIPS URI (§12.1.1): the Request-URI is one, or the top Record-Route, or the Contact where
+/// there is no Record-Route.
+fn asks_security(invite: &Message<'_>) -> bool {
+    let is_secure = |uri: &Uri<'_>| matches!(uri, Uri::Sip(uri) if uri.secure);
+    let peer = match invite.record_routes().next() {
+        Some(route) => route.is_ok_and(|route| is_secure(&route.uri)),
+        None => invite.contacts().any(|contact| match contact {
+            Ok(Contact::Address(address)) => is_secure(&address.uri),
+            _ => false,
+        }),
+    };
+    peer || invite.request_uri().is_ok_and(|uri| is_secure(&uri))
+}
 
 impl Endpoint {
     /// A new call: 100 at once, then the call layer decides.
@@ -37,7 +59,9 @@ impl Endpoint {
         session.neighbour = Some((received.neighbour, Acknowledged::NotYet));
         session.dialog = Some(Box::new(dialog));
         session.remote_description = event.offer.clone();
-        session.timers.start(SessionTimer::Setup, now + self.config.limits.max_setup);
+        let setup = invitation_life(received.message)
+            .map_or(self.config.limits.max_setup, |life| life.min(self.config.limits.max_setup));
+        session.timers.start(SessionTimer::Setup, now + setup);
         self.sessions.insert(id, session);
         self.settle_session(id);
         self.overload.admitted(now, received.neighbour);
@@ -142,7 +166,10 @@ impl Endpoint {
         let request = Message::parse(&octets).map_err(|_| SessionError::State)?;
         let mut writer = self.begin_response(&request, flow.remote, status, "", Some(tag))?;
         writer.copy(&request, HeaderName::RecordRoute);
-        writer.field(HeaderName::Contact, self.contact(flow))?;
+        let contact = self.contact(flow);
+        let secured = asks_security(&request)
+            .then(|| contact.replacen("<sip:", "<sips:", 1).replacen(";transport=tls", ";transport=tcp", 1));
+        writer.field(HeaderName::Contact, secured.unwrap_or(contact))?;
         Ok(writer)
     }
 
@@ -256,7 +283,12 @@ impl Endpoint {
             Ok(invite) => {
                 self.terminate_change(now, id);
                 self.counters.count(Counter::RefusedSetupTimeout);
-                let _ = self.refuse_invite(now, invite, &Rejection::new(TEMPORARILY_UNAVAILABLE));
+                let expired = self.pending_invite(invite).is_some_and(|(octets, ..)| {
+                    let life = Message::parse(&octets).ok().and_then(|invite| invitation_life(&invite));
+                    life.is_some_and(|life| life <= self.config.limits.max_setup)
+                });
+                let status = if expired { REQUEST_TERMINATED } else { TEMPORARILY_UNAVAILABLE };
+                let _ = self.refuse_invite(now, invite, &Rejection::new(status));
                 self.end(id, EndCause::SetupTimeout);
             }
             // The calling side gives up.

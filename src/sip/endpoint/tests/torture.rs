@@ -1,4 +1,4 @@
-//! The messages of RFC 4475, each to an endpoint of its own.
+//! The messages of RFC 4475 and RFC 5118, each to an endpoint of its own.
 
 use super::*;
 
@@ -15,65 +15,47 @@ enum Outcome {
 
 use Outcome::{Answered, Call, Dropped};
 
-/// As RFC 4475 asks of a user agent server that takes calls, knows no registrations and has no dialog open.
-const EXPECTED: [(&str, Outcome); 49] = [
-    // INVITE with a To tag of no dialog.
-    ("wsinv", Answered(481)),
-    ("intmeth", Answered(501)),
-    ("esc01", Call),
-    // REGISTER is known and not supported.
-    ("escnull", Answered(405)),
-    ("esc02", Answered(501)),
-    ("lwsdisp", Answered(200)),
-    ("longreq", Call),
-    ("dblreq", Answered(405)),
-    ("semiuri", Answered(200)),
-    ("transports", Answered(200)),
-    // MESSAGE, known and not supported.
-    ("mpart01", Answered(405)),
-    // Responses to nothing we sent.
-    ("unreason", Dropped),
-    ("noreason", Dropped),
-    ("badinv01", Answered(400)),
-    ("clerr", Answered(400)),
-    ("ncl", Answered(400)),
-    ("scalar02", Answered(400)),
-    ("scalarlg", Dropped),
-    ("quotbal", Answered(400)),
-    ("ltgtruri", Answered(400)),
-    ("lwsruri", Answered(400)),
-    ("lwsstart", Answered(400)),
-    ("trws", Answered(400)),
-    ("escruri", Answered(400)),
-    ("baddate", Answered(400)),
-    ("regbadct", Answered(400)),
-    ("badaspec", Answered(400)),
-    ("baddn", Answered(400)),
-    ("badvers", Answered(505)),
-    ("mismatch01", Answered(400)),
-    ("mismatch02", Answered(400)),
-    ("bigcode", Dropped),
-    ("badbranch", Answered(200)),
-    ("insuf", Answered(400)),
-    ("unkscm", Answered(416)),
-    ("novelsc", Answered(416)),
-    ("unksm2", Answered(405)),
-    ("bext01", Answered(420)),
-    ("invut", Answered(415)),
-    ("regaut01", Answered(405)),
-    ("multi01", Answered(400)),
-    ("mcl01", Answered(400)),
-    ("bcast", Dropped),
-    ("zeromf", Answered(200)),
-    ("cparam01", Answered(405)),
-    ("cparam02", Answered(405)),
-    ("regescrt", Answered(405)),
-    ("sdp01", Answered(406)),
-    ("inv2543", Call),
-];
+/// The folders of `sip-tests/` with torture messages, and how many each has.
+const FOLDERS: [(&str, usize); 2] = [("torture", 49), ("torture-ipv6", 12)];
 
-fn octets(name: &str) -> Vec<u8> {
-    let path = format!("{}/sip-tests/torture/{name}.dat", env!("CARGO_MANIFEST_DIR"));
+/// The messages of a folder, with the answer that its table lists.
+fn expected(folder: &str) -> Vec<(String, Outcome)> {
+    let path = format!("{}/sip-tests/{folder}/expectations.tsv", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let rows = text.lines().filter(|line| !line.starts_with('#')).skip(1);
+    rows.map(|row| {
+        let mut columns = row.split('\t');
+        let name = columns.next().expect("a name").to_owned();
+        let outcome = match columns.nth(2).expect("an answer") {
+            "call" => Call,
+            "-" => Dropped,
+            status => Answered(status.parse().expect("a status")),
+        };
+        (name, outcome)
+    })
+    .collect()
+}
+
+/// All messages, with the way that each comes: those of RFC 5118 over IPv6.
+fn all() -> Vec<(Vec<u8>, Flow, String, Outcome)> {
+    let ipv6 = Flow {
+        local: "[2001:db8::10]:5060".parse().expect("an address"),
+        remote: "[2001:db8::9:1]:5060".parse().expect("an address"),
+        ..flow()
+    };
+    let mut messages = vec![];
+    for (folder, count) in FOLDERS {
+        let listed = expected(folder);
+        assert_eq!(listed.len(), count);
+        let flow = if folder == "torture" { flow() } else { ipv6 };
+        messages
+            .extend(listed.into_iter().map(|(name, outcome)| (octets(folder, &name), flow, name, outcome)));
+    }
+    messages
+}
+
+fn octets(folder: &str, name: &str) -> Vec<u8> {
+    let path = format!("{}/sip-tests/{folder}/{name}.dat", env!("CARGO_MANIFEST_DIR"));
     std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
@@ -82,8 +64,8 @@ fn raw(endpoint: &mut Endpoint) -> Vec<Bytes> {
     std::iter::from_fn(|| endpoint.poll_transmit()).map(|transmit| transmit.bytes).collect()
 }
 
-fn outcome(bench: &mut Bench, message: &[u8]) -> (Outcome, Vec<Bytes>) {
-    bench.endpoint.handle_datagram(bench.now, flow(), message);
+fn outcome(bench: &mut Bench, flow: Flow, message: &[u8]) -> (Outcome, Vec<Bytes>) {
+    bench.endpoint.handle_datagram(bench.now, flow, message);
     let sent = raw(&mut bench.endpoint);
     let statuses: Vec<_> = sent.iter().filter_map(|m| Message::parse(m).ok()?.status()).collect();
     let outcome = match (&*statuses, &*bench.events()) {
@@ -98,12 +80,12 @@ fn outcome(bench: &mut Bench, message: &[u8]) -> (Outcome, Vec<Bytes>) {
 #[test]
 fn each_message_is_answered_as_rfc_4475_asks() {
     let mut wrong = vec![];
-    for (name, expected) in EXPECTED {
+    for (octets, flow, name, expected) in all() {
         let mut bench = Bench::new();
-        let (found, sent) = outcome(&mut bench, &octets(name));
+        let (found, sent) = outcome(&mut bench, flow, &octets);
         if found != expected {
             let first = sent.first().map(|m| first_line(&String::from_utf8_lossy(m)).to_owned());
-            wrong.push((name, expected, found, first));
+            wrong.push((name.clone(), expected, found, first));
         }
         // Alive, and taking calls.
         bench.endpoint.handle_timeout(bench.now);
@@ -120,8 +102,8 @@ fn each_message_is_answered_as_rfc_4475_asks() {
 fn all_of_them_in_one_endpoint_leave_nothing() {
     let mut bench = Bench::new();
     for _ in 0..3 {
-        for (name, _) in EXPECTED {
-            bench.endpoint.handle_datagram(bench.now, flow(), &octets(name));
+        for (octets, flow, ..) in all() {
+            bench.endpoint.handle_datagram(bench.now, flow, &octets);
         }
     }
     while let Some(at) = bench.endpoint.poll_timeout() {
@@ -136,7 +118,7 @@ fn all_of_them_in_one_endpoint_leave_nothing() {
 #[test]
 fn a_strange_branch_comes_back_octet_by_octet() {
     let mut bench = Bench::new();
-    let (_, sent) = outcome(&mut bench, &octets("intmeth"));
+    let (_, sent) = outcome(&mut bench, flow(), &octets("torture", "intmeth"));
     let answer = Message::parse(&sent[0]).expect("reads");
     assert_eq!(answer.top_via().expect("a Via").branch(), Some(&b"z9hG4bK-.!%66*_+`'~"[..]));
 }
@@ -160,7 +142,7 @@ fn two_requests_whose_branch_is_only_the_cookie_do_not_collide() {
 #[test]
 fn the_rules_of_options_hold_for_what_it_is_asked_of() {
     let mut bench = Bench::new();
-    let (_, sent) = outcome(&mut bench, &octets("bext01"));
+    let (_, sent) = outcome(&mut bench, flow(), &octets("torture", "bext01"));
     let answer = Message::parse(&sent[0]).expect("reads");
     let unsupported: Vec<_> = answer.elements(HeaderName::Unsupported).collect();
     assert_eq!(unsupported, [&b"nothingSupportsThis"[..], &b"nothingSupportsThisEither"[..]]);

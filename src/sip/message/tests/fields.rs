@@ -92,12 +92,18 @@ fn bare_line_ends_are_refused() {
 #[test]
 fn header_shape_is_checked() {
     assert_eq!(check(&sound_with("")), Ok(()));
-    for line in ["no colon here\r\n", ": no name\r\n", "a b: c\r\n", "Sub(ject: x\r\n"] {
+    for line in ["no colon here\r\n", ": no name\r\n", "a b: c\r\n", "Sub(ject: x\r\n", "Subject\r\n : x\r\n"]
+    {
         assert_eq!(check(&sound_with(line)), Err(Defect::FieldLine), "{line:?}");
     }
     let mut unended = sound_with("");
     unended.truncate(unended.len() - 2);
     assert_eq!(check(&unended), Err(Defect::Unended));
+    let tab =
+        sound_with("").iter().map(|octet| if *octet == b' ' { b'\t' } else { *octet }).collect::<Vec<_>>();
+    let second = tab.iter().position(|octet| *octet == b'\t').unwrap();
+    let first_restored = [&tab[..second], b" ", &tab[second + 1..]].concat();
+    assert_eq!(check(&first_restored), Err(Defect::RequestLine));
     let folded_first = request(" folded: onto nothing\r\n");
     assert_eq!(check(&folded_first), Err(Defect::FieldLine));
 }
