@@ -135,6 +135,48 @@ fn what_exceeds_a_limit_is_answered_and_closed_and_others_go_on() {
     }
 }
 
+/// A connection from an address that is nobody's peer.
+fn connect_from(source: [u8; 4], to: &str) -> TcpStream {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&std::net::SocketAddr::from((source, 0)).into()).unwrap();
+    let to: std::net::SocketAddr = to.parse().unwrap();
+    socket.connect(&to.into()).unwrap();
+    let stream = TcpStream::from(socket);
+    stream.set_read_timeout(Some(FOR_EVER)).unwrap();
+    stream
+}
+
+#[test]
+fn a_banned_address_holds_no_connection_and_a_peer_goes_on() {
+    let service = by_tcp("[[peers]]\nname = \"pbx\"\naddresses = [\"127.0.0.1/32\"]\n");
+    let address = address(&service, "tcp");
+    let mut peer = connect(&address);
+    // One that waits, opened before the ban.
+    let mut idle = connect_from([127, 0, 0, 3], &address);
+    let mut scanner = connect_from([127, 0, 0, 3], &address);
+    let scan = options("TCP", 1, &format!("User-Agent: friendly-scanner\r\n{EMPTY}"));
+    scanner.write_all(scan.as_bytes()).unwrap();
+    assert!(is_closed(&mut scanner), "a scanner gets nothing");
+    assert!(is_closed(&mut connect_from([127, 0, 0, 3], &address)), "nor does it get in again");
+    idle.write_all(options("TCP", 2, EMPTY).as_bytes()).unwrap();
+    assert!(is_closed(&mut idle), "nor is anything read of what it had open");
+    // Who babbles is banned as over UDP; the peer never.
+    for _ in 0..200 {
+        let mut babbler = connect_from([127, 0, 0, 4], &address);
+        let _ = babbler.write_all(b"GET / HTTP/1.0\r\n\r\n");
+        assert!(is_closed(&mut babbler));
+        let mut own = connect(&address);
+        let _ = own.write_all(b"GET / HTTP/1.0\r\n\r\n");
+        assert!(is_closed(&mut own));
+    }
+    peer.write_all(options("TCP", 3, EMPTY).as_bytes()).unwrap();
+    assert!(answer(&mut peer).starts_with("SIP/2.0 200 OK\r\n"));
+    let log = service.stop();
+    for counted in [" dropped_banned=", " dropped_scanner=1 ", " sources_banned=2 "] {
+        assert!(log.contains(counted), "{counted} is not in {log}");
+    }
+}
+
 #[test]
 fn tls_is_spoken_with_the_certificate_of_the_settings() {
     let CertifiedKey { cert, signing_key } =

@@ -8,7 +8,7 @@ use super::connection::Arrival;
 use super::sockets::{Received, Sockets};
 use super::streams::News;
 use super::tap::{Direction, Tap};
-use crate::sip::{Endpoint, Event, Flow};
+use crate::sip::{Counter, Endpoint, Event, Flow};
 use crate::units::clock::Clock;
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -133,14 +133,19 @@ impl<H: Handler> Driver<H> {
 
     fn take_over(&mut self, now: Instant, arrival: Arrival) {
         match self.sockets.streams.take(arrival) {
-            News::Connected(flow, names) => self.handler.connected(flow, &names),
+            News::Connected(flow, names) => {
+                if !self.cut_off_banned(now, flow) {
+                    self.handler.connected(flow, &names);
+                }
+            }
             News::Message(flow, bytes) => {
                 self.tap.see(&self.clock, Direction::Received, flow, &bytes);
                 self.endpoint.handle_datagram(now, flow, &bytes);
+                self.cut_off_banned(now, flow);
             }
             News::Broken(flow, broken) => {
                 self.tap.see(&self.clock, Direction::Received, flow, &broken.header);
-                self.endpoint.handle_broken(flow, &broken);
+                self.endpoint.handle_broken(now, flow, &broken);
             }
             News::Gone(flow, undelivered) => {
                 for way in undelivered {
@@ -150,6 +155,16 @@ impl<H: Handler> Driver<H> {
             }
             News::Nothing => {}
         }
+    }
+
+    /// Nothing is read from a banned address, so its connections hold no place either.
+    fn cut_off_banned(&mut self, now: Instant, flow: Flow) -> bool {
+        let is_banned = self.endpoint.is_banned(now, flow.remote.ip());
+        if is_banned {
+            self.endpoint.count(Counter::DroppedBanned);
+            self.sockets.streams.cut_off(flow);
+        }
+        is_banned
     }
 
     fn perform(&mut self, command: H::Command) {

@@ -225,13 +225,22 @@ impl Streams {
             }
             Err(mpsc::error::TrySendError::Full(_)) => {
                 self.office.surroundings.tally.count(Counter::ClosedDeaf);
-                if let Some(handle) = self.connections.remove(&key) {
-                    // An error means that it has ended by itself.
-                    let _ = handle.line.cut.send(());
-                }
+                self.cut(key);
                 self.failed.push(flow);
                 None
             }
+        }
+    }
+
+    /// Closes a connection at once, whatever is queued for it.
+    pub(super) fn cut_off(&mut self, flow: Flow) {
+        self.cut(key_of(flow));
+    }
+
+    fn cut(&mut self, key: Key) {
+        if let Some(handle) = self.connections.remove(&key) {
+            // An error means that it has ended by itself.
+            let _ = handle.line.cut.send(());
         }
     }
 

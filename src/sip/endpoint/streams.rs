@@ -11,6 +11,7 @@ use crate::sip::counters::Counter;
 use crate::sip::dialog::is_reachable;
 use crate::sip::framing::{Broken, FramingError};
 use crate::sip::message::{Defect, Host, Message, Method, SipUri, Uri};
+use crate::sip::overload::Offender;
 use crate::sip::transaction::{InviteClient, NonInviteClient};
 use crate::sip::transport::{Flow, Transport};
 use bytes::Bytes;
@@ -27,7 +28,7 @@ pub(in crate::sip) const TRANSPORT_FAILED: u16 = 503;
 impl Endpoint {
     /// A stream that came by `flow` cannot be read on; its connection is closed. Where a request can be made out of it,
     /// it is answered: to be sent before the connection closes.
-    pub fn handle_broken(&mut self, flow: Flow, broken: &Broken) {
+    pub fn handle_broken(&mut self, now: Instant, flow: Flow, broken: &Broken) {
         self.counters.count(match broken.error {
             FramingError::TooSlow => Counter::ClosedSlow,
             _ => Counter::ClosedBroken,
@@ -41,7 +42,10 @@ impl Endpoint {
                 Refusal { phrase, ..Refusal::new(400, Counter::RefusedLength) }
             }
             FramingError::TooSlow => Refusal::new(408, Counter::RefusedSlow),
-            FramingError::NotSip => return,
+            FramingError::NotSip => {
+                let neighbour = self.overload.neighbour(flow.remote.ip());
+                return self.offence(now, flow, neighbour, Offender::Babbles);
+            }
         };
         let Ok(message) = Message::parse(&broken.header) else { return };
         let Some(method) = message.method().filter(|method| *method != Method::Ack) else { return };

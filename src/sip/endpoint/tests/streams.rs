@@ -32,13 +32,13 @@ fn a_broken_stream_is_answered_by_what_breaks_it() {
         let mut bench = Bench::new();
         let header = invite(None).replace("UDP", "TCP");
         let broken = |header: &str| Broken { error, header: Bytes::copy_from_slice(header.as_bytes()) };
-        bench.endpoint.handle_broken(over(Transport::Tcp), &broken(&header));
+        bench.endpoint.handle_broken(bench.now, over(Transport::Tcp), &broken(&header));
         let sent = bench.sent();
         assert_eq!(sent.first().map(|answer| &first_line(answer)[8..11]), status, "{error:?}");
         assert_eq!(bench.count(counter), 1);
         // Neither an ACK nor half a header is answered.
         for header in [header.replace("INVITE", "ACK"), "INVITE sip:130@1".to_owned(), String::new()] {
-            bench.endpoint.handle_broken(over(Transport::Tcp), &broken(&header));
+            bench.endpoint.handle_broken(bench.now, over(Transport::Tcp), &broken(&header));
         }
         assert!(bench.sent().is_empty() && bench.events().is_empty());
         let closed = bench.count(Counter::ClosedBroken) + bench.count(Counter::ClosedSlow);
