@@ -372,6 +372,24 @@ fn an_address_that_proves_nothing_gets_at_most_three_octets_for_one() {
     assert!(amplification(&mut open, &messages, true) > 15.0);
 }
 
+/// A short INVITE leaves no room for copies of the 200 within what a stranger may be sent. Each copy of his INVITE is credit
+/// again, so that a 200 that was lost still comes.
+#[test]
+fn a_stranger_with_a_short_invite_gets_a_lost_ok_by_asking_again() {
+    let mut bench = bench(guarded());
+    bench.offer(1, STRANGER);
+    let session = bench.session();
+    bench.endpoint.accept(bench.now, session, OUR_SDP.into()).expect("accepted");
+    let lost = bench.sent().remove(0);
+    for _ in 0..3 {
+        bench.advance(ms(500));
+        assert_eq!(bench.receive_from(STRANGER, call(1, STRANGER)), std::slice::from_ref(&lost));
+    }
+    let ack = within(&lost, "ACK", 1, "");
+    bench.receive_from(STRANGER, ack.replace(PEER, STRANGER));
+    assert!(bench.events().iter().any(|event| matches!(event, Event::Confirmed { .. })), "the call stands");
+}
+
 #[test]
 fn one_who_has_answered_gets_every_retransmission() {
     let mut bench = bench(guarded());
