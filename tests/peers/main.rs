@@ -3,30 +3,17 @@
 #[path = "../service/mod.rs"]
 mod service;
 
+#[path = "../kamailio/mod.rs"]
 mod kamailio;
+
+mod recipe;
 mod scanner;
 mod softphone;
 
 use kamailio::Kamailio;
 use service::{Service, text};
 use softphone::{Baresip, Linphone, loud_s};
-use std::net::{TcpListener, UdpSocket};
 use std::process::{Child, Stdio};
-
-/// These peers take no port from the system, so one that was just free is given to them; where another program was
-/// quicker, the next one is tried.
-const TRIES: usize = 10;
-
-/// A port that is free for UDP and TCP, and was given back.
-fn free_port() -> u16 {
-    loop {
-        let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let port = udp.local_addr().unwrap().port();
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
-}
 
 const LEADER: &str = "0672003456";
 
@@ -37,7 +24,7 @@ fn endless() -> Service {
 
 /// Calls 130 at the proxy, in the background.
 fn call(knows_prompts: &Service, proxy: &Kamailio, arguments: &[&str]) -> Child {
-    let uri = format!("sip:130@{}", proxy.address);
+    let uri = format!("sip:130@127.0.0.1:{}", proxy.port);
     let mut command = knows_prompts.caller(&uri, arguments);
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
@@ -78,7 +65,7 @@ const BOOKS: [&str; 12] = [
 #[test]
 fn a_leader_books_through_kamailio() {
     let service = Service::start_with("calls.activation_wait_ms = 0\n");
-    let proxy = Kamailio::start(std::slice::from_ref(&service.address), &["127.0.0.1"]);
+    let proxy = recipe::start(std::slice::from_ref(&service.address), &["127.0.0.1"]);
     ended_well(call(&service, &proxy, &[&["--identity", LEADER][..], &BOOKS].concat()));
     assert!(service.line("\"event\":\"answered\"").contains("•••3456"));
     assert!(service.line("\"event\":\"booking\"").contains("accepted"));
@@ -90,7 +77,7 @@ fn a_leader_books_through_kamailio() {
 #[test]
 fn kamailio_takes_the_identity_from_whom_it_does_not_trust() {
     let service = Service::start_with("");
-    let proxy = Kamailio::start(std::slice::from_ref(&service.address), &["192.0.2.20"]);
+    let proxy = recipe::start(std::slice::from_ref(&service.address), &["192.0.2.20"]);
     ended_well(call(&service, &proxy, &["--identity", LEADER, "--expect", "caller-anonymous"]));
     assert!(service.line("\"event\":\"answered\"").contains("\"caller\":\"anonymous\""));
     service.stop();
@@ -99,7 +86,7 @@ fn kamailio_takes_the_identity_from_whom_it_does_not_trust() {
 #[test]
 fn a_lost_node_s_calls_go_to_the_other() {
     let (one, other) = (endless(), endless());
-    let proxy = Kamailio::start(&[one.address.clone(), other.address.clone()], &["127.0.0.1"]);
+    let proxy = recipe::start(&[one.address.clone(), other.address.clone()], &["127.0.0.1"]);
     one.signal("KILL");
     // In turn: at least one of two would be the lost node's.
     for _ in 0..2 {
@@ -113,7 +100,7 @@ fn a_lost_node_s_calls_go_to_the_other() {
 #[test]
 fn a_node_that_drains_keeps_its_calls_and_the_other_gets_the_new_ones() {
     let (one, other) = (endless(), endless());
-    let proxy = Kamailio::start(&[one.address.clone(), other.address.clone()], &["127.0.0.1"]);
+    let proxy = recipe::start(&[one.address.clone(), other.address.clone()], &["127.0.0.1"]);
     // Until the node says goodbye.
     let held = [&one, &other].map(|node| call(node, &proxy, &[&["--timeout-s", "100"][..], &WAITS].concat()));
     one.line("\"event\":\"answered\"");
@@ -139,7 +126,7 @@ fn a_node_that_drains_keeps_its_calls_and_the_other_gets_the_new_ones() {
 #[test]
 fn kamailio_finds_by_options_that_a_node_drains() {
     let service = endless();
-    let proxy = Kamailio::start(std::slice::from_ref(&service.address), &["127.0.0.1"]);
+    let proxy = recipe::start(std::slice::from_ref(&service.address), &["127.0.0.1"]);
     let held = call(&service, &proxy, &[&["--timeout-s", "100"][..], &WAITS].concat());
     service.line("\"event\":\"answered\"");
     service.signal("TERM");

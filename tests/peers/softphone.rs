@@ -1,7 +1,7 @@
 //! Softphones from their packages: baresip, told what to do over its control socket, and linphone, over its terminal.
 
+use crate::kamailio::{TRIES, free_port};
 use crate::service::FOR_EVER;
-use crate::{TRIES, free_port};
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};

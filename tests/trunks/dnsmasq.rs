@@ -1,6 +1,6 @@
 //! A real DNS server for one test: dnsmasq, which knows only what its command line says.
 
-use crate::{TRIES, free_port};
+use crate::kamailio::{TRIES, free_port};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::Stdio;
 use tokio::io::{AsyncBufReadExt, BufReader};

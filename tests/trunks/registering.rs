@@ -1,7 +1,7 @@
 //! The service registers, is called by its registration, and takes it away.
 
 use crate::dnsmasq::Dnsmasq;
-use crate::kamailio::Kamailio;
+use crate::registrar;
 use crate::service::{Service, text};
 use crate::sipp::Registrar;
 use std::net::UdpSocket;
@@ -18,7 +18,7 @@ fn trunk(uri: &str) -> String {
 
 /// Registers at Kamailio, is called through it, and leaves no binding behind.
 fn registered_at_kamailio(algorithm: &str) {
-    let pbx = Kamailio::start(algorithm, PASSWORD, 60);
+    let pbx = registrar::start(algorithm, PASSWORD, 60);
     let service = Service::start_with(&trunk(&format!("sip:127.0.0.1:{}", pbx.port)));
     let said = pbx.log_line("registrar: klikon 2 expires=3600");
     assert!(said.contains(&format!("algorithm={algorithm}")) || algorithm == "MD5", "{said}");
@@ -50,7 +50,7 @@ fn a_kamailio_that_challenges_with_sha_256_calls_the_service_by_its_registration
 
 #[test]
 fn everything_to_a_trunk_goes_through_its_outbound_proxy() {
-    let proxy = Kamailio::start("SHA-256", PASSWORD, 60);
+    let proxy = registrar::start("SHA-256", PASSWORD, 60);
     // The registrar's own name leads nowhere.
     let settings = trunk("sip:pbx.invalid")
         .replace("user =", &format!("outbound_proxy = \"sip:127.0.0.1:{}\"\nuser =", proxy.port));
@@ -78,7 +78,7 @@ fn a_registrar_that_makes_it_hard_is_followed_step_by_step() {
 #[test]
 fn servers_that_are_silent_or_unavailable_are_left_for_the_next_one_that_the_dns_names() {
     let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let (unavailable, pbx) = (Registrar::start("unavailable.xml"), Kamailio::start("MD5", PASSWORD, 60));
+    let (unavailable, pbx) = (Registrar::start("unavailable.xml"), registrar::start("MD5", PASSWORD, 60));
     let ports = [silent.local_addr().unwrap().port(), unavailable.port, pbx.port];
     let records: Vec<String> = (1..)
         .zip(ports)
@@ -103,7 +103,7 @@ fn servers_that_are_silent_or_unavailable_are_left_for_the_next_one_that_the_dns
 
 #[test]
 fn a_wrong_password_is_told_and_not_tried_again_at_once() {
-    let pbx = Kamailio::start("MD5", "another", 60);
+    let pbx = registrar::start("MD5", "another", 60);
     let service = Service::start_with(&trunk(&format!("sip:127.0.0.1:{}", pbx.port)));
     let log = service.log_line("not registered");
     assert!(log.contains("does not take the user name or the password"), "{log}");

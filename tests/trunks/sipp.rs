@@ -1,6 +1,6 @@
 //! SIPp as a registrar that follows a scenario.
 
-use crate::free_port;
+use crate::kamailio::free_port;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;

@@ -1,44 +1,49 @@
-//! Kamailio from its package as a PBX with a registrar (`registrar.cfg`).
+//! Kamailio from its package, for tests that put it before or behind the service, and ports for peers that take none from
+//! the system.
 
 use crate::service::FOR_EVER;
-use crate::{TRIES, free_port};
 use std::io::{BufRead, BufReader};
+use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use tempfile::TempDir;
+
+/// Such a peer is given a port that was just free; where another program was quicker, the next one is tried.
+pub const TRIES: usize = 10;
+
+/// A port that is free for UDP and TCP, and was given back.
+pub fn free_port() -> u16 {
+    for _ in 0..TRIES {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = socket.local_addr().unwrap().port();
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return port;
+        }
+    }
+    panic!("no free port");
+}
 
 /// A Kamailio that runs; ended when dropped.
 pub struct Kamailio {
     child: Child,
     log: Receiver<String>,
     _folder: TempDir,
-    /// Where it listens, over UDP.
+    /// Where it listens on 127.0.0.1.
     pub port: u16,
 }
 
 impl Kamailio {
-    /// Starts one that challenges with this algorithm and keeps a binding for so long.
-    pub fn start(algorithm: &str, password: &str, expires_s: u32) -> Self {
-        for _ in 0..TRIES {
-            if let Some(started) = Self::try_start(algorithm, password, expires_s) {
-                return started;
-            }
-        }
-        panic!("Kamailio found no free port {TRIES} times");
+    /// Starts one with the `kamailio.cfg` that `prepare` writes into a folder, for a port.
+    pub fn start(prepare: impl Fn(&Path, u16)) -> Self {
+        let started = (0..TRIES).find_map(|_| Self::try_start(&prepare));
+        started.unwrap_or_else(|| panic!("Kamailio found no free port {TRIES} times"))
     }
 
-    fn try_start(algorithm: &str, password: &str, expires_s: u32) -> Option<Self> {
+    fn try_start(prepare: &impl Fn(&Path, u16)) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let port = free_port();
-        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/trunks/registrar.cfg");
-        let settings = std::fs::read_to_string(shipped)
-            .unwrap()
-            .replace("@PORT@", &port.to_string())
-            .replace("@ALGORITHM@", algorithm)
-            .replace("@PASSWORD@", password)
-            .replace("@EXPIRES@", &expires_s.to_string());
-        std::fs::write(folder.path().join("kamailio.cfg"), settings).unwrap();
+        prepare(folder.path(), port);
         let mut child = Command::new("kamailio")
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
             .current_dir(folder.path())
@@ -63,7 +68,7 @@ impl Kamailio {
 
     /// Whether it has come up. `false` when it ended instead, since its port was taken.
     fn is_up(&mut self) -> bool {
-        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let (here, port) = (socket.local_addr().unwrap(), self.port);
         let options = format!(
             "OPTIONS sip:127.0.0.1:{port} SIP/2.0\r\nVia: SIP/2.0/UDP {here};branch=z9hG4bK-up\r\nMax-Forwards: 70\r\n\
