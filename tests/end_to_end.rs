@@ -177,7 +177,7 @@ impl Bench {
         assert!(self.server.account().await.is_none(), "nothing answers any more");
         in_time("the stop", self.server.stop()).await;
         self.store.audit().await.unwrap();
-        let mut records = self.store.calls(100).await.unwrap();
+        let mut records = self.store.calls(None, 100).await.unwrap();
         records.reverse();
         records
     }
@@ -227,6 +227,8 @@ async fn a_hang_up_after_the_confirmation_lets_the_booking_go_on() {
     let records = bench.closed().await;
     assert_eq!(records.len(), 1);
     assert_eq!((records[0].end, records[0].outcome.as_str()), (CallEnd::CallerHungUp, "activate: activated"));
+    let reason = records[0].reason.as_deref();
+    assert_eq!(reason, Some("Q.850;cause=16;text=\"Normal call clearing\""), "of the caller's BYE");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,7 +2,7 @@
 
 use super::business::{Answer, Business};
 use super::key_source::{ChosenSource, KeySource};
-use super::leg::{Leg, LegInput, Open, call_end, note_reason, reason_of};
+use super::leg::{Leg, LegInput, Open, call_end, reason_of};
 use super::negotiation::Negotiation;
 use super::observer::Step;
 use super::speak::speak;
@@ -153,7 +153,7 @@ impl Conversation {
                         self.apply().await;
                     }
                     Some(LegInput::Key { key, at }) => self.key_by_info(at, key).await,
-                    Some(LegInput::ReasonGiven { reason }) => note_reason(&reason),
+                    Some(LegInput::ReasonGiven { reason }) => self.leg.note_reason(&reason),
                     Some(LegInput::Confirmed { .. }) => self.leg.note_answered(),
                     Some(LegInput::Cancelled) => return CallEnd::Cancelled,
                     Some(LegInput::RefreshAnswered { body }) => self.refreshed(&body).await,

@@ -228,7 +228,7 @@ impl Leg {
                     | LegInput::ChangeAcknowledged { .. }
                     | LegInput::RefreshAnswered { .. },
                 ) => {}
-                Some(LegInput::ReasonGiven { reason }) => note_reason(&reason),
+                Some(LegInput::ReasonGiven { reason }) => self.note_reason(&reason),
                 Some(LegInput::Cancelled) => return Err(CallEnd::Cancelled),
                 Some(LegInput::Ended { .. }) if stopped => return Err(CallEnd::Shutdown),
                 Some(LegInput::Ended { cause }) => return Err(call_end(cause)),
@@ -307,6 +307,12 @@ impl Leg {
         self.service.record(&record).await;
     }
 
+    /// Why the caller's side ends the call: in its own words, which may hold anything.
+    pub(super) fn note_reason(&mut self, reason: &str) {
+        tracing::info!(?reason, "the caller's side says why it ends the call");
+        self.record.reason(reason);
+    }
+
     pub(super) fn tell(&self, step: Step) {
         self.service.observer.tell(|| CallEvent {
             at: self.service.clock.wall(),
@@ -315,11 +321,6 @@ impl Leg {
             step,
         });
     }
-}
-
-/// Why the caller's side ends the call: in its own words, which may hold anything.
-pub(super) fn note_reason(reason: &str) {
-    tracing::info!(?reason, "the caller's side says why it ends the call");
 }
 
 /// What our BYE says of a call that ends so.

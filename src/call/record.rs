@@ -9,6 +9,9 @@ use jiff::Timestamp;
 /// Nodes kept of a call; a caller who goes round in circles is not kept whole.
 const MAX_NODES: usize = 200;
 
+/// Octets kept of a Reason field; the column's CHECK takes no more characters.
+const MAX_REASON_OCTETS: usize = 256;
+
 /// A call record in the making.
 #[derive(Debug, Clone)]
 pub struct RecordBuilder(CallRecord);
@@ -29,6 +32,7 @@ impl RecordBuilder {
             answered_at: None,
             ended_at: now,
             end: CallEnd::Failed,
+            reason: None,
             outcome: "none".to_owned(),
             nodes: Vec::new(),
             free_of_charge: true,
@@ -51,6 +55,12 @@ impl RecordBuilder {
     /// The last thing that was decided, such as `activate: activated`.
     pub fn outcome(&mut self, name: &str, outcome: &str) {
         self.0.outcome = format!("{name}: {outcome}");
+    }
+
+    /// The caller's side says why it ends the call, in its own words, of which [`MAX_REASON_OCTETS`] are kept.
+    pub fn reason(&mut self, value: &str) {
+        let kept = (0..=value.len().min(MAX_REASON_OCTETS)).rev().find(|end| value.is_char_boundary(*end));
+        self.0.reason = Some(value[..kept.unwrap_or(0)].to_owned());
     }
 
     /// Over.
@@ -98,9 +108,15 @@ mod tests {
         }
         record.outcome("leader-rights", "leader");
         record.outcome("activate", "accepted");
+        record.reason(&format!("SIP; cause=200;text=\"{}\"", "ë".repeat(200)));
         record.answered(now);
         let whole = record.finish(CallEnd::Goodbye, now);
         assert_eq!((whole.id, whole.sip_call_id.as_str(), whole.called.as_str()), (id, "one@x", "130"));
+        let reason = whole.reason.unwrap();
+        assert!(
+            reason.starts_with("SIP; cause=200;text=\"ë") && reason.len() == MAX_REASON_OCTETS - 1,
+            "{reason}"
+        );
         assert_eq!(whole.caller.as_deref(), Some("+355691234567"), "whole, in the record only");
         assert_eq!((whole.nodes.len(), whole.outcome.as_str()), (MAX_NODES, "activate: accepted"));
         assert_eq!((whole.answered_at, whole.end, whole.free_of_charge), (Some(now), CallEnd::Goodbye, true));

@@ -2,6 +2,7 @@
 
 pub mod admin;
 mod call;
+mod calls;
 mod clean;
 mod demo;
 pub mod flow;
@@ -47,6 +48,8 @@ enum What {
     Call(call::Arguments),
     /// Show the SIP of calls, from the memory of the service that runs or as it passes.
     Trace(trace::Arguments),
+    /// The records of calls, as the database keeps them.
+    Calls(calls::Arguments),
     /// Groups, members, leaders, packages and terms.
     Admin(admin::AdminArguments),
     /// Print, audit and bill the ledger.
@@ -69,6 +72,9 @@ impl Command {
                     .and_then(|settings| call::run(arguments, &settings)),
                 What::Trace(arguments) => self::settings(self.config.as_deref())
                     .and_then(|settings| trace::run(&arguments, &settings)),
+                What::Calls(arguments) => on_database(self.config.as_deref(), async |database, _, out| {
+                    calls::run(&arguments, database, out).await
+                }),
                 What::Admin(arguments) => on_database(self.config.as_deref(), async |database, now, out| {
                     admin::run(arguments, database, now, out).await
                 }),

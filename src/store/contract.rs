@@ -526,6 +526,7 @@ pub(super) async fn call_records(database: &dyn Database) {
         answered_at: Some(at("2026-11-22T09:59:00.250Z")),
         ended_at: at(NOW),
         end: CallEnd::Goodbye,
+        reason: Some("Q.850;cause=16".to_owned()),
         outcome: "activated".to_owned(),
         nodes: vec!["welcome".to_owned(), "confirm".to_owned()],
         free_of_charge: true,
@@ -540,16 +541,31 @@ pub(super) async fn call_records(database: &dyn Database) {
     store.record_call(&record).await.unwrap();
     store.record_call(&CallRecord { outcome: "other".to_owned(), ..record.clone() }).await.unwrap();
     assert_eq!(store.call(record.id).await.unwrap(), Some(record.clone()));
-    assert_eq!(store.calls(10).await.unwrap(), std::slice::from_ref(&record));
+    assert_eq!(store.calls(None, 10).await.unwrap(), std::slice::from_ref(&record));
     let activations = store.activations_of_call(record.id).await.unwrap();
     assert_eq!(activations.iter().map(|v| v.id).collect::<Vec<_>>(), [activation_id(1)]);
     let anonymous =
         CallRecord { id: CallId::new(at(NOW), [9; 10]), caller: None, answered_at: None, ..record.clone() };
     store.record_call(&anonymous).await.unwrap();
     assert_eq!(store.call(anonymous.id).await.unwrap(), Some(anonymous));
-    let plain = CallRecord { id: CallId::new(at(NOW), [8; 10]), origin: Origin::default(), ..record };
+    let plain = CallRecord {
+        id: CallId::new(at(NOW), [8; 10]),
+        sip_call_id: "other@pc33".to_owned(),
+        origin: Origin::default(),
+        reason: None,
+        ..record.clone()
+    };
     store.record_call(&plain).await.unwrap();
-    assert_eq!(store.call(plain.id).await.unwrap(), Some(plain));
+    assert_eq!(store.call(plain.id).await.unwrap().as_ref(), Some(&plain));
+    let of_leader = store.calls(Some(&leader().e164()), 10).await.unwrap();
+    assert_eq!(of_leader.iter().map(|call| call.id).collect::<Vec<_>>(), [plain.id, record.id]);
+    assert_eq!(store.calls(Some(&member().e164()), 10).await.unwrap(), []);
+    assert_eq!(store.calls(None, 1).await.unwrap().len(), 1);
+    for name in [&record.id.to_string(), "a84b4c76e66710@pc33", "1234bc9876e"] {
+        assert!(store.calls_named(name, 10).await.unwrap().contains(&record), "{name}");
+    }
+    assert_eq!(store.calls_named("other@pc33", 10).await.unwrap(), [plain]);
+    assert_eq!(store.calls_named("a84b4c76e6671_@pc33", 10).await.unwrap(), [], "a name is no pattern");
 }
 
 pub(super) async fn groups_and_members(database: &dyn Database) {

@@ -364,6 +364,8 @@ pub struct CallRecord {
     pub ended_at: Timestamp,
     /// Why.
     pub end: CallEnd,
+    /// Why the caller's side ended it, in its own words: the value of the Reason field of its BYE or CANCEL (RFC 3326).
+    pub reason: Option<String>,
     /// What came of it, in one word of the flow: the name of the last outcome.
     pub outcome: String,
     /// The nodes of the flow in the order they were entered.

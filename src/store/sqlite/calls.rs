@@ -23,9 +23,9 @@ impl Store {
         }
         sqlx::query(
             "INSERT INTO calls (id, sip_call_id, caller, called, received_at_ms, answered_at_ms, ended_at_ms,
-                                end_cause, outcome, nodes, free_of_charge, peer, user_name, charging_id,
+                                end_cause, reason, outcome, nodes, free_of_charge, peer, user_name, charging_id,
                                 routing_number, stated)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(record.id.to_string())
         .bind(&record.sip_call_id)
@@ -35,6 +35,7 @@ impl Store {
         .bind(record.answered_at.map(|at| at.as_millisecond()))
         .bind(record.ended_at.as_millisecond().max(record.received_at.as_millisecond()))
         .bind(record.end.label())
+        .bind(&record.reason)
         .bind(&record.outcome)
         .bind(nodes)
         .bind(record.free_of_charge)
@@ -57,12 +58,30 @@ impl Store {
         row.map(|row| call_of(&row)).transpose()
     }
 
-    /// The latest call records, newest first, at most `rows_max`.
-    pub async fn calls(&self, rows_max: u32) -> Result<Vec<CallRecord>, StoreError> {
-        let rows = sqlx::query("SELECT * FROM calls ORDER BY received_at_ms DESC, id DESC LIMIT ?")
-            .bind(i64::from(rows_max))
-            .fetch_all(&self.readers)
-            .await?;
+    /// The latest call records, newest first, at most `rows_max`; with `caller`, those of that number in E.164 form.
+    pub async fn calls(&self, caller: Option<&str>, rows_max: u32) -> Result<Vec<CallRecord>, StoreError> {
+        let rows = match caller {
+            None => sqlx::query("SELECT * FROM calls ORDER BY received_at_ms DESC, id DESC LIMIT ?"),
+            Some(caller) => sqlx::query(
+                "SELECT * FROM calls WHERE caller = ? ORDER BY received_at_ms DESC, id DESC LIMIT ?",
+            )
+            .bind(caller),
+        };
+        let rows = rows.bind(i64::from(rows_max)).fetch_all(&self.readers).await?;
+        rows.iter().map(call_of).collect()
+    }
+
+    /// The call records that `name` names, newest first, at most `rows_max`: by the call's id, its SIP Call-ID, or the
+    /// charging id that other networks' records have too.
+    pub async fn calls_named(&self, name: &str, rows_max: u32) -> Result<Vec<CallRecord>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT * FROM calls WHERE id = ?1 OR sip_call_id = ?1 OR charging_id = ?1
+             ORDER BY received_at_ms DESC, id DESC LIMIT ?2",
+        )
+        .bind(name)
+        .bind(i64::from(rows_max))
+        .fetch_all(&self.readers)
+        .await?;
         rows.iter().map(call_of).collect()
     }
 }
@@ -79,6 +98,7 @@ fn call_of(row: &SqliteRow) -> Result<CallRecord, StoreError> {
         answered_at: row.instant_option("answered_at_ms")?,
         ended_at: row.instant("ended_at_ms")?,
         end: CallEnd::from_label(&end).ok_or_else(|| corrupt("end_cause", &end))?,
+        reason: row.text_option("reason")?,
         outcome: row.text("outcome")?,
         nodes: serde_json::from_str(&nodes).map_err(|_| corrupt("nodes", &nodes))?,
         free_of_charge: row.integer("free_of_charge")? == 1,
