@@ -2,7 +2,7 @@
 
 use klikon::media::telephone_event::Event;
 use klikon::media::{
-    Direction, Element, Encoding, Identity, MAX_TRANSMIT_OCTETS, Packet, PromptLibrary, Session,
+    Direction, Element, Encoding, Identity, MAX_TRANSMIT_OCTETS, Packet, PromptLibrary, Reach, Session,
     SessionSettings, StreamParameters, TelephoneEvent,
 };
 use klikon::units::clock::Clock;
@@ -77,7 +77,7 @@ fn session(start: Instant, remote: SocketAddr) -> Session {
     let speech = library.lookup("speech").map(Element::Clip);
     let settings = SessionSettings { initial_silence: Duration::ZERO, ..SessionSettings::default() };
     let identity = Identity { ssrc: 1, sequence: 0, timestamp: 0 };
-    let mut session = Session::new(settings, Arc::new(library), identity, None);
+    let mut session = Session::new(settings, Reach::Anywhere, Arc::new(library), identity, None);
     let event = TelephoneEvent { payload_type: 101, receive_payload_type: 101, clock_rate_hz: 8_000 };
     session.start(
         start,

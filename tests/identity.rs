@@ -118,6 +118,53 @@ peers = [{ name = "softphones", addresses = ["0.0.0.0/0"], digest = true }]
 users = [{ name = "lider", password = "sekret", identities = ["+355672003456"] }]
 "#;
 
+/// The next datagram, which is RTP version 2.
+fn rtp(socket: &UdpSocket) {
+    let mut octets = [0; 2_048];
+    let length = socket.recv(&mut octets).unwrap();
+    assert!(length > 12 && octets[0] == 0x80, "{:?}", &octets[..length]);
+}
+
+#[test]
+fn a_strangers_call_sends_no_audio_to_a_third_party() {
+    let service = Service::start_with("peers = []");
+    let listens = |address: &str| {
+        let socket = UdpSocket::bind(address).unwrap();
+        socket.set_read_timeout(Some(FOR_EVER)).unwrap();
+        socket
+    };
+    let (own, third_party) = (listens("127.0.0.1:0"), listens("127.0.0.2:0"));
+    let mut stranger = Peer::to(&service.address);
+    let mut call = |call_id: &[u8], named: &UdpSocket| {
+        let mut request = stranger.request("INVITE", "sip:131@x", "<sip:a@127.0.0.1>", call_id, b"");
+        let named = named.local_addr().unwrap();
+        let sdp = SDP
+            .replace("c=IN IP4 127.0.0.1", &format!("c=IN IP4 {}", named.ip()))
+            .replace("m=audio 9 ", &format!("m=audio {} ", named.port()));
+        let head = String::from_utf8(request).unwrap();
+        let (head, _) = head.split_once("\r\n\r\n").unwrap();
+        let length = format!("Content-Length: {}", sdp.len());
+        request =
+            format!("{}\r\n\r\n{sdp}", head.replace(&format!("Content-Length: {}", SDP.len()), &length))
+                .into();
+        let answer = stranger.exchange(&request);
+        assert_eq!(status(&answer), "200");
+        let port = answer.split("m=audio ").nth(1).unwrap().split(' ').next().unwrap().to_owned();
+        format!("127.0.0.1:{port}")
+    };
+    let towards_third_party = call(b"aimed@x", &third_party);
+    call(b"own@x", &own);
+    // Ten packets of the later call have gone out, so the earlier one has long begun.
+    (0..10).for_each(|_| rtp(&own));
+    third_party.set_nonblocking(true).unwrap();
+    assert!(third_party.recv(&mut [0; 2_048]).is_err(), "audio went to one who had not asked for it");
+    third_party.set_nonblocking(false).unwrap();
+    // A packet of its own says that it takes part in the call.
+    let packet = [&[0x80, 8, 0, 1, 0, 0, 0, 1, 0, 0, 0, 7][..], &[0xd5; 160]].concat();
+    third_party.send_to(&packet, &towards_third_party).unwrap();
+    rtp(&third_party);
+}
+
 #[test]
 fn an_answer_to_a_challenge_serves_once() {
     let service = Service::start_with(DIGEST);

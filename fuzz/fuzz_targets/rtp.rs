@@ -3,7 +3,7 @@
 
 use klikon::media::telephone_event::EVENT_OCTETS;
 use klikon::media::{
-    Direction, Encoding, Identity, MAX_TRANSMIT_OCTETS, MediaEvent, PromptLibrary, Session, SessionSettings,
+    Direction, Encoding, Identity, MAX_TRANSMIT_OCTETS, MediaEvent, PromptLibrary, Session, Reach, SessionSettings,
     StreamParameters, TelephoneEvent,
 };
 use klikon::units::clock::Clock;
@@ -17,7 +17,7 @@ const RTP_HEADER_OCTETS: usize = 12;
 fuzz_target!(|input: &[u8]| {
     let library = Arc::new(PromptLibrary::encode([]).expect("no clips are no mistake"));
     let identity = Identity { ssrc: 1, sequence: 65_530, timestamp: u32::MAX - 1_000 };
-    let mut session = Session::new(SessionSettings::default(), library, identity, None);
+    let mut session = Session::new(SessionSettings::default(), Reach::Anywhere, library, identity, None);
     let peer = ([192, 0, 2, 1], 40_000).into();
     let mut now = Clock::system().instant();
     session.start(now, parameters(peer));

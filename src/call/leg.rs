@@ -11,7 +11,7 @@ use super::service::Service;
 use super::settings::EarlyMedia;
 use super::trust::{Caller, Shown, origin_of};
 use crate::dialplan::Flow;
-use crate::media::{MediaEvent, OpenError, Stream};
+use crate::media::{MediaEvent, OpenError, Reach, Stream};
 use crate::sdp::Capabilities;
 use crate::sip::{EndCause, IncomingInvite, Reason, Rejection, Reliability};
 use crate::store::CallEnd;
@@ -87,6 +87,8 @@ pub struct Leg {
     pub(super) shown: Shown,
     /// Whether the caller's number alone does not make him a leader.
     pub(super) asks_pin: bool,
+    /// Neither a peer nor a user vouches for the caller.
+    is_stranger: bool,
     pub(super) commands: mpsc::Sender<Command>,
     pub(super) record: RecordBuilder,
     /// The call is not answered yet, and the caller hears us all the same: what the 200 will say.
@@ -112,11 +114,24 @@ impl Leg {
         let wall = service.clock.wall();
         let identified = service.neighbours.identify(&invite);
         let asks_pin = identified.asks_pin;
+        let is_stranger = identified.peer.is_none() && invite.authenticated.is_none();
         let (caller, shown) = (identified.caller, identified.caller.shown(&invite.privacy));
         let id = service.ids.call(wall);
         let origin = origin_of(&invite, &identified);
         let record = RecordBuilder::new(id, &invite, caller, origin, wall);
-        Self { service, flow, invite, id, caller, shown, asks_pin, commands, record, unanswered: None }
+        Self {
+            service,
+            flow,
+            invite,
+            id,
+            caller,
+            shown,
+            asks_pin,
+            is_stranger,
+            commands,
+            record,
+            unanswered: None,
+        }
     }
 
     /// The whole life of the call. Should it break, the call ends, is recorded, and leaves nothing behind.
@@ -150,7 +165,8 @@ impl Leg {
     async fn answer(&mut self) -> Result<Open, Rejection> {
         let local = self.invite.flow.local.ip();
         let (sender, events) = mpsc::channel(MEDIA_EVENTS_A_LEG);
-        let stream = self.service.media.open(local, sender).map_err(|error| self.no_media(&error))?;
+        let stream =
+            self.service.media.open(local, self.reach(), sender).map_err(|error| self.no_media(&error))?;
         let address = self.service.media_advertised.unwrap_or(local);
         let capabilities = Capabilities::new(address, stream.local().port(), self.service.ids.sdp_session());
         let mut negotiation = Negotiation::new(capabilities);
@@ -168,15 +184,22 @@ impl Leg {
         Ok(Open { stream, events, negotiation })
     }
 
+    /// A stranger who has acknowledged the call has proved the address that he signals from, and no other.
+    fn reach(&self) -> Reach {
+        if self.is_stranger { Reach::Consenting(self.invite.flow.remote.ip()) } else { Reach::Anywhere }
+    }
+
     fn no_media(&self, error: &OpenError) -> Rejection {
         tracing::warn!(%error, "no RTP port for a call");
         self.service.full()
     }
 
-    /// Whether the caller is to hear us before the answer. An offer of ours needs a PRACK for its answer.
+    /// Whether the caller is to hear us before the answer. An offer of ours needs a PRACK for its answer; a stranger has
+    /// to send one too, which proves that the INVITE really came from him.
     fn begins_early(&self) -> bool {
-        let can_answer = self.invite.offer.is_some() || self.invite.reliability != Reliability::None;
-        self.service.settings.early_media == EarlyMedia::Welcome && can_answer
+        let without_prack = self.invite.offer.is_some() && !self.is_stranger;
+        self.service.settings.early_media == EarlyMedia::Welcome
+            && (without_prack || self.invite.reliability != Reliability::None)
     }
 
     /// Answers the call, where that is not done yet: its 200 says what the 183 said.

@@ -6,7 +6,7 @@ use super::playout::Element;
 use super::ports::{BindError, PortPool, PortRange};
 use super::prompt::PromptLibrary;
 use super::session::Session;
-use super::settings::{DigitTiming, Identity, SessionSettings};
+use super::settings::{DigitTiming, Identity, Reach, SessionSettings};
 pub use super::worker::Summary;
 use super::worker::{Command, Opening, WAKER, Worker, WorkerCounters};
 use crate::units::clock::{self, Clock};
@@ -194,13 +194,18 @@ impl Engine {
         Ok(Self { shared: Arc::new(shared) })
     }
 
-    /// Binds a socket on `address` and gives it to the emptiest worker. Events come by `events`; what finds no room there
+    /// Binds a socket on `address` and gives it to the emptiest worker. It sends as far as `reach` goes. Events come by `events`; what finds no room there
     /// waits in the session's own short queue.
     ///
     /// # Errors
     /// [`OpenError`].
-    pub fn open(&self, address: IpAddr, events: mpsc::Sender<MediaEvent>) -> Result<Stream, OpenError> {
-        self.open_stream(address, events, None)
+    pub fn open(
+        &self,
+        address: IpAddr,
+        reach: Reach,
+        events: mpsc::Sender<MediaEvent>,
+    ) -> Result<Stream, OpenError> {
+        self.open_stream(address, reach, events, None)
     }
 
     /// Like [`Engine::open`], for the calling side: the stream records what it hears and reports which prompts of the
@@ -215,7 +220,7 @@ impl Engine {
     ) -> Result<Stream, OpenError> {
         let build = || Arc::new(FrameIndex::new(self.shared.library.clone()));
         let index = self.shared.index.get_or_init(build).clone();
-        self.open_stream(address, events, Some(index))
+        self.open_stream(address, Reach::Anywhere, events, Some(index))
     }
 
     /// The library that prompts are looked up in.
@@ -243,6 +248,7 @@ impl Engine {
     fn open_stream(
         &self,
         address: IpAddr,
+        reach: Reach,
         events: mpsc::Sender<MediaEvent>,
         index: Option<Arc<FrameIndex>>,
     ) -> Result<Stream, OpenError> {
@@ -270,7 +276,7 @@ impl Engine {
             }
         };
         let stream = shared.next_stream.fetch_add(1, Ordering::Relaxed);
-        let session = Session::new(shared.settings.session, shared.library.clone(), identity, index);
+        let session = Session::new(shared.settings.session, reach, shared.library.clone(), identity, index);
         let closed = Arc::new(AtomicBool::new(false));
         worker.streams.fetch_add(1, Ordering::Relaxed);
         let handle = Stream { id: StreamId(stream), local, worker, closed: closed.clone() };

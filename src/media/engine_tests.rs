@@ -45,7 +45,7 @@ async fn a_whole_call(here: IpAddr, workers: usize) {
     let engine = engine(settings);
     let (to_service, mut service_events) = mpsc::channel(64);
     let (to_caller, mut caller_events) = mpsc::channel(64);
-    let service = engine.open(here, to_service).expect("a stream");
+    let service = engine.open(here, Reach::Anywhere, to_service).expect("a stream");
     let caller = engine.open_listening(here, to_caller).expect("a stream");
     service.start(parameters(caller.local())).expect("taken");
     caller.start(parameters(service.local())).expect("taken");
@@ -104,7 +104,7 @@ async fn a_closed_stream_sends_nothing_more() {
     let peer = UdpSocket::bind((HERE, 0)).expect("a socket");
     peer.set_read_timeout(Some(GUARD)).expect("a guard");
     let (events, mut reports) = mpsc::channel(8);
-    let stream = engine.open(HERE, events).expect("a stream");
+    let stream = engine.open(HERE, Reach::Anywhere, events).expect("a stream");
     stream.start(parameters(peer.local_addr().expect("an address"))).expect("taken");
     let mut datagram = [0; 2_048];
     for _ in 0..5 {
@@ -123,7 +123,7 @@ async fn a_closed_stream_sends_nothing_more() {
 async fn a_dropped_stream_is_closed() {
     let engine = engine(EngineSettings::default());
     let (events, mut reports) = mpsc::channel(8);
-    drop(engine.open(HERE, events).expect("a stream"));
+    drop(engine.open(HERE, Reach::Anywhere, events).expect("a stream"));
     assert_eq!(tokio::time::timeout(GUARD, reports.recv()).await.expect("in time"), None);
 }
 
@@ -145,7 +145,7 @@ async fn calls_from_one_port_are_told_apart_by_their_own() {
     let mut calls = Vec::new();
     for event in 1..=3_u8 {
         let (events, reports) = mpsc::channel(8);
-        let stream = engine.open(HERE, events).expect("a stream");
+        let stream = engine.open(HERE, Reach::Anywhere, events).expect("a stream");
         stream.start(parameters(peer.local_addr().expect("an address"))).expect("taken");
         // Its first packet says that it has started.
         while peer.recv_from(&mut [0; 2_048]).expect("a packet").1 != stream.local() {}
@@ -167,7 +167,7 @@ async fn a_call_that_does_not_listen_loses_no_key() {
     let peer = UdpSocket::bind((HERE, 0)).expect("a socket");
     peer.set_read_timeout(Some(GUARD)).expect("a guard");
     let (events, mut reports) = mpsc::channel(1);
-    let stream = engine.open(HERE, events).expect("a stream");
+    let stream = engine.open(HERE, Reach::Anywhere, events).expect("a stream");
     stream.start(parameters(peer.local_addr().expect("an address"))).expect("taken");
     peer.recv_from(&mut [0; 2_048]).expect("it runs");
     for event in 0..10_u8 {
@@ -185,7 +185,7 @@ async fn a_call_that_does_not_listen_loses_no_key() {
 #[tokio::test]
 async fn as_many_streams_as_are_allowed() {
     let engine = engine(EngineSettings { max_streams: 2, ..EngineSettings::default() });
-    let open = || engine.open(HERE, mpsc::channel(1).0);
+    let open = || engine.open(HERE, Reach::Anywhere, mpsc::channel(1).0);
     let (one, _two) = (open().expect("a stream"), open().expect("a stream"));
     assert!(matches!(open(), Err(OpenError::TooManyStreams(2))));
     drop(one);
@@ -196,7 +196,7 @@ async fn as_many_streams_as_are_allowed() {
 async fn a_stream_outlives_its_engine_without_harm() {
     let engine = engine(EngineSettings::default());
     let (events, mut reports) = mpsc::channel(1);
-    let stream = engine.open(HERE, events).expect("a stream");
+    let stream = engine.open(HERE, Reach::Anywhere, events).expect("a stream");
     drop(engine);
     assert_eq!(reports.recv().await, None);
     assert_eq!(stream.stop(), Err(CommandError::Stopped));

@@ -70,6 +70,8 @@ pub struct Statistics {
     pub transmitted: u64,
     /// Left out since the thread woke up too late.
     pub skipped: u64,
+    /// Left out since the place they would have gone to has not shown that it wants them ([`super::Reach`]).
+    pub withheld: u64,
     /// Events that were lost since nobody fetched them.
     pub events_lost: u64,
     /// The keys.

@@ -35,7 +35,7 @@ pub use ports::PortRange;
 pub use prompt::{Clip, ClipIndex, FRAME_MS, FRAME_OCTETS, LibraryError, PromptLibrary, SOURCE_RATE_HZ};
 pub use rtp::{MAX_PACKET_OCTETS, Packet, ReadError};
 pub use session::{MAX_TRANSMIT_OCTETS, Session, Transmit};
-pub use settings::{DigitTiming, Identity, SessionSettings};
+pub use settings::{DigitTiming, Identity, Reach, SessionSettings};
 pub use telephone_event::KeyStatistics;
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use super::listener::{FrameIndex, Listener, Recording};
 use super::playout::{Element, Playout};
 use super::prompt::PromptLibrary;
 use super::rtp::{Admission, HEADER_OCTETS, Packet, ReadError, Receiver};
-use super::settings::{DigitTiming, Identity, SessionSettings};
+use super::settings::{DigitTiming, Identity, Reach, SessionSettings};
 use super::telephone_event::{DigitSender, EVENT_OCTETS, EventReader, Key, event_of};
 use crate::units::rtp::{Direction, StreamParameters, TelephoneEvent};
 use std::collections::VecDeque;
@@ -36,6 +36,7 @@ pub struct Transmit {
 #[derive(Debug)]
 pub struct Session {
     settings: SessionSettings,
+    reach: Reach,
     library: Arc<PromptLibrary>,
     listener: Option<Box<Listener>>,
     parameters: Option<StreamParameters>,
@@ -66,12 +67,14 @@ impl Session {
     /// the clips of the index.
     pub fn new(
         settings: SessionSettings,
+        reach: Reach,
         library: Arc<PromptLibrary>,
         identity: Identity,
         listen: Option<Arc<FrameIndex>>,
     ) -> Self {
         Self {
             settings,
+            reach,
             library,
             listener: listen.map(|index| Box::new(Listener::new(index))),
             parameters: None,
@@ -212,8 +215,10 @@ impl Session {
             let samples = ptime.as_millis() as u32 * OCTETS_PER_MS as u32;
             self.identity.timestamp = timestamp.wrapping_add(samples);
             let overdue = now.saturating_duration_since(due) > MAX_CATCH_UP;
-            if overdue || !parameters.direction.sends() {
+            let refused = !self.reaches(&parameters);
+            if overdue || refused || !parameters.direction.sends() {
                 self.statistics.skipped += u64::from(overdue);
+                self.statistics.withheld += u64::from(refused);
                 self.talkspurt = true;
                 continue;
             }
@@ -264,6 +269,16 @@ impl Session {
                 Some(latched) => source == latched,
                 None => self.settings.nat || source.ip() == parameters.remote.ip(),
             }
+    }
+
+    /// Whether the place that packets would go to is one that wants them.
+    fn reaches(&self, parameters: &StreamParameters) -> bool {
+        match self.reach {
+            Reach::Anywhere => true,
+            Reach::Consenting(proven) => {
+                self.latched.is_some() || parameters.remote.ip().to_canonical() == proven.to_canonical()
+            }
+        }
     }
 
     fn destination(&self, parameters: &StreamParameters) -> SocketAddr {

@@ -74,9 +74,13 @@ struct Bench {
 
 impl Bench {
     fn with(settings: SessionSettings, parameters: StreamParameters) -> Self {
+        Self::reaching(Reach::Anywhere, settings, parameters)
+    }
+
+    fn reaching(reach: Reach, settings: SessionSettings, parameters: StreamParameters) -> Self {
         let origin = Clock::system().instant();
         let library = library();
-        let mut session = Session::new(settings, library.clone(), IDENTITY, None);
+        let mut session = Session::new(settings, reach, library.clone(), IDENTITY, None);
         session.start(origin, parameters);
         Self { origin, session, library }
     }
@@ -474,6 +478,37 @@ fn another_encoding_keeps_source_sequence_and_timestamps() {
 }
 
 #[test]
+fn a_third_party_gets_nothing_before_it_has_agreed() {
+    let settings = SessionSettings { initial_silence: Duration::ZERO, ..SessionSettings::default() };
+    let reaching = |address: &str| {
+        let reach = Reach::Consenting(address.parse().expect("an address"));
+        Bench::reaching(reach, settings, parameters())
+    };
+    let mut bench = reaching("203.0.113.9");
+    let (clip, octets) = bench.clip("welcome");
+    bench.session.play(1, vec![clip], true);
+    assert_eq!(
+        bench.run(400),
+        [],
+        "twenty intervals in which the named address has not shown that it wants anything"
+    );
+    assert_eq!(bench.session.statistics().withheld, 20);
+    bench.audio(400, "203.0.113.9:5004", 1);
+    assert_eq!(bench.run(500), [], "who signals cannot agree for another");
+    bench.audio(500, "198.51.100.7:5004", 1);
+    let sent = bench.run(900);
+    assert!(sent[0].marker && sent.len() == 20, "{}", sent.len());
+    assert_eq!(sent[0].payload, octets[..160], "nothing of the prompt is lost");
+    assert_eq!(bench.events(), ["done 1"]);
+    let elsewhere = StreamParameters { remote: place("192.0.2.1:5004"), ..parameters() };
+    bench.session.start(bench.at(900), elsewhere);
+    assert_eq!(bench.run(1_000), [], "another place has to agree anew");
+    for own in ["198.51.100.7", "::ffff:198.51.100.7"] {
+        assert_eq!(reaching(own).run(100).len(), 5, "who signals from there has agreed");
+    }
+}
+
+#[test]
 fn only_the_peer_is_heard() {
     let mut bench = Bench::prompt();
     bench.audio(1, "203.0.113.9:5004", 1);
@@ -536,7 +571,7 @@ fn what_is_dropped_is_counted_by_its_reason() {
         ..Statistics::default()
     };
     assert_eq!(counted, expected);
-    let mut early = Session::new(SessionSettings::default(), library(), IDENTITY, None);
+    let mut early = Session::new(SessionSettings::default(), Reach::Anywhere, library(), IDENTITY, None);
     early.handle_packet(now, from, &[]);
     assert_eq!((early.statistics().dropped_early, early.deadline()), (1, None));
 }
@@ -633,8 +668,8 @@ fn call(
     let identity = |ssrc| Identity { ssrc, ..IDENTITY };
     let settings = SessionSettings::default();
     let mut sides = [
-        Session::new(settings, library.clone(), identity(1), None),
-        Session::new(settings, library.clone(), identity(2), Some(index)),
+        Session::new(settings, Reach::Anywhere, library.clone(), identity(1), None),
+        Session::new(settings, Reach::Anywhere, library.clone(), identity(2), Some(index)),
     ];
     for (side, remote) in [(0, places[1]), (1, places[0])] {
         let parameters = StreamParameters { remote, telephone_event: Some(event), ..parameters() };
@@ -716,7 +751,7 @@ proptest! {
     ) {
         let origin = Clock::system().instant();
         let index = Arc::new(FrameIndex::new(library()));
-        let mut session = Session::new(SessionSettings::default(), library(), IDENTITY, Some(index));
+        let mut session = Session::new(SessionSettings::default(), Reach::Anywhere, library(), IDENTITY, Some(index));
         session.start(origin, parameters());
         let mut now = origin;
         for (good, payload_type, port, mut octets, wait) in datagrams {

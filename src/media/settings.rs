@@ -1,5 +1,6 @@
 //! What a session is started with.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// What holds for every session of an engine.
@@ -25,6 +26,16 @@ impl Default for SessionSettings {
             rtp_timeout: Some(Duration::from_secs(60)),
         }
     }
+}
+
+/// Where a session may send to. Whoever calls names the place in his session description, and that may be a third party's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// Wherever the session description says: the caller's network is trusted.
+    Anywhere,
+    /// To this address, which has proved that it wants the call, at once; to another only while packets have come from
+    /// it, which is how it agrees (after the consent of RFC 7675).
+    Consenting(IpAddr),
 }
 
 /// The random numbers that a session starts from (RFC 3550 §5.1).

@@ -1,0 +1,204 @@
+//! Session keys and the two ciphers.
+
+use super::{INDEX_OCTETS, RTCP_HEADER_OCTETS};
+use super::key::{KEY_OCTETS, MasterKey, Profile, SALT_OCTETS_MAX};
+use aes::Aes128Enc;
+use aes_gcm::aead::AeadInOut;
+use aes_gcm::{Aes128Gcm, KeyInit as _};
+use ctr::cipher::{InnerIvInit, KeyInit, StreamCipher};
+use hmac::{Hmac, Mac};
+use sha1::Sha1;
+use subtle::ConstantTimeEq;
+
+/// Counter mode as RFC 3711 §4.1.1 has it.
+type CounterMode = ctr::Ctr128BE<Aes128Enc>;
+
+/// Octets of the key of HMAC-SHA1 (RFC 3711 §8.2).
+const AUTHENTICATION_KEY_OCTETS: usize = 20;
+/// Octets of the tag of AES-GCM.
+const GCM_TAG_OCTETS: usize = 16;
+/// Octets that AES-GCM authenticates of an RTCP packet beside its payload.
+const RTCP_ASSOCIATED_OCTETS: usize = RTCP_HEADER_OCTETS + INDEX_OCTETS;
+/// Octets of the nonce of AES-GCM.
+const GCM_NONCE_OCTETS: usize = 12;
+
+/// Which of the two streams of a session a key is for; the number is the first label of its keys (RFC 3711 §4.3.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stream {
+    Rtp = 0,
+    Rtcp = 3,
+}
+
+/// The session keys of one stream in one direction.
+pub(super) enum Cipher {
+    CounterMode {
+        encryption: Aes128Enc,
+        salt: [u8; SALT_OCTETS_MAX],
+        authentication: Hmac<Sha1>,
+        tag_octets: usize,
+    },
+    Gcm {
+        aead: Box<Aes128Gcm>,
+        salt: [u8; GCM_NONCE_OCTETS],
+    },
+}
+
+/// The tag is not right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct WrongTag;
+
+impl Cipher {
+    /// Derives the session keys of `stream`, at a derivation rate of 0: once (RFC 3711 §4.3.1).
+    pub(super) fn derive(master: &MasterKey, stream: Stream) -> Self {
+        let label = stream as u8;
+        let (mut key, mut salt) = ([0; KEY_OCTETS], [0; SALT_OCTETS_MAX]);
+        derive(master, label, &mut key);
+        derive(master, label + 2, &mut salt);
+        match master.profile {
+            Profile::AeadAes128Gcm => Self::gcm(&key, &salt),
+            Profile::AesCm128HmacSha1_80 | Profile::AesCm128HmacSha1_32 => {
+                let mut authentication = [0; AUTHENTICATION_KEY_OCTETS];
+                derive(master, label + 1, &mut authentication);
+                let short = master.profile == Profile::AesCm128HmacSha1_32 && stream == Stream::Rtp;
+                Self::counter_mode(&key, salt, &authentication, if short { 4 } else { 10 })
+            }
+        }
+    }
+
+    fn counter_mode(
+        key: &[u8; KEY_OCTETS],
+        salt: [u8; SALT_OCTETS_MAX],
+        authentication: &[u8; AUTHENTICATION_KEY_OCTETS],
+        tag_octets: usize,
+    ) -> Self {
+        // HMAC takes a key of any length; a shorter block would only be padded.
+        let authentication = <Hmac<Sha1> as KeyInit>::new_from_slice(authentication)
+            .unwrap_or_else(|_| <Hmac<Sha1> as KeyInit>::new(&Default::default()));
+        Self::CounterMode { encryption: Aes128Enc::new(key.into()), salt, authentication, tag_octets }
+    }
+
+    /// The salt is the first twelve octets.
+    pub(super) fn gcm(key: &[u8; KEY_OCTETS], salt: &[u8; SALT_OCTETS_MAX]) -> Self {
+        let mut short = [0; GCM_NONCE_OCTETS];
+        short.copy_from_slice(&salt[..GCM_NONCE_OCTETS]);
+        Self::Gcm { aead: Box::new(Aes128Gcm::new(key.into())), salt: short }
+    }
+
+    /// Octets that its tag adds.
+    pub(super) const fn tag_octets(&self) -> usize {
+        match self {
+            Self::CounterMode { tag_octets, .. } => *tag_octets,
+            Self::Gcm { .. } => GCM_TAG_OCTETS,
+        }
+    }
+
+    /// Whether the tag stands before what RTCP adds, and not at the end (RFC 7714 §9.3).
+    pub(super) const fn is_aead(&self) -> bool {
+        matches!(self, Self::Gcm { .. })
+    }
+
+    /// Encrypts `payload` in place; the tag, in the first [`Cipher::tag_octets`] of what it gives, is made over
+    /// `associated`: for counter mode all that is authenticated but the payload, in the order header, payload, `trailing`.
+    pub(super) fn seal(&self, nonce: Nonce, header: &[u8], payload: &mut [u8], trailing: &[u8]) -> [u8; 16] {
+        let mut tag = [0; GCM_TAG_OCTETS];
+        match self {
+            Self::CounterMode { encryption, salt, authentication, .. } => {
+                apply_keystream(encryption, salt, nonce, payload);
+                let mut mac = authentication.clone();
+                [header, payload, trailing].iter().for_each(|part| mac.update(part));
+                tag.iter_mut().zip(mac.finalize().into_bytes()).for_each(|(to, from)| *to = from);
+            }
+            Self::Gcm { aead, salt } => {
+                let mut room = [0; RTCP_ASSOCIATED_OCTETS];
+                let associated = associated(header, trailing, &mut room);
+                let iv = nonce.of_gcm(salt);
+                // It fails only for payloads of tens of gigabytes.
+                if let Ok(made) = aead.encrypt_inout_detached(&iv.into(), associated, payload.into()) {
+                    tag.copy_from_slice(&made);
+                }
+            }
+        }
+        tag
+    }
+
+    /// Checks the tag, then decrypts `payload` in place; where the tag is wrong nothing of it is to be used.
+    pub(super) fn open(
+        &self,
+        nonce: Nonce,
+        header: &[u8],
+        payload: &mut [u8],
+        trailing: &[u8],
+        tag: &[u8],
+    ) -> Result<(), WrongTag> {
+        match self {
+            Self::CounterMode { encryption, salt, authentication, tag_octets } => {
+                let mut mac = authentication.clone();
+                [header, payload, trailing].iter().for_each(|part| mac.update(part));
+                let made = mac.finalize().into_bytes();
+                if !bool::from(made[..*tag_octets].ct_eq(tag)) {
+                    return Err(WrongTag);
+                }
+                apply_keystream(encryption, salt, nonce, payload);
+                Ok(())
+            }
+            Self::Gcm { aead, salt } => {
+                let mut room = [0; RTCP_ASSOCIATED_OCTETS];
+                let associated = associated(header, trailing, &mut room);
+                let tag: &[u8; GCM_TAG_OCTETS] = tag.try_into().map_err(|_| WrongTag)?;
+                let iv = nonce.of_gcm(salt);
+                aead.decrypt_inout_detached(&iv.into(), associated, payload.into(), tag.into())
+                    .map_err(|_| WrongTag)
+            }
+        }
+    }
+}
+
+/// What makes the keystream of a packet its own: its source, and its index, of 48 bits for RTP and 31 for RTCP.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Nonce {
+    pub(super) ssrc: u32,
+    pub(super) index: u64,
+}
+
+impl Nonce {
+    /// RFC 3711 §4.1.1: salt · 2^16 ⊕ SSRC · 2^64 ⊕ index · 2^16.
+    fn of_counter_mode(self, salt: &[u8; SALT_OCTETS_MAX]) -> [u8; 16] {
+        let mut wide = [0; 16];
+        wide[..SALT_OCTETS_MAX].copy_from_slice(salt);
+        let value = u128::from_be_bytes(wide) ^ (u128::from(self.ssrc) << 64) ^ (u128::from(self.index) << 16);
+        value.to_be_bytes()
+    }
+
+    /// RFC 7714 §8.1, §9.1: two octets of zero, the SSRC, the index in six octets, all ⊕ the salt.
+    fn of_gcm(self, salt: &[u8; GCM_NONCE_OCTETS]) -> [u8; GCM_NONCE_OCTETS] {
+        let mut iv = [0; GCM_NONCE_OCTETS];
+        iv[2..6].copy_from_slice(&self.ssrc.to_be_bytes());
+        iv[6..].copy_from_slice(&self.index.to_be_bytes()[2..]);
+        iv.iter_mut().zip(salt).for_each(|(octet, salt)| *octet ^= salt);
+        iv
+    }
+}
+
+fn apply_keystream(encryption: &Aes128Enc, salt: &[u8; SALT_OCTETS_MAX], nonce: Nonce, payload: &mut [u8]) {
+    let core = ctr::CtrCore::inner_iv_init(encryption.clone(), (&nonce.of_counter_mode(salt)).into());
+    CounterMode::from_core(core).apply_keystream(payload);
+}
+
+/// The pseudo-random function of RFC 3711 §4.3.3: the keystream of the master key, where the counter begins with the
+/// master salt and the label at its seventh octet.
+fn derive(master: &MasterKey, label: u8, output: &mut [u8]) {
+    let mut salt = master.salt;
+    salt[7] ^= label;
+    output.fill(0);
+    apply_keystream(&Aes128Enc::new((&master.key).into()), &salt, Nonce { ssrc: 0, index: 0 }, output);
+}
+
+/// What AES-GCM authenticates beside the payload, in one piece: the header, and for RTCP the word with the index behind it
+/// (RFC 7714 §9.2).
+fn associated<'a>(header: &'a [u8], trailing: &[u8], room: &'a mut [u8; RTCP_ASSOCIATED_OCTETS]) -> &'a [u8] {
+    if trailing.is_empty() {
+        return header;
+    }
+    room.iter_mut().zip(header.iter().chain(trailing)).for_each(|(to, from)| *to = *from);
+    room
+}

@@ -1,0 +1,102 @@
+//! Profiles and master keys.
+
+use std::fmt;
+use thiserror::Error;
+
+/// How packets are protected. The names are those of SDES (RFC 4568 §6.2, RFC 7714 §14.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Profile {
+    /// AES-128 in counter mode, a tag of 80 bits (RFC 3711).
+    AesCm128HmacSha1_80,
+    /// The same with a tag of 32 bits on RTP; RTCP keeps 80 (RFC 4568 §6.2.2).
+    AesCm128HmacSha1_32,
+    /// AES-128-GCM, a tag of 128 bits (RFC 7714).
+    AeadAes128Gcm,
+}
+
+impl Profile {
+    /// All, the strongest first.
+    pub const ALL: [Self; 3] = [Self::AeadAes128Gcm, Self::AesCm128HmacSha1_80, Self::AesCm128HmacSha1_32];
+
+    /// Its name in `a=crypto`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::AesCm128HmacSha1_80 => "AES_CM_128_HMAC_SHA1_80",
+            Self::AesCm128HmacSha1_32 => "AES_CM_128_HMAC_SHA1_32",
+            Self::AeadAes128Gcm => "AEAD_AES_128_GCM",
+        }
+    }
+
+    /// The profile of a name, which RFC 4568 §9.2 compares with regard to case.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|profile| profile.name() == name)
+    }
+
+    /// Octets of a master key with its master salt, as they stand behind `inline:`.
+    pub const fn key_and_salt_octets(self) -> usize {
+        KEY_OCTETS + self.salt_octets()
+    }
+
+    /// Octets of the master salt.
+    const fn salt_octets(self) -> usize {
+        match self {
+            Self::AesCm128HmacSha1_80 | Self::AesCm128HmacSha1_32 => 14,
+            Self::AeadAes128Gcm => 12,
+        }
+    }
+}
+
+/// Octets of a master key: all profiles here have AES-128.
+pub(super) const KEY_OCTETS: usize = 16;
+/// Octets of the longest salt.
+pub(super) const SALT_OCTETS_MAX: usize = 14;
+
+/// A master key with its salt. `Debug` shows the profile only.
+#[derive(Clone, PartialEq, Eq)]
+pub struct MasterKey {
+    pub(super) profile: Profile,
+    pub(super) key: [u8; KEY_OCTETS],
+    /// A shorter one stands to the left, zeros behind it, as RFC 7714 §11 feeds it to the key derivation.
+    pub(super) salt: [u8; SALT_OCTETS_MAX],
+}
+
+/// The octets are no master key of the profile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("a master key with its salt has {expected} octets for {}, not {found}", profile.name())]
+pub struct KeyError {
+    profile: Profile,
+    expected: usize,
+    found: usize,
+}
+
+impl MasterKey {
+    /// From the key and the salt behind it, [`Profile::key_and_salt_octets`] in all.
+    ///
+    /// # Errors
+    /// [`KeyError`] when there are more or fewer.
+    pub fn new(profile: Profile, key_and_salt: &[u8]) -> Result<Self, KeyError> {
+        let expected = profile.key_and_salt_octets();
+        let wrong = KeyError { profile, expected, found: key_and_salt.len() };
+        let (key, salt) =
+            key_and_salt.split_first_chunk().filter(|_| key_and_salt.len() == expected).ok_or(wrong)?;
+        let mut whole = [0; SALT_OCTETS_MAX];
+        whole.iter_mut().zip(salt).for_each(|(to, from)| *to = *from);
+        Ok(Self { profile, key: *key, salt: whole })
+    }
+
+    /// How packets are protected with it.
+    pub const fn profile(&self) -> Profile {
+        self.profile
+    }
+
+    /// The key with its salt behind it, for the session description.
+    pub fn key_and_salt(&self) -> Vec<u8> {
+        [&self.key[..], &self.salt[..self.profile.salt_octets()]].concat()
+    }
+}
+
+impl fmt::Debug for MasterKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MasterKey").field("profile", &self.profile).finish_non_exhaustive()
+    }
+}
