@@ -20,6 +20,7 @@ mod prompt;
 mod rtp;
 mod session;
 mod settings;
+pub mod srtp;
 pub mod telephone_event;
 mod wheel;
 mod worker;

@@ -1,10 +1,10 @@
 //! Session keys and the two ciphers.
 
-use super::{INDEX_OCTETS, RTCP_HEADER_OCTETS};
 use super::key::{KEY_OCTETS, MasterKey, Profile, SALT_OCTETS_MAX};
+use super::{INDEX_OCTETS, RTCP_HEADER_OCTETS};
 use aes::Aes128Enc;
+use aes_gcm::Aes128Gcm;
 use aes_gcm::aead::AeadInOut;
-use aes_gcm::{Aes128Gcm, KeyInit as _};
 use ctr::cipher::{InnerIvInit, KeyInit, StreamCipher};
 use hmac::{Hmac, Mac};
 use sha1::Sha1;
@@ -31,16 +31,16 @@ pub(super) enum Stream {
 
 /// The session keys of one stream in one direction.
 pub(super) enum Cipher {
-    CounterMode {
-        encryption: Aes128Enc,
-        salt: [u8; SALT_OCTETS_MAX],
-        authentication: Hmac<Sha1>,
-        tag_octets: usize,
-    },
-    Gcm {
-        aead: Box<Aes128Gcm>,
-        salt: [u8; GCM_NONCE_OCTETS],
-    },
+    CounterMode(Box<CounterModeKeys>),
+    Gcm { aead: Box<Aes128Gcm>, salt: [u8; GCM_NONCE_OCTETS] },
+}
+
+/// The session keys of RFC 3711.
+pub(super) struct CounterModeKeys {
+    encryption: Aes128Enc,
+    salt: [u8; SALT_OCTETS_MAX],
+    authentication: Hmac<Sha1>,
+    tag_octets: usize,
 }
 
 /// The tag is not right.
@@ -74,7 +74,8 @@ impl Cipher {
         // HMAC takes a key of any length; a shorter block would only be padded.
         let authentication = <Hmac<Sha1> as KeyInit>::new_from_slice(authentication)
             .unwrap_or_else(|_| <Hmac<Sha1> as KeyInit>::new(&Default::default()));
-        Self::CounterMode { encryption: Aes128Enc::new(key.into()), salt, authentication, tag_octets }
+        let encryption = Aes128Enc::new(key.into());
+        Self::CounterMode(Box::new(CounterModeKeys { encryption, salt, authentication, tag_octets }))
     }
 
     /// The salt is the first twelve octets.
@@ -87,7 +88,7 @@ impl Cipher {
     /// Octets that its tag adds.
     pub(super) const fn tag_octets(&self) -> usize {
         match self {
-            Self::CounterMode { tag_octets, .. } => *tag_octets,
+            Self::CounterMode(keys) => keys.tag_octets,
             Self::Gcm { .. } => GCM_TAG_OCTETS,
         }
     }
@@ -102,9 +103,9 @@ impl Cipher {
     pub(super) fn seal(&self, nonce: Nonce, header: &[u8], payload: &mut [u8], trailing: &[u8]) -> [u8; 16] {
         let mut tag = [0; GCM_TAG_OCTETS];
         match self {
-            Self::CounterMode { encryption, salt, authentication, .. } => {
-                apply_keystream(encryption, salt, nonce, payload);
-                let mut mac = authentication.clone();
+            Self::CounterMode(keys) => {
+                apply_keystream(&keys.encryption, &keys.salt, nonce, payload);
+                let mut mac = keys.authentication.clone();
                 [header, payload, trailing].iter().for_each(|part| mac.update(part));
                 tag.iter_mut().zip(mac.finalize().into_bytes()).for_each(|(to, from)| *to = from);
             }
@@ -131,14 +132,14 @@ impl Cipher {
         tag: &[u8],
     ) -> Result<(), WrongTag> {
         match self {
-            Self::CounterMode { encryption, salt, authentication, tag_octets } => {
-                let mut mac = authentication.clone();
+            Self::CounterMode(keys) => {
+                let mut mac = keys.authentication.clone();
                 [header, payload, trailing].iter().for_each(|part| mac.update(part));
                 let made = mac.finalize().into_bytes();
-                if !bool::from(made[..*tag_octets].ct_eq(tag)) {
+                if !bool::from(made[..keys.tag_octets].ct_eq(tag)) {
                     return Err(WrongTag);
                 }
-                apply_keystream(encryption, salt, nonce, payload);
+                apply_keystream(&keys.encryption, &keys.salt, nonce, payload);
                 Ok(())
             }
             Self::Gcm { aead, salt } => {
@@ -165,7 +166,8 @@ impl Nonce {
     fn of_counter_mode(self, salt: &[u8; SALT_OCTETS_MAX]) -> [u8; 16] {
         let mut wide = [0; 16];
         wide[..SALT_OCTETS_MAX].copy_from_slice(salt);
-        let value = u128::from_be_bytes(wide) ^ (u128::from(self.ssrc) << 64) ^ (u128::from(self.index) << 16);
+        let value =
+            u128::from_be_bytes(wide) ^ (u128::from(self.ssrc) << 64) ^ (u128::from(self.index) << 16);
         value.to_be_bytes()
     }
 

@@ -118,9 +118,7 @@ impl SrtpReceiver {
         let (header, payload) = packet.split_at_mut(offset);
         let rollovers = ((index >> 16) as u32).to_be_bytes();
         let trailing: &[u8] = if self.rtp.is_aead() { &[] } else { &rollovers };
-        self.rtp
-            .open(Nonce { ssrc, index }, header, payload, trailing, tag)
-            .map_err(|_| Refusal::Tag)?;
+        self.rtp.open(Nonce { ssrc, index }, header, payload, trailing, tag).map_err(|_| Refusal::Tag)?;
         self.sources.take(ssrc, index);
         Ok(length)
     }
@@ -147,9 +145,7 @@ impl SrtpReceiver {
         let index = u64::from(word & !E_FLAG);
         self.rtcp_sources.window(ssrc).check(index)?;
         let (header, payload) = packet.split_at_mut(RTCP_HEADER_OCTETS);
-        self.rtcp
-            .open(Nonce { ssrc, index }, header, payload, flagged, tag)
-            .map_err(|_| Refusal::Tag)?;
+        self.rtcp.open(Nonce { ssrc, index }, header, payload, flagged, tag).map_err(|_| Refusal::Tag)?;
         self.rtcp_sources.take(ssrc, index);
         Ok(length)
     }
