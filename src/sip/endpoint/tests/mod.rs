@@ -8,6 +8,7 @@ mod changes;
 mod early;
 mod etsi;
 mod goodput;
+mod interval;
 mod ladder;
 mod limits;
 mod network;
