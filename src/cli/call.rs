@@ -69,6 +69,10 @@ pub struct Arguments {
     #[arg(long, value_name = "S")]
     hang_up_after_s: Option<u64>,
 
+    /// Ask for a session timer of this interval (RFC 4028), s; 0 asks for none.
+    #[arg(long, value_name = "S", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=86_400))]
+    session_expires_s: u32,
+
     /// Give up after so long, s.
     #[arg(long, value_name = "S", default_value_t = 120)]
     timeout_s: u64,
@@ -83,7 +87,7 @@ pub struct Arguments {
 
     /// Make many calls, so many begun a second: signalling only, nothing is heard or keyed. Says what was answered, what
     /// failed, and how long it took; exits with 0 when every call was answered and ended in good order.
-    #[arg(long, value_name = "R", requires = "calls", value_parser = rate, conflicts_with_all = ["keys", "listen", "expect", "hang_up_after_s", "wav"])]
+    #[arg(long, value_name = "R", requires = "calls", value_parser = rate, conflicts_with_all = ["keys", "listen", "expect", "hang_up_after_s", "wav", "session_expires_s"])]
     rate: Option<f64>,
 
     /// With --rate: how many calls.
@@ -155,6 +159,7 @@ pub fn run(arguments: Arguments, settings: &Settings) -> anyhow::Result<()> {
         request_uri: arguments.uri.clone(),
         identity: arguments.identity.as_deref().map(identity),
         from: arguments.from.clone(),
+        session_expires_s: arguments.session_expires_s,
         keys: arguments.keys.clone(),
         manner: manner(arguments.listen, arguments.barge_in_after_ms),
         hang_up_on: vec!["goodbye".to_owned()],

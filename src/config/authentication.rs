@@ -24,6 +24,8 @@ pub struct Authentication {
     pub nonce_life_s: u64,
     /// Whether MD5 without `qop` is taken, from peers older than RFC 2617.
     pub allow_no_qop: bool,
+    /// Whether challenges say that user names may be hashed (RFC 7616 §3.4.4).
+    pub userhash: bool,
     /// Whether requests within calls must authenticate too.
     pub within_calls: bool,
     /// Wrong tries of a user name from one address before more are refused.
@@ -39,6 +41,7 @@ impl Default for Authentication {
             algorithms: vec![AlgorithmName(Algorithm::Sha256), AlgorithmName(Algorithm::Md5)],
             nonce_life_s: 60,
             allow_no_qop: false,
+            userhash: false,
             within_calls: false,
             max_wrong_tries: 10,
             lock_out_s: 300,
@@ -220,6 +223,7 @@ impl Authentication {
             algorithms: self.algorithms.iter().map(|name| name.0).collect(),
             nonce_life: Duration::from_secs(self.nonce_life_s),
             allow_unprotected: self.allow_no_qop,
+            userhash: self.userhash,
             within_calls: self.within_calls,
             max_wrong_tries: self.max_wrong_tries,
             lock_out: Duration::from_secs(self.lock_out_s),

@@ -123,5 +123,6 @@ fn share(peer: &Peer) -> PeerShare {
         addresses: peer.addresses.iter().filter(|range| range.prefix_len() > 0).copied().collect(),
         max_calls: peer.max_calls,
         max_calls_per_s: peer.max_calls_per_s,
+        sips_without_tls: peer.sips_without_tls,
     }
 }

@@ -111,6 +111,8 @@ counters! {
     RefusedMethodUnknown => "refused_method_unknown",
     /// 416: the Request-URI's scheme is neither sip, sips nor tel.
     RefusedUriScheme => "refused_uri_scheme",
+    /// 480: a `sips` Request-URI that came without TLS.
+    RefusedSipsWithoutTls => "refused_sips_without_tls",
     /// 420: a required extension is not supported.
     RefusedExtension => "refused_extension",
     /// 482: a merged request.

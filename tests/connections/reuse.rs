@@ -158,3 +158,26 @@ async fn both_families_and_several_listeners_are_served_and_name_themselves() {
         assert_eq!(field(&ok, "Contact"), format!("<sip:130@{};transport=tcp>", listen.address));
     }
 }
+
+/// RFC 3261 §18.2.2: to the source's address, at the port of sent-by.
+#[tokio::test]
+async fn where_a_connection_has_gone_one_is_opened_to_the_source_for_an_answer() {
+    let mut service = Service::tcp(StreamSettings::default());
+    let phone = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let sent_by = format!("Via: SIP/2.0/TCP host.invalid:{};branch", phone.local_addr().unwrap().port());
+    let mut peer = service.connect().await;
+    let invite = invite(TCP, 1);
+    let via = invite.lines().find(|line| line.starts_with("Via: ")).unwrap();
+    let (named, _) = via.split_once(";branch").unwrap();
+    peer.send(invite.replace(&format!("{named};branch"), &sent_by)).await;
+    peer.message().await;
+    let ok = peer.message().await.unwrap();
+    drop(peer);
+    service.wait(|told| matches!(told, Told::Disconnected(_)).then_some(())).await;
+    // Nobody has acknowledged it, so it is sent again.
+    let (stream, _) = in_time(phone.accept()).await.unwrap();
+    let mut phone = Peer::new(stream);
+    assert_eq!(phone.message().await.as_deref(), Some(&*ok));
+    phone.send(ack(&ok, TCP)).await;
+    service.confirmed().await;
+}

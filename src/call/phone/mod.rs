@@ -9,7 +9,9 @@ use super::script::{Cue, KeyGroup, Manner, Script};
 use crate::media::{DigitTiming, Engine, EngineSettings, Heard, MediaEvent, PromptLibrary, Stream};
 use crate::net::{Driver, Sockets, StreamSettings, TlsSettings, UdpTransport};
 use crate::sdp::{Capabilities, Exchange};
-use crate::sip::{ChangeId, EndCause, Endpoint, EndpointConfig, Event, InviteParams, SessionId, Transport};
+use crate::sip::{
+    ChangeId, EndCause, Endpoint, EndpointConfig, Event, InviteParams, SessionId, SessionIntervals, Transport,
+};
 use crate::units::clock::{Clock, entropy};
 use bytes::Bytes;
 use line::{Command, Line};
@@ -44,6 +46,8 @@ pub struct PhoneSettings {
     pub identity: Option<String>,
     /// From URI; anonymous without.
     pub from: Option<String>,
+    /// The session interval that is asked for (RFC 4028), s; 0 asks for none.
+    pub session_expires_s: u32,
     /// Groups of keys, one a prompt.
     pub keys: Vec<KeyGroup>,
     /// When to key.
@@ -87,7 +91,9 @@ impl Phone {
         let (line_events, events) = mpsc::channel(WAITING);
         let (refused, refusals) = mpsc::channel(1);
         let line = Line { flow, events: line_events, refused, session: None, leaving: false };
-        let endpoint = Endpoint::new(EndpointConfig::new(seed));
+        let session_expires_s = self.settings.session_expires_s;
+        let session_intervals = SessionIntervals { session_expires_s, ..SessionIntervals::default() };
+        let endpoint = Endpoint::new(EndpointConfig { session_intervals, ..EndpointConfig::new(seed) });
         let mut driver = tokio::spawn(Driver::new(sockets, endpoint, line, waiting, self.clock).run());
         let began = self.clock.instant();
         let mut call = Call {

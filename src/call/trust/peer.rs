@@ -45,6 +45,10 @@ pub struct Peer {
     /// Whether a leader who calls from there must key his PIN as well.
     #[serde(default)]
     pub pin: bool,
+    /// Whether requests to a `sips` URI are taken from it without TLS (RFC 5630 §4): of a proxy beside this machine that
+    /// ends TLS.
+    #[serde(default)]
+    pub sips_without_tls: bool,
 }
 
 impl Peer {
@@ -66,6 +70,7 @@ impl Peer {
             max_calls: None,
             max_calls_per_s: None,
             pin: false,
+            sips_without_tls: false,
         }
     }
 

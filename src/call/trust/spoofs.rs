@@ -241,6 +241,7 @@ fn endpoint(neighbours: &Arc<Neighbours>) -> Endpoint {
         algorithms: vec![Algorithm::Sha256],
         nonce_life: Duration::from_secs(60),
         allow_unprotected: false,
+        userhash: false,
         within_calls: false,
         max_wrong_tries: 10,
         lock_out: Duration::from_secs(60),

@@ -6,6 +6,12 @@ use super::parameters::{AuthParameters, write_quoted, write_token};
 use super::{AuthDefect, HexDigest};
 use std::fmt;
 
+/// The nonce that Authentication-Info names for the next request (RFC 7616 §3.5); `None` where the value names none, or
+/// cannot be read.
+pub fn next_nonce(value: &[u8]) -> Option<Vec<u8>> {
+    AuthParameters::read_bare(value).ok()?.take("nextnonce").ok()?.filter(|nonce| !nonce.is_empty())
+}
+
 /// One challenge.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Challenge {
@@ -21,6 +27,8 @@ pub struct Challenge {
     pub protected: bool,
     /// The response before was right but for the age of its nonce.
     pub stale: bool,
+    /// Whether the user name may be hashed (RFC 7616 §3.4.4).
+    pub userhash: bool,
 }
 
 impl Challenge {
@@ -44,6 +52,7 @@ impl Challenge {
             return Err(AuthDefect::Missing("qop"));
         }
         let stale = found.take("stale")?.is_some_and(|value| value.eq_ignore_ascii_case(b"true"));
+        let userhash = found.take("userhash")?.is_some_and(|value| value.eq_ignore_ascii_case(b"true"));
         Ok(Self {
             realm: found.required("realm")?,
             nonce: found.required("nonce")?,
@@ -51,6 +60,7 @@ impl Challenge {
             algorithm,
             protected,
             stale,
+            userhash,
         })
     }
 
@@ -70,6 +80,9 @@ impl Challenge {
         }
         if self.protected {
             write_quoted(&mut line, "qop", b"auth");
+        }
+        if self.userhash {
+            write_token(&mut line, "userhash", b"true");
         }
         line
     }
@@ -96,6 +109,7 @@ impl Challenge {
         let response: HexDigest = ha1.response(self.algorithm(), &answered)?;
         Some(Credentials {
             username: account.username.to_vec(),
+            is_hashed: false,
             realm: self.realm.clone(),
             nonce: self.nonce.clone(),
             uri: uri.to_vec(),

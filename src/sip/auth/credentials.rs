@@ -59,8 +59,10 @@ pub struct Protection {
 /// The answer to a challenge. Its `Debug` shows neither the user nor the response.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
-    /// The user name, without quotes and escapes.
+    /// The user name, without quotes and escapes; where it is hashed, hexadecimal digits.
     pub username: Vec<u8>,
+    /// Whether the user name stands there as its hash with the realm (RFC 7616 §3.4.4).
+    pub is_hashed: bool,
     /// Of the challenge.
     pub realm: Vec<u8>,
     /// Of the challenge.
@@ -81,8 +83,7 @@ impl Credentials {
     /// Reads one field value. Unknown parameters are passed over.
     ///
     /// # Errors
-    /// When there is nothing in it to verify. Hashed user names (`userhash=true`), which no challenge of ours asks for,
-    /// are refused as [`AuthDefect::Value`].
+    /// When there is nothing in it to verify.
     pub fn parse(value: &[u8]) -> Result<Self, AuthDefect> {
         let mut found = AuthParameters::read(value)?;
         let algorithm = match found.take("algorithm")? {
@@ -93,14 +94,13 @@ impl Credentials {
         if protection.is_none() && algorithm.is_some_and(Algorithm::is_session) {
             return Err(AuthDefect::Missing("qop"));
         }
-        if found.take("userhash")?.is_some_and(|value| value.eq_ignore_ascii_case(b"true")) {
-            return Err(AuthDefect::Value("userhash"));
-        }
+        let is_hashed = found.take("userhash")?.is_some_and(|value| value.eq_ignore_ascii_case(b"true"));
         let response = found.required("response")?;
         let response = HexDigest::parse(algorithm.unwrap_or(Algorithm::Md5), &response)
             .ok_or(AuthDefect::Value("response"))?;
         Ok(Self {
             username: found.required("username")?,
+            is_hashed,
             realm: found.required("realm")?,
             nonce: found.required("nonce")?,
             uri: found.required("uri")?,
@@ -129,6 +129,9 @@ impl Credentials {
         }
         if let Some(opaque) = &self.opaque {
             write_quoted(&mut line, "opaque", opaque);
+        }
+        if self.is_hashed {
+            write_token(&mut line, "userhash", b"true");
         }
         line
     }

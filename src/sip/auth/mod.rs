@@ -1,6 +1,6 @@
 //! Digest authentication for both ways: what is challenged here, and what challenges us.
 //!
-//! Implements RFC 3261 §22 (as RFC 8760 updates it) and RFC 7616 without user name hashing: `WWW-Authenticate`,
+//! Implements RFC 3261 §22 (as RFC 8760 updates it) and RFC 7616, where user name hashing is understood but not used by ourselves: `WWW-Authenticate`,
 //! `Proxy-Authenticate`, `Authorization` and `Proxy-Authorization` are read and written ([`Challenge`],
 //! [`Credentials`]), and their arithmetic done ([`Algorithm`], [`Ha1`]). Everything here is pure: nonces, client nonces
 //! and counts are arguments.
@@ -13,7 +13,7 @@ mod digest;
 mod parameters;
 pub(in crate::sip) mod server;
 
-pub use challenge::{Account, Challenge};
+pub use challenge::{Account, Challenge, next_nonce};
 pub use credentials::{Credentials, NonceCount, Protection};
 pub use digest::{Algorithm, Answered, Ha1, HexDigest};
 pub use server::{Authentication, MAX_NONCES, MAX_TRIERS, Policy, User};

@@ -10,10 +10,15 @@ impl<'a> AuthParameters<'a> {
     /// Reads what follows the scheme. Empty elements are passed over. A fold in a quoted value is one space; another
     /// control character is refused.
     pub(super) fn read(value: &'a [u8]) -> Result<Self, AuthDefect> {
-        let (scheme, mut rest) = split_token(trim_start(value));
+        let (scheme, rest) = split_token(trim_start(value));
         if !scheme.eq_ignore_ascii_case(b"Digest") || !rest.first().is_some_and(|octet| is_lws(*octet)) {
             return Err(AuthDefect::Scheme);
         }
+        Self::read_bare(rest)
+    }
+
+    /// Reads a list without a scheme before it, as Authentication-Info has it (RFC 7616 §3.5).
+    pub(super) fn read_bare(mut rest: &'a [u8]) -> Result<Self, AuthDefect> {
         let mut found = Vec::new();
         loop {
             rest = trim_start(rest);

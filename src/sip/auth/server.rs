@@ -53,6 +53,8 @@ pub struct Authentication {
     pub nonce_life: Duration,
     /// Whether MD5 without `qop` is taken, as peers of RFC 2069 send it; a nonce serves such a peer once.
     pub allow_unprotected: bool,
+    /// Whether challenges say that user names may be hashed (RFC 7616 §3.4.4). Those that are hashed are taken in any case.
+    pub userhash: bool,
     /// Whether requests within calls are challenged too, ACK and CANCEL apart.
     pub within_calls: bool,
     /// Wrong tries of a user name from one address before more are refused.
@@ -127,6 +129,8 @@ struct Tries {
 pub(in crate::sip) struct Authenticator {
     settings: Authentication,
     users: BTreeMap<Vec<u8>, (Arc<str>, Vec<Ha1>)>,
+    /// The names of users by their hashes with our realm, hexadecimal.
+    hashed: BTreeMap<Vec<u8>, Vec<u8>>,
     key: [u8; 32],
     /// What unknown users are verified against, so that they cause the same work.
     decoys: Vec<Ha1>,
@@ -156,6 +160,7 @@ impl Authenticator {
         // RFC 8760 §2.3: the one preferred most comes first.
         settings.algorithms.sort_unstable_by(|one, other| other.cmp(one));
         settings.algorithms.dedup();
+        let hashed = hashed(&settings);
         let users = settings
             .users
             .drain(..)
@@ -167,6 +172,7 @@ impl Authenticator {
         Self {
             settings,
             users,
+            hashed,
             key,
             decoys,
             epoch: None,
@@ -200,6 +206,7 @@ impl Authenticator {
                 algorithm: Some(algorithm),
                 protected: true,
                 stale: why.is_stale(),
+                userhash: self.settings.userhash,
             };
             String::from_utf8_lossy(&challenge.to_value()).into_owned()
         };
@@ -241,6 +248,7 @@ impl Authenticator {
             .take(MAX_CREDENTIALS)
             .filter_map(|value| Credentials::parse(value).ok())
             .find(|credentials| credentials.realm == self.settings.realm.as_bytes())?;
+        let credentials = self.with_plain_name(credentials);
         let algorithm = credentials.algorithm();
         let unprotected_md5 = self.settings.allow_unprotected && algorithm == Algorithm::Md5;
         let taken = self.settings.algorithms.contains(&algorithm)
@@ -248,12 +256,21 @@ impl Authenticator {
         taken.then_some(credentials)
     }
 
+    /// With the user's name in the place of its hash, so that his wrong tries count together. One that is nobody's stays.
+    fn with_plain_name(&self, credentials: Credentials) -> Credentials {
+        let digits = || credentials.username.to_ascii_lowercase();
+        match credentials.is_hashed.then(|| self.hashed.get(&digits())).flatten() {
+            Some(name) => Credentials { username: name.clone(), is_hashed: false, ..credentials },
+            None => credentials,
+        }
+    }
+
     /// The user whose secret gives the response. An unknown user, or one without a secret for the algorithm, is verified
     /// against a decoy.
     fn verified(&self, credentials: &Credentials, method: &[u8]) -> Option<Arc<str>> {
         let base = credentials.algorithm().base();
         let of = |secrets: &[Ha1]| secrets.iter().copied().find(|secret| secret.algorithm() == base);
-        let user = self.users.get(&credentials.username);
+        let user = self.users.get(&credentials.username).filter(|_| !credentials.is_hashed);
         let secret = user.and_then(|(_, secrets)| of(secrets));
         let right = credentials.is_answer_of(&secret.or_else(|| of(&self.decoys))?, method);
         match (right, user, secret) {
@@ -367,6 +384,18 @@ impl Authenticator {
         }
         self.tries.entry(trier).or_insert(Tries { count: 0, since: now }).count += 1;
     }
+}
+
+/// The names of all users by their hashes (RFC 7616 §3.4.4), in each algorithm that is offered.
+fn hashed(settings: &Authentication) -> BTreeMap<Vec<u8>, Vec<u8>> {
+    let mut hashed = BTreeMap::new();
+    for algorithm in &settings.algorithms {
+        for user in &settings.users {
+            let digest = algorithm.hash(&[user.name.as_bytes(), settings.realm.as_bytes()]);
+            hashed.insert(digest.as_bytes().to_vec(), user.name.clone().into_bytes());
+        }
+    }
+    hashed
 }
 
 fn hex(octets: &[u8]) -> String {

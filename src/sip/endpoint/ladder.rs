@@ -3,6 +3,7 @@
 
 use super::capabilities::{self, ACCEPT_ENCODING, ALLOW, SESSION_DESCRIPTION};
 use super::config::for_new_calls;
+use super::receive::Received;
 use super::respond::reason_phrase;
 use super::{Endpoint, ServiceState, SessionIntervals};
 use crate::sip::counters::Counter;
@@ -10,6 +11,9 @@ use crate::sip::message::{Defect, HeaderName, Message, Method, Uri};
 use crate::sip::session::refresh;
 use crate::sip::transaction::key::{self, RequestIdentity};
 use std::borrow::Cow;
+
+/// RFC 5630 §6.1.
+const SIPS_NOT_ALLOWED: &str = "380 klikon \"SIPS Not Allowed\"";
 
 /// A refusal: what is answered, and under what it is counted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -132,6 +136,16 @@ pub(super) fn session_interval(request: &Message<'_>, intervals: &SessionInterva
 }
 
 impl Endpoint {
+    /// RFC 5630 §4, §5.1.2: what is asked of a `sips` URI comes over TLS to the last hop. It is 480 with the Warning that
+    /// the same may be had of a `sip` URI, unless its sender is a peer that ends TLS for us.
+    pub(super) fn sips(&self, received: &Received<'_, '_>) -> Option<Refusal> {
+        let is_sips = matches!(received.message.request_uri(), Ok(Uri::Sip(uri)) if uri.secure);
+        let is_insecure = is_sips && !received.flow.transport.is_secure();
+        (is_insecure && !self.overload.ends_tls_for_us(received.neighbour)).then(|| {
+            Refusal::new(480, Counter::RefusedSipsWithoutTls).with(HeaderName::Warning, SIPS_NOT_ALLOWED)
+        })
+    }
+
     /// §8.2.2.2: the same request, come by another way while the first copy's transaction lasts.
     pub(super) fn merged(&mut self, identity: &RequestIdentity<'_>, request: Method<'_>) -> Option<Refusal> {
         key::write_merge_key(&mut self.key, identity, request);

@@ -54,6 +54,7 @@ impl Endpoint {
         let in_dialog = received.message.to().is_ok_and(|to| to.tag().is_some());
         let refusal = ladder::method(received.method)
             .or_else(|| ladder::request_uri(received.message))
+            .or_else(|| self.sips(&received))
             .or_else(|| ladder::extensions(received.message))
             .or_else(|| if in_dialog { None } else { self.merged(&identity, received.method) })
             .or_else(|| self.replaces(received.message, received.method));

@@ -14,7 +14,7 @@ use crate::sip::transaction::key::{self, DEFAULT_PORT, RequestIdentity};
 use crate::sip::transaction::{InviteServer, NonInviteServer, ResponseClass, ServerAction};
 use crate::sip::transport::{Flow, Transport};
 use bytes::Bytes;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 /// The reason phrase of RFC 3261 §21 for a status this user agent answers or the call layer is likely to.
@@ -64,22 +64,30 @@ pub(in crate::sip) fn reason_phrase(status: u16) -> &'static str {
     }
 }
 
-/// Where the responses to a request go. Over UDP to the address it came from, whatever Via says, and there to the port
-/// it came from where `rport` asks so, otherwise to the port of sent-by. `maddr` is ignored: it would let a forged
-/// request aim our answers at a third party.
-pub(super) fn reply_to(flow: Flow, request: &Message<'_>) -> SocketAddr {
-    if flow.transport.is_reliable() {
-        return flow.remote;
-    }
-    match request.top_via() {
-        Ok(via) if !via.parameters.has("rport") => {
-            SocketAddr::new(flow.remote.ip(), via.port.filter(|port| *port != 0).unwrap_or(DEFAULT_PORT))
-        }
-        _ => flow.remote,
-    }
+/// An address as it stands in a parameter.
+fn address(value: &[u8]) -> Option<IpAddr> {
+    std::str::from_utf8(value).ok()?.trim_matches(['[', ']']).parse().ok()
 }
 
 impl Endpoint {
+    /// Where the responses to a request go (RFC 3261 §18.2.2, RFC 3581 §4). Over UDP to the address it came from, whatever
+    /// Via says, and there to the port it came from where `rport` asks so, otherwise to the port of sent-by. `maddr` is
+    /// followed only to another address of the same peer: it would let a forged request aim our answers at a third party.
+    pub(super) fn reply_to(&self, flow: Flow, request: &Message<'_>) -> SocketAddr {
+        let Ok(via) = request.top_via() else { return flow.remote };
+        if flow.transport.is_reliable() {
+            return flow.remote;
+        }
+        let port = via.port.filter(|port| *port != 0).unwrap_or(DEFAULT_PORT);
+        let source = flow.remote.ip();
+        let maddr = via.parameters.value("maddr").and_then(address).filter(|maddr| *maddr != source);
+        match maddr.filter(|maddr| self.overload.is_same_peer(*maddr, source)) {
+            Some(maddr) => SocketAddr::new(maddr, port),
+            None if via.parameters.has("rport") => flow.remote,
+            None => SocketAddr::new(source, port),
+        }
+    }
+
     /// Begins a response to a request that came from `source`.
     pub(in crate::sip) fn begin_response(
         &self,
@@ -139,7 +147,7 @@ impl Endpoint {
             // Nothing that could be answered: no Via.
             return self.counters.count(Counter::DroppedUnreadable);
         };
-        let flow = Flow { remote: reply_to(received.flow, received.message), ..received.flow };
+        let flow = Flow { remote: self.reply_to(received.flow, received.message), ..received.flow };
         self.transmit(flow, Bytes::from(response));
     }
 
@@ -199,7 +207,7 @@ impl Endpoint {
         let transaction = ServerTransaction {
             machine,
             flow: received.flow,
-            reply_to: reply_to(received.flow, received.message),
+            reply_to: self.reply_to(received.flow, received.message),
             local_tag,
             session,
             request,

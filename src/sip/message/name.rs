@@ -33,6 +33,7 @@ header_names! {
     AcceptLanguage = "Accept-Language", "RFC 3261 §20.3";
     Allow = "Allow", "RFC 3261 §20.5";
     AllowEvents = "Allow-Events" / "u", "RFC 6665";
+    AuthenticationInfo = "Authentication-Info", "RFC 3261 §20.6";
     Authorization = "Authorization", "RFC 3261 §20.7";
     CallId = "Call-ID" / "i", "RFC 3261 §20.8";
     Contact = "Contact" / "m", "RFC 3261 §20.10";

@@ -160,6 +160,18 @@ impl Overload {
         self.sources.is_some() && neighbour.0 >= self.settings.peers.len()
     }
 
+    /// Whether both are addresses of one peer of the settings, of one family, and the first is one host's.
+    pub(in crate::sip) fn is_same_peer(&self, address: IpAddr, other: IpAddr) -> bool {
+        let peer = self.settings.peers.get(self.neighbour(other).0);
+        let is_host = !address.is_unspecified() && !address.is_multicast();
+        is_host && address.is_ipv4() == other.is_ipv4() && peer.is_some_and(|peer| peer.holds(address))
+    }
+
+    /// Whether it is a peer that ends TLS before us, so that `sips` URIs come from it without.
+    pub(in crate::sip) fn ends_tls_for_us(&self, neighbour: Neighbour) -> bool {
+        self.settings.peers.get(neighbour.0).is_some_and(|peer| peer.sips_without_tls)
+    }
+
     /// Whether a request says that a scanner made it.
     pub(in crate::sip) fn is_scan(&self, neighbour: Neighbour, request: &Message<'_>) -> bool {
         // A peer may pass on what a scanner sent to it; that is for it to mend.

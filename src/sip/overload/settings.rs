@@ -28,6 +28,8 @@ pub struct PeerShare {
     pub max_calls: Option<usize>,
     /// Its new calls a second; `None` for as many as there may be.
     pub max_calls_per_s: Option<u32>,
+    /// Whether requests to a `sips` URI are taken from it without TLS.
+    pub sips_without_tls: bool,
 }
 
 impl PeerShare {

@@ -1,6 +1,7 @@
 //! What a final response to a REGISTER says, as far as the registration acts on it. Everything is bounded, since a
 //! registrar may be anybody's.
 
+use crate::sip::auth::next_nonce;
 use crate::sip::endpoint::text;
 use crate::sip::message::{Contact, HeaderName, Message, Uri};
 
@@ -30,6 +31,8 @@ pub struct RegisterAnswer {
     pub challenges: Vec<Vec<u8>>,
     /// The values of Proxy-Authenticate, in order.
     pub proxy_challenges: Vec<Vec<u8>>,
+    /// The nonce that the next request is to use, of Authentication-Info (RFC 7616 §3.5).
+    pub next_nonce: Option<Vec<u8>>,
     /// Service-Route, in order (RFC 3608).
     pub service_route: Vec<String>,
     /// Path, in order (RFC 3327).
@@ -56,6 +59,7 @@ impl RegisterAnswer {
             retry_after_s: response.retry_after().ok().flatten().map(|after| after.seconds),
             challenges: values(HeaderName::WwwAuthenticate),
             proxy_challenges: values(HeaderName::ProxyAuthenticate),
+            next_nonce: response.values(HeaderName::AuthenticationInfo).find_map(next_nonce),
             service_route: routes(response, HeaderName::ServiceRoute),
             path: routes(response, HeaderName::Path),
             redirects: redirects(response),

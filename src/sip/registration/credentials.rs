@@ -48,9 +48,14 @@ impl Wallet {
         }
     }
 
-    /// The answers were right.
-    pub(super) fn accepted(&mut self) {
+    /// The answers were right. The next one uses the nonce that the registrar names for it, whose count begins anew
+    /// (RFC 7616 §3.5).
+    pub(super) fn accepted(&mut self, answer: &RegisterAnswer) {
         self.begin_round();
+        if let (Some(held), Some(nonce)) = (&mut self.registrar, &answer.next_nonce) {
+            held.challenge.nonce.clone_from(nonce);
+            held.count = 0;
+        }
     }
 
     /// Takes in the challenges of a 401 or 407: the strongest that can be answered (RFC 8760 §2.4).

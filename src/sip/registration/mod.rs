@@ -312,7 +312,7 @@ impl Registration {
 
     fn accepted(&mut self, now: Instant, answer: &RegisterAnswer) -> Step {
         self.failures = 0;
-        self.wallet.accepted();
+        self.wallet.accepted(answer);
         if self.phase == Phase::Leaving {
             self.phase = Phase::Left;
             self.forget_binding();

@@ -452,3 +452,26 @@ fn a_seed_replays_a_registration() {
     };
     assert_eq!(run(), run());
 }
+
+/// RFC 7616 §3.5: the nonce of Authentication-Info is used for the next request, and saves it a challenge.
+#[test]
+fn the_next_nonce_that_a_registrar_names_is_used() {
+    let mut bench = Bench::new(settings());
+    let request = bench.due();
+    let step = bench.answer(&request, 401, &challenge("one", ""));
+    let request = bench.sent(step);
+    assert_eq!(verified(&request, "Authorization"), ("one".to_owned(), "00000001".to_owned()));
+    let bound = "Contact: <sip:130@192.0.2.1:5060>;expires=3600\r\n";
+    let named = "Authentication-Info: qop=auth, rspauth=\"00\", NextNonce=\"two\"\r\n";
+    bench.answer(&request, 200, &format!("{bound}{named}"));
+    let mut request = bench.due();
+    assert_eq!(verified(&request, "Authorization"), ("two".to_owned(), "00000001".to_owned()));
+    // None, an empty one and one that cannot be read leave the nonce that holds.
+    for (count, none) in
+        (2..).zip(["", "Authentication-Info: nextnonce=\"\"\r\n", "Authentication-Info: nextnonce\r\n"])
+    {
+        bench.answer(&request, 200, &format!("{bound}{none}"));
+        request = bench.due();
+        assert_eq!(verified(&request, "Authorization"), ("two".to_owned(), format!("{count:08x}")), "{none}");
+    }
+}

@@ -5,11 +5,17 @@ use crate::sip::counters::Counter;
 use crate::sip::dialog::Dialog;
 use crate::sip::endpoint::capabilities::SESSION_DESCRIPTION;
 use crate::sip::endpoint::{EndCause, Endpoint, Event, SessionError, TransactionId};
-use crate::sip::message::{Message, Method, StartLine, Unwritable};
+use crate::sip::message::{HeaderName, Message, Method, StartLine, Unwritable, Writer};
 use crate::sip::reason::Reason;
 use crate::sip::timer::SessionTimer;
 use bytes::Bytes;
 use std::time::Instant;
+
+/// RFC 4028 §6: the session interval that an INVITE asks for is too small.
+const INTERVAL_TOO_SMALL: u16 = 422;
+/// INVITEs of one call that are refused so, each with a higher Min-SE, before the call is given up: every proxy on the way
+/// may have its own.
+const MAX_RAISED: u32 = 3;
 
 impl Session {
     /// A call of ours, whose INVITE is sent; given up at `setup_ends`.
@@ -32,6 +38,9 @@ impl Endpoint {
         response: &Message<'_>,
         status: u16,
     ) {
+        if status == INTERVAL_TOO_SMALL && self.raise_interval(now, id, response) {
+            return;
+        }
         if status >= 300 {
             let StartLine::Response { reason, .. } = response.start() else { return };
             return self.invite_failed(id, status, &String::from_utf8_lossy(reason));
@@ -44,6 +53,34 @@ impl Endpoint {
             self.emit(Event::Progress { session: id, status, body });
         }
         self.send_cancel(now, id);
+    }
+
+    /// RFC 4028 §7.3: sends the INVITE again with the interval that a 422 asks for at the least. `false` where the call is
+    /// given up instead, since it is not to be made any more, or the 422 asks for nothing new.
+    fn raise_interval(&mut self, now: Instant, id: SessionId, response: &Message<'_>) -> bool {
+        let Ok(Some(least_s)) = response.min_se() else { return false };
+        let Some(Session { state: State::Calling { invite, cancelling: Cancelling::No, .. }, .. }) =
+            self.sessions.get(id)
+        else {
+            return false;
+        };
+        let invite = *invite;
+        if !self.has_client_room() {
+            return false;
+        }
+        let Some((octets, flow)) = self.sent_invite(invite) else { return false };
+        let Ok(refused) = Message::parse(&octets) else { return false };
+        let branch = self.identifiers.branch();
+        let Some(request) = with_interval(&refused, least_s, &self.via(flow, branch)) else { return false };
+        let again = self.open_invite_client(now, flow, branch, request, id);
+        if let Some(Session { state: State::Calling { invite, provisional, .. }, early, .. }) =
+            self.sessions.get_mut(id)
+        {
+            (*invite, *provisional) = (again, false);
+            // They ended with the 422.
+            early.clear();
+        }
+        true
     }
 
     /// A 2xx that was not acknowledged before (§13.2.2.4). The first makes the call; others come of forking, or after
@@ -159,4 +196,36 @@ impl Endpoint {
             self.transmit_bye(now, &mut dialog, reason.value(), None);
         }
     }
+}
+
+/// An INVITE of ours with the next CSeq, a Via of its own, and the session interval `least_s`; all else stays (RFC 3261
+/// §8.1.3.5). `None` where it asked for as much before, or has been sent too often: our first has the CSeq 1.
+fn with_interval(refused: &Message<'_>, least_s: u32, via: &str) -> Option<Bytes> {
+    let StartLine::Request { uri, .. } = refused.start() else { return None };
+    let asked_s = refused.session_expires().ok().flatten().map_or(0, |asked| asked.interval_s);
+    let number = refused.cseq().ok().map(|cseq| cseq.number).filter(|number| *number <= MAX_RAISED)?;
+    if least_s <= asked_s {
+        return None;
+    }
+    let mut writer = Writer::request(Method::Invite, uri).ok()?;
+    for field in refused.fields() {
+        let written = match field.name {
+            HeaderName::Via => writer.field(HeaderName::Via, via),
+            HeaderName::CSeq => writer.field(HeaderName::CSeq, format!("{} {}", number + 1, Method::Invite)),
+            // They are written below.
+            HeaderName::SessionExpires
+            | HeaderName::MinSe
+            | HeaderName::ContentType
+            | HeaderName::ContentLength => continue,
+            HeaderName::Other => writer.field_named(field.spelled, field.value),
+            name => writer.field(name, field.value),
+        };
+        written.ok()?;
+    }
+    writer.field_number(HeaderName::SessionExpires, least_s).ok()?;
+    writer.field_number(HeaderName::MinSe, least_s).ok()?;
+    Some(Bytes::from(match refused.body() {
+        [] => writer.finish(),
+        body => writer.finish_with_body(SESSION_DESCRIPTION, body).ok()?,
+    }))
 }

@@ -32,6 +32,7 @@ fn settings() -> Authentication {
         algorithms: vec![Algorithm::Md5, Algorithm::Sha512Slash256, Algorithm::Sha256],
         nonce_life: LIFE,
         allow_unprotected: false,
+        userhash: false,
         within_calls: false,
         max_wrong_tries: TRIES,
         lock_out: Duration::from_secs(300),
@@ -299,4 +300,38 @@ fn secrets_are_not_shown() {
     assert!(!shown.contains("sekret") && !shown.contains("9, 9"), "{shown}");
     let secret = Ha1::new(Algorithm::Md5, USER.username, REALM.as_bytes(), USER.password);
     assert!(!shown.contains(&format!("{secret:?}digest")));
+}
+
+/// RFC 7616 §3.4.4.
+#[test]
+fn a_hashed_user_name_is_that_of_its_user_and_shares_his_tries() {
+    let mut bench = Bench::new(Authentication { userhash: true, ..settings() });
+    let hashed = |answer: Credentials, algorithm: Algorithm, name: &[u8]| {
+        let username = algorithm.hash(&[name, REALM.as_bytes()]).as_bytes().to_vec();
+        Credentials { username, is_hashed: true, ..answer }
+    };
+    for algorithm in [Algorithm::Md5, Algorithm::Sha256] {
+        let challenge = bench.challenge(algorithm);
+        assert!(challenge.userhash, "it is offered");
+        let mut credentials = hashed(answer(&challenge, &USER, 1), algorithm, USER.username);
+        assert_eq!(Credentials::parse(&credentials.to_value()), Ok(credentials.clone()));
+        assert_eq!(bench.judge(&credentials), authentic());
+        // A name that stands there as it is is none that was hashed, and a hash is no name.
+        credentials.is_hashed = false;
+        assert_eq!(bench.judge(&credentials), Verdict::Challenged(Why::Wrong));
+        let plain = Credentials { is_hashed: true, ..answer(&challenge, &USER, 2) };
+        assert_eq!(bench.judge(&plain), Verdict::Challenged(Why::Wrong));
+        let nobody = hashed(answer(&challenge, &USER, 2), algorithm, b"nobody");
+        assert_eq!(bench.judge(&nobody), Verdict::Challenged(Why::Wrong));
+    }
+    let mut bench = Bench::new(settings());
+    assert!(!bench.challenge(Algorithm::Sha256).userhash, "only where the settings say so");
+    let wrong = Account { password: b"guess", ..USER };
+    for count in 0..TRIES {
+        let challenge = bench.challenge(Algorithm::Sha256);
+        let answer = answer(&challenge, &wrong, 1);
+        let answer = if count == 0 { answer } else { hashed(answer, Algorithm::Sha256, USER.username) };
+        assert_eq!(bench.judge(&answer), Verdict::Challenged(Why::Wrong));
+    }
+    assert_eq!(bench.answer(&USER), Verdict::LockedOut);
 }

@@ -25,6 +25,7 @@ fn bench(exempt: &'static str, within_calls: bool) -> Bench {
         algorithms: vec![Algorithm::Md5, Algorithm::Sha256],
         nonce_life: Duration::from_secs(60),
         allow_unprotected: false,
+        userhash: false,
         within_calls,
         max_wrong_tries: 3,
         lock_out: Duration::from_secs(60),

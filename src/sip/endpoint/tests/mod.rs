@@ -8,6 +8,7 @@ mod changes;
 mod early;
 mod etsi;
 mod goodput;
+mod interval;
 mod ladder;
 mod limits;
 mod network;
@@ -22,6 +23,7 @@ mod transports;
 
 use super::*;
 use crate::sip::message::HeaderName;
+use crate::sip::overload::{PeerShare, Settings};
 use crate::sip::reason::Reason;
 use crate::sip::transport::Transport;
 use crate::units::clock::Clock;
@@ -59,6 +61,14 @@ impl Bench {
     pub(super) fn with(config: EndpointConfig) -> Self {
         let start = Clock::system().instant();
         Self { endpoint: Endpoint::new(config), start, now: start }
+    }
+
+    /// With a peer, 192.0.2.0/24, that ends TLS before us.
+    pub(super) fn behind_tls() -> Self {
+        let addresses = vec!["192.0.2.0/24".parse().expect("a range")];
+        let peers = vec![PeerShare { addresses, sips_without_tls: true, ..PeerShare::default() }];
+        let overload = Settings { peers, ..Settings::open() };
+        Self::with(EndpointConfig { overload, ..EndpointConfig::new([7; 32]) })
     }
 
     /// Hands a message in and yields what is sent at once.

@@ -147,10 +147,10 @@ fn contacts_name_the_transport_and_sips_where_it_was_asked_for() {
         (Transport::Tls, "sips:130@192.0.2.1", "<sips:130@192.0.2.1:5060>"),
         (Transport::Ws, "sip:130@192.0.2.1", "<sip:130@192.0.2.1:5060;transport=ws>"),
         (Transport::Wss, "sips:130@192.0.2.1", "<sips:130@192.0.2.1:5060;transport=ws>"),
-        // The rule knows no exception for a way that is open.
+        // From a peer that ends TLS.
         (Transport::Tcp, "sips:130@192.0.2.1", "<sips:130@192.0.2.1:5060;transport=tcp>"),
     ] {
-        let mut bench = Bench::new();
+        let mut bench = Bench::behind_tls();
         let message = invite(Some(SDP)).replace("UDP", transport.via_name());
         let message = message.replacen("sip:130@192.0.2.1", uri, 1);
         bench.endpoint.handle_datagram(bench.now, over(transport), message.as_bytes());
@@ -239,4 +239,43 @@ fn a_connection_is_opened_anew_where_its_peer_says_and_may() {
     assert_eq!(name(&request("sips:a@pbx.example", route, "")).as_deref(), Some("proxy.example"));
     assert_eq!(name(&request("sips:a@192.0.2.33", "", "")), None);
     assert_eq!(name(&answer("pbx.example;branch=z9hG4bK1")), None, "nobody answers for a Via");
+}
+
+/// RFC 5630 §4, §5.1.2.
+#[test]
+fn a_sips_uri_is_480_without_tls_unless_a_peer_ends_tls() {
+    for transport in Transport::ALL {
+        for method in ["INVITE", "OPTIONS"] {
+            let message = request(method, "", "").replace("UDP", transport.via_name());
+            let secure = message.replacen("sip:130@", "SIPS:130@", 1);
+            let mut bench = Bench::new();
+            bench.endpoint.handle_datagram(bench.now, over(transport), secure.as_bytes());
+            let sent = bench.sent();
+            if transport.is_secure() {
+                assert!(!sent[0].starts_with("SIP/2.0 4"), "{sent:?}");
+                continue;
+            }
+            assert_eq!(first_lines(&sent), ["SIP/2.0 480 Temporarily Unavailable"], "{transport:?}");
+            assert_eq!(field(&sent[0], "Warning"), Some("380 klikon \"SIPS Not Allowed\""));
+            assert_eq!(bench.count(Counter::RefusedSipsWithoutTls), 1);
+            assert!(bench.events().is_empty());
+            assert_nothing_left(&bench.endpoint);
+            let mut bench = Bench::behind_tls();
+            bench.endpoint.handle_datagram(bench.now, over(transport), secure.as_bytes());
+            assert!(!bench.sent()[0].starts_with("SIP/2.0 4"));
+        }
+    }
+    // An ACK is never answered, and what was asked for in the Contact alone is the peer's own business.
+    let mut bench = Bench::new();
+    let ack = request("ACK", "", "").replacen("sip:130@", "sips:130@", 1);
+    assert!(bench.receive(ack).is_empty());
+    let contact = invite(Some(SDP)).replace("Contact: <sip:", "Contact: <sips:");
+    assert_eq!(first_lines(&bench.receive(contact)), ["SIP/2.0 100 Trying"]);
+    // In a dialog as outside one.
+    let mut bench = Bench::new();
+    let (_, ok) = bench.established();
+    let bye = within(&ok, "BYE", 2, "");
+    let secure = bye.replacen("sip:130@", "sips:130@", 1);
+    assert_eq!(first_lines(&bench.receive(secure)), ["SIP/2.0 480 Temporarily Unavailable"]);
+    assert_eq!(first_lines(&bench.receive(bye)), ["SIP/2.0 200 OK"]);
 }

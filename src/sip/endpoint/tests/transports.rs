@@ -124,3 +124,30 @@ fn what_is_shown_for_a_log_names_no_caller() {
         assert!(!shown.contains("672123456"), "{shown}");
     }
 }
+
+/// §18.2.2: over UDP maddr names where the answer goes: to another address of the same peer, and nowhere else.
+#[test]
+fn maddr_leads_to_another_address_of_the_same_peer_only() {
+    for (maddr, reply_to) in [
+        ("192.0.2.77", "192.0.2.77:5070"),
+        ("192.0.2.9", "192.0.2.9:5061"),
+        ("198.51.100.7", "192.0.2.9:5061"),
+        ("224.0.0.1", "192.0.2.9:5061"),
+        ("0.0.0.0", "192.0.2.9:5061"),
+        ("host.example", "192.0.2.9:5061"),
+        ("[2001:db8::1]", "192.0.2.9:5061"),
+    ] {
+        let message = request("OPTIONS", "", "")
+            .replace("192.0.2.9:5060;branch", &format!("192.0.2.9:5070;maddr={maddr};rport;branch"));
+        let from = Flow { remote: "192.0.2.9:5061".parse().expect("an address"), ..flow() };
+        let sent_to = |mut bench: Bench, flow: Flow| {
+            bench.endpoint.handle_datagram(bench.now, flow, message.as_bytes());
+            bench.endpoint.poll_transmit().expect("an answer").flow.remote.to_string()
+        };
+        assert_eq!(sent_to(Bench::behind_tls(), from), reply_to, "{maddr}");
+        // Nobody's peer, and a connection.
+        assert_eq!(sent_to(Bench::new(), from), "192.0.2.9:5061", "{maddr}");
+        let over_tcp = Flow { transport: Transport::Tcp, ..from };
+        assert_eq!(sent_to(Bench::behind_tls(), over_tcp), "192.0.2.9:5061", "{maddr}");
+    }
+}

@@ -225,7 +225,7 @@ fn sip_cc_te_ce_v_020() {
         request("INVITE", "Record-Route: <sips:p1.example;lr>, <sip:p2.example;lr>\r\n", ""),
         plain().replace("Contact: <sip:", "Contact: <sips:"),
     ] {
-        let (_, ok) = Bench::new().answered(&secure);
+        let (_, ok) = Bench::behind_tls().answered(&secure);
         assert_eq!(field(&ok, "Contact"), Some("<sips:130@192.0.2.1:5060>"), "{secure}");
     }
     let other = request("INVITE", "Record-Route: <sip:p1.example;lr>\r\n", "");
