@@ -1,10 +1,10 @@
 //! `klikon serve` as a process: its settings, its event lines, its stop.
 
-use super::case::Call;
-use super::case::DatabasePlace;
+use super::case::{Call, DatabasePlace, Transport};
 use super::journal::{Journal, Step};
 use anyhow::{Context, Result, ensure};
 use klikon::store;
+use rcgen::{CertifiedKey, generate_simple_self_signed};
 use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,11 @@ use tokio::process::{Child, ChildStdout, Command};
 use tokio::task::JoinHandle;
 
 /// How many addresses the runner's settings listen on.
-const LISTENERS: usize = 3;
+const LISTENERS: usize = 6;
+/// The service's certificate, in the case's folder: made for this run, so that none ages.
+const CERTIFICATE: &str = "klikon.pem";
+/// Its key.
+const KEY: &str = "klikon.key";
 
 /// The folder of one case's run: settings, database, spool, logs.
 pub struct House {
@@ -27,7 +31,12 @@ impl House {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let text = format!(
             r#"
-            sip.listen = ["udp:127.0.0.1:0", "tcp:127.0.0.1:0", "udp:[::1]:0"]
+            sip.listen = [
+                "udp:127.0.0.1:0", "tcp:127.0.0.1:0", "tls:127.0.0.1:0",
+                "udp:[::1]:0", "tcp:[::1]:0", "tls:[::1]:0",
+            ]
+            tls.certificate = {CERTIFICATE:?}
+            tls.key = {KEY:?}
             database.url = "sqlite://klikon.db"
             delivery.spool = "spool"
             delivery.poll_interval_ms = 20
@@ -41,6 +50,10 @@ impl House {
         );
         let mut settings: toml::Table = toml::from_str(&text)?;
         lay_over(&mut settings, differing);
+        let names = ["127.0.0.1".to_owned(), "::1".to_owned()];
+        let CertifiedKey { cert, signing_key } = generate_simple_self_signed(names)?;
+        std::fs::write(folder.join(CERTIFICATE), cert.pem())?;
+        std::fs::write(folder.join(KEY), signing_key.serialize_pem())?;
         std::fs::write(folder.join("klikon.toml"), settings.to_string())?;
         Ok(Self { folder: folder.to_owned() })
     }
@@ -48,6 +61,16 @@ impl House {
     /// Where the settings stand.
     pub fn settings(&self) -> PathBuf {
         self.folder.join("klikon.toml")
+    }
+
+    /// Its certificate.
+    pub fn certificate(&self) -> PathBuf {
+        self.folder.join(CERTIFICATE)
+    }
+
+    /// The socket where it shows what passes.
+    pub fn trace_socket(&self) -> PathBuf {
+        self.folder.join("klikon.sock")
     }
 
     /// The ledger's database.
@@ -136,11 +159,12 @@ impl Server {
         Ok(Self { child, addresses, reader })
     }
 
-    /// Where it listens for what the call is made by.
-    pub fn address(&self, call: &Call) -> Result<SocketAddr> {
-        let transport = call.transport.name();
-        let here =
-            self.addresses.iter().find(|(name, address)| name == transport && address.is_ipv6() == call.ipv6);
+    /// Where it listens for the call.
+    pub fn address(&self, call: &Call, transport: Transport) -> Result<SocketAddr> {
+        let here = self
+            .addresses
+            .iter()
+            .find(|(name, address)| name == transport.name() && address.is_ipv6() == call.ipv6);
         here.map(|(_, address)| *address).context("the server does not listen for that")
     }
 
