@@ -27,12 +27,12 @@ macro_rules! over {
     };
 }
 
-/// Those that run over each transport, and those that only UDP has.
+/// Those that run over each transport, and those that only one has.
 macro_rules! cases {
-    (everywhere { $($everywhere:ident)* } udp { $($udp:ident)* }) => {
+    (everywhere { $($everywhere:ident)* } udp { $($udp:ident)* } tls { $($tls:ident)* }) => {
         over!(udp, Udp, $($everywhere)* $($udp)*);
         over!(tcp, Tcp, $($everywhere)*);
-        over!(tls, Tls, $($everywhere)*);
+        over!(tls, Tls, $($everywhere)* $($tls)*);
     };
 }
 
@@ -82,9 +82,15 @@ cases! {
         options_while_draining
         options_while_full
         options_without_database
+        overload_feedback
         pcmu_only
+        phone_context
+        pin
+        ported_number
         prack_missing
         prack_unknown
+        privacy_of_an_asserted_identity
+        reason_of_the_caller
         refer_refused
         reinvite_without_offer
         reliable_early_media
@@ -93,10 +99,15 @@ cases! {
         reliable_required_answered_at_once
         replaces_refused
         retransmitted_invite
+        scanner_dropped
+        scanner_passed_on
         session_interval_too_small
         session_timer_reinvite
         session_timer_uac_missing
+        session_timer_uac_refreshes
         session_timer_uas_refreshes
+        share_of_a_peer
+        stranger_refused
         untrusted_peer
         update
         uri_scheme_unsupported
@@ -135,5 +146,8 @@ cases! {
         type_ahead_before_confirmation
         wrong_keys
         wrong_number
+    }
+    tls {
+        sips
     }
 }

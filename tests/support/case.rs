@@ -3,6 +3,7 @@
 
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The folder of all cases.
@@ -24,6 +25,9 @@ pub struct Case {
     /// Settings that differ from the runner's, in the shape of `klikon.toml`.
     #[serde(default)]
     pub settings: toml::Table,
+    /// What the service must have counted when it stops, by the names of its counters.
+    #[serde(default)]
+    pub counted: BTreeMap<String, u64>,
     /// What is in the ledger before the first call.
     #[serde(default)]
     pub seed: Seed,
@@ -47,6 +51,8 @@ pub struct Seed {
     /// `klikon admin` commands, run in order before the server starts.
     #[serde(default)]
     pub admin: Vec<Vec<String>>,
+    /// The leader's PIN.
+    pub pin: Option<String>,
 }
 
 /// `[[call]]`: one SIPp with its script.

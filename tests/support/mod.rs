@@ -89,6 +89,7 @@ async fn perform(stage: &Arc<Stage>) -> Result<()> {
     ledger::settled(&stage.case.ledger, &stage.journal).await;
     server.stop(stage.stopping.load(Ordering::Relaxed)).await?;
     wire.was_all_by(stage.transport).await?;
+    compare_counters(stage)?;
     ledger::compare(house, &stage.case).await
 }
 
@@ -112,6 +113,18 @@ fn compare_steps(stage: &Stage) -> Result<()> {
         .map(|step| step.to_string())
         .collect();
     ensure!(strange.is_empty(), "steps of no call of this case: {strange:#?}");
+    Ok(())
+}
+
+/// The counters that the case names.
+fn compare_counters(stage: &Stage) -> Result<()> {
+    let expected = &stage.case.counted;
+    if expected.is_empty() {
+        return Ok(());
+    }
+    let all = stage.house.counted()?;
+    let seen = expected.keys().map(|name| (name.clone(), all.get(name).copied().unwrap_or(0))).collect();
+    ensure!(expected == &seen, "counted\nexpected: {expected:#?}\nseen: {seen:#?}\nof: {all:#?}");
     Ok(())
 }
 

@@ -5,11 +5,12 @@ use super::journal::{Journal, Step};
 use anyhow::{Context, Result, ensure};
 use klikon::store;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
-use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::task::JoinHandle;
 
@@ -19,6 +20,9 @@ const LISTENERS: usize = 6;
 const CERTIFICATE: &str = "klikon.pem";
 /// Its key.
 const KEY: &str = "klikon.key";
+
+/// What the log says of the counters, at the stop.
+const STOPPED: &str = "the SIP side, until the stop";
 
 /// The folder of one case's run: settings, database, spool, logs.
 pub struct House {
@@ -85,10 +89,20 @@ impl House {
 
     /// Runs `klikon admin …` to its end.
     pub async fn admin<S: AsRef<str>>(&self, arguments: &[S]) -> Result<()> {
+        self.admin_told(arguments, "").await
+    }
+
+    /// Runs `klikon admin …` to its end, with this on its standard input.
+    pub async fn admin_told<S: AsRef<str>>(&self, arguments: &[S], input: &str) -> Result<()> {
         let mut command = klikon();
         command.arg("--config").arg(self.settings()).arg("admin");
-        command.args(arguments.iter().map(AsRef::as_ref));
-        let output = command.current_dir(&self.folder).output().await?;
+        command.args(arguments.iter().map(AsRef::as_ref)).current_dir(&self.folder);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn()?;
+        let mut told = child.stdin.take().context("the command has no standard input")?;
+        told.write_all(input.as_bytes()).await?;
+        drop(told);
+        let output = child.wait_with_output().await?;
         let words = arguments.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(" ");
         ensure!(
             output.status.success(),
@@ -97,6 +111,20 @@ impl House {
             String::from_utf8_lossy(&output.stderr)
         );
         Ok(())
+    }
+
+    /// What the stopped server says that it counted; a counter that it does not name is at 0.
+    pub fn counted(&self) -> Result<BTreeMap<String, u64>> {
+        let log = self.log();
+        let line = log.lines().rfind(|line| line.contains(STOPPED)).context("the log has no counters")?;
+        let (_, counters) = line.split_once("counted=").context("the log has no counters")?;
+        counters
+            .split_whitespace()
+            .map(|counter| {
+                let (name, count) = counter.split_once('=').with_context(|| counter.to_owned())?;
+                Ok((name.to_owned(), count.parse()?))
+            })
+            .collect()
     }
 
     /// Moves the database's file aside, or back.
