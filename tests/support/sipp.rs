@@ -181,7 +181,7 @@ pub fn messages(folder: &Path, call: &Call) -> Result<Vec<String>> {
 
 /// What SIPp wrote of a call, for a report.
 pub fn trace(folder: &Path, call: &Call) -> String {
-    [ERRORS, MESSAGES]
+    [ERRORS, SCREEN, MESSAGES]
         .map(|name| {
             format!("---- SIPp, call `{}`, {name}\n{}", call.name, read(&folder.join(&call.name).join(name)))
         })
