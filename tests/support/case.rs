@@ -3,6 +3,7 @@
 
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The folder of all cases.
@@ -18,9 +19,15 @@ pub struct Case {
     pub title: String,
     /// Where the rule stands: sections of DOMAIN or of an RFC.
     pub rule: Vec<String>,
+    /// What the case runs over; all transports when unset.
+    #[serde(default)]
+    pub transports: Transports,
     /// Settings that differ from the runner's, in the shape of `klikon.toml`.
     #[serde(default)]
     pub settings: toml::Table,
+    /// What the service must have counted when it stops, by the names of its counters.
+    #[serde(default)]
+    pub counted: BTreeMap<String, u64>,
     /// What is in the ledger before the first call.
     #[serde(default)]
     pub seed: Seed,
@@ -44,6 +51,8 @@ pub struct Seed {
     /// `klikon admin` commands, run in order before the server starts.
     #[serde(default)]
     pub admin: Vec<Vec<String>>,
+    /// The leader's PIN.
+    pub pin: Option<String>,
 }
 
 /// `[[call]]`: one SIPp with its script.
@@ -73,9 +82,6 @@ pub struct Call {
     /// Whether SIPp calls over IPv6.
     #[serde(default)]
     pub ipv6: bool,
-    /// What SIPp calls by.
-    #[serde(default)]
-    pub transport: Transport,
     /// The step after which the call begins; at once when unset.
     pub begins: Option<Moment>,
     /// What is done when, in order.
@@ -110,32 +116,67 @@ impl Call {
     }
 }
 
-/// What SIPp speaks; Debian's has no TLS.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+/// What a case runs over. Each of them is a test of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Transport {
-    /// UDP, all calls by one socket.
-    #[default]
+    /// UDP, all calls of a SIPp by one socket.
     Udp,
-    /// TCP, all calls by one connection.
+    /// TCP, all calls of a SIPp by one connection.
     Tcp,
+    /// TLS, by a relay of the runner: Debian's SIPp has none.
+    Tls,
 }
 
 impl Transport {
-    /// As the server says it.
+    /// As the server says it where it listens, and modules of tests are named.
     pub fn name(self) -> &'static str {
         match self {
             Self::Udp => "udp",
             Self::Tcp => "tcp",
+            Self::Tls => "tls",
         }
     }
 
-    /// SIPp's word for it, after `-t`.
+    /// As it stands in a Via header field (RFC 3261 §20.42).
+    pub fn via(self) -> &'static str {
+        match self {
+            Self::Udp => "UDP",
+            Self::Tcp => "TCP",
+            Self::Tls => "TLS",
+        }
+    }
+
+    /// SIPp's word for what it speaks itself, after `-t`.
     pub fn mode(self) -> &'static str {
         match self {
             Self::Udp => "u1",
-            Self::Tcp => "t1",
+            Self::Tcp | Self::Tls => "t1",
         }
+    }
+}
+
+/// `transports`: those a case is bound to, and what binds it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Transports {
+    /// The only ones; all when empty.
+    #[serde(default)]
+    only: Vec<Transport>,
+    /// Why not the others.
+    #[serde(default)]
+    because: String,
+}
+
+impl Transports {
+    /// Whether the case runs over this one.
+    pub fn holds(&self, transport: Transport) -> bool {
+        self.only.is_empty() || self.only.contains(&transport)
+    }
+
+    /// Whether a reason is given where one is due, and nowhere else.
+    fn is_reasoned(&self) -> bool {
+        self.only.is_empty() == self.because.is_empty()
     }
 }
 
@@ -303,6 +344,11 @@ impl Case {
         let case: Self = toml::from_str(&text).with_context(|| path.display().to_string())?;
         ensure!(!case.calls.is_empty(), "{}: a case needs a [[call]]", path.display());
         ensure!(!case.title.is_empty() && !case.rule.is_empty(), "{}: say title and rule", path.display());
+        ensure!(
+            case.transports.is_reasoned(),
+            "{}: `transports` needs `only` and `because`, or neither",
+            path.display()
+        );
         for (index, call) in case.calls.iter().enumerate() {
             let again = case.calls.iter().take(index).any(|other| other.name == call.name);
             ensure!(!again, "{}: two calls named `{}`", path.display(), call.name);

@@ -24,6 +24,9 @@ pub async fn seed(house: &House, seed: &Seed) -> Result<()> {
     for command in &seed.admin {
         house.admin(command).await?;
     }
+    if let Some(pin) = &seed.pin {
+        house.admin_told(&["leader", "pin", CONTRACT], &format!("{pin}\n")).await?;
+    }
     if seed.booked.is_empty() {
         return Ok(());
     }

@@ -1,6 +1,6 @@
 //! A call's script: waits for the server's steps and tells SIPp, or plays the operator's part, when they come.
 
-use super::case::{Action, Call, Case, Cue, Moment, Signal};
+use super::case::{Action, Call, Case, Cue, Moment, Signal, Transport};
 use super::journal::{Journal, OVER, SERVICE, SPOOL, Step};
 use super::server::{self, House};
 use super::sipp::{self, Sipp};
@@ -17,6 +17,8 @@ use tokio::sync::Barrier;
 pub struct Stage {
     /// The case's name: its folder's.
     pub name: String,
+    /// What it is run over this time.
+    pub transport: Transport,
     /// The case.
     pub case: Case,
     /// What happens.

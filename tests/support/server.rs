@@ -1,20 +1,28 @@
 //! `klikon serve` as a process: its settings, its event lines, its stop.
 
-use super::case::Call;
-use super::case::DatabasePlace;
+use super::case::{Call, DatabasePlace, Transport};
 use super::journal::{Journal, Step};
 use anyhow::{Context, Result, ensure};
 use klikon::store;
+use rcgen::{CertifiedKey, generate_simple_self_signed};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
-use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::task::JoinHandle;
 
 /// How many addresses the runner's settings listen on.
-const LISTENERS: usize = 3;
+const LISTENERS: usize = 6;
+/// The service's certificate, in the case's folder: made for this run, so that none ages.
+const CERTIFICATE: &str = "klikon.pem";
+/// Its key.
+const KEY: &str = "klikon.key";
+
+/// What the log says of the counters, at the stop.
+const STOPPED: &str = "the SIP side, until the stop";
 
 /// The folder of one case's run: settings, database, spool, logs.
 pub struct House {
@@ -27,7 +35,12 @@ impl House {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let text = format!(
             r#"
-            sip.listen = ["udp:127.0.0.1:0", "tcp:127.0.0.1:0", "udp:[::1]:0"]
+            sip.listen = [
+                "udp:127.0.0.1:0", "tcp:127.0.0.1:0", "tls:127.0.0.1:0",
+                "udp:[::1]:0", "tcp:[::1]:0", "tls:[::1]:0",
+            ]
+            tls.certificate = {CERTIFICATE:?}
+            tls.key = {KEY:?}
             database.url = "sqlite://klikon.db"
             delivery.spool = "spool"
             delivery.poll_interval_ms = 20
@@ -41,6 +54,10 @@ impl House {
         );
         let mut settings: toml::Table = toml::from_str(&text)?;
         lay_over(&mut settings, differing);
+        let names = ["127.0.0.1".to_owned(), "::1".to_owned()];
+        let CertifiedKey { cert, signing_key } = generate_simple_self_signed(names)?;
+        std::fs::write(folder.join(CERTIFICATE), cert.pem())?;
+        std::fs::write(folder.join(KEY), signing_key.serialize_pem())?;
         std::fs::write(folder.join("klikon.toml"), settings.to_string())?;
         Ok(Self { folder: folder.to_owned() })
     }
@@ -48,6 +65,16 @@ impl House {
     /// Where the settings stand.
     pub fn settings(&self) -> PathBuf {
         self.folder.join("klikon.toml")
+    }
+
+    /// Its certificate.
+    pub fn certificate(&self) -> PathBuf {
+        self.folder.join(CERTIFICATE)
+    }
+
+    /// The socket where it shows what passes.
+    pub fn trace_socket(&self) -> PathBuf {
+        self.folder.join("klikon.sock")
     }
 
     /// The ledger's database.
@@ -62,10 +89,20 @@ impl House {
 
     /// Runs `klikon admin …` to its end.
     pub async fn admin<S: AsRef<str>>(&self, arguments: &[S]) -> Result<()> {
+        self.admin_told(arguments, "").await
+    }
+
+    /// Runs `klikon admin …` to its end, with this on its standard input.
+    pub async fn admin_told<S: AsRef<str>>(&self, arguments: &[S], input: &str) -> Result<()> {
         let mut command = klikon();
         command.arg("--config").arg(self.settings()).arg("admin");
-        command.args(arguments.iter().map(AsRef::as_ref));
-        let output = command.current_dir(&self.folder).output().await?;
+        command.args(arguments.iter().map(AsRef::as_ref)).current_dir(&self.folder);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn()?;
+        let mut told = child.stdin.take().context("the command has no standard input")?;
+        told.write_all(input.as_bytes()).await?;
+        drop(told);
+        let output = child.wait_with_output().await?;
         let words = arguments.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(" ");
         ensure!(
             output.status.success(),
@@ -74,6 +111,20 @@ impl House {
             String::from_utf8_lossy(&output.stderr)
         );
         Ok(())
+    }
+
+    /// What the stopped server says that it counted; a counter that it does not name is at 0.
+    pub fn counted(&self) -> Result<BTreeMap<String, u64>> {
+        let log = self.log();
+        let line = log.lines().rfind(|line| line.contains(STOPPED)).context("the log has no counters")?;
+        let (_, counters) = line.split_once("counted=").context("the log has no counters")?;
+        counters
+            .split_whitespace()
+            .map(|counter| {
+                let (name, count) = counter.split_once('=').with_context(|| counter.to_owned())?;
+                Ok((name.to_owned(), count.parse()?))
+            })
+            .collect()
     }
 
     /// Moves the database's file aside, or back.
@@ -136,11 +187,12 @@ impl Server {
         Ok(Self { child, addresses, reader })
     }
 
-    /// Where it listens for what the call is made by.
-    pub fn address(&self, call: &Call) -> Result<SocketAddr> {
-        let transport = call.transport.name();
-        let here =
-            self.addresses.iter().find(|(name, address)| name == transport && address.is_ipv6() == call.ipv6);
+    /// Where it listens for the call.
+    pub fn address(&self, call: &Call, transport: Transport) -> Result<SocketAddr> {
+        let here = self
+            .addresses
+            .iter()
+            .find(|(name, address)| name == transport.name() && address.is_ipv6() == call.ipv6);
         here.map(|(_, address)| *address).context("the server does not listen for that")
     }
 

@@ -5,16 +5,17 @@
 //! in `recvCmd`. Commands are header-like lines with the Call-ID, ended by the octet 0x1B. SIPp fails the call when a
 //! command comes at any other step, so the runner answers each `Ready` with exactly one command.
 
-use super::case::{Call, cases};
+use super::case::{Call, Transport, cases};
+use super::relay::Relay;
 use super::script::Stage;
 use anyhow::{Context, Result, bail, ensure};
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::process::{Child, Command};
 
 /// Ends a command on the twin socket.
@@ -26,6 +27,8 @@ const MESSAGES: &str = "messages.log";
 const TABLE: &str = "table.log";
 const ERRORS: &str = "errors.log";
 const SCREEN: &str = "screen.log";
+/// The scenario as SIPp is given it.
+const SCENARIO: &str = "scenario.xml";
 
 /// A running SIPp.
 pub struct Sipp {
@@ -33,6 +36,10 @@ pub struct Sipp {
     call_id: String,
     twin: Option<TcpListener>,
     line: Option<TcpStream>,
+    /// What TLS goes through.
+    _relay: Option<Relay>,
+    /// Holds its port of TCP.
+    _port: Option<TcpSocket>,
 }
 
 impl Sipp {
@@ -40,20 +47,29 @@ impl Sipp {
     pub async fn start(stage: &Stage, call: &Call, server: SocketAddr) -> Result<Self> {
         let folder = stage.folder.join(&call.name);
         std::fs::create_dir_all(&folder)?;
-        let scenario = match &call.scenario {
-            Some(file) => cases().join(&stage.name).join(file),
-            None => cases().join("shared/dialogue.xml"),
+        let relay = match stage.transport {
+            Transport::Udp | Transport::Tcp => None,
+            Transport::Tls => Some(Relay::start(server, &stage.house.certificate()).await?),
         };
-        let text = std::fs::read_to_string(&scenario).with_context(|| scenario.display().to_string())?;
+        let text = scenario(stage, call, server)?;
+        std::fs::write(folder.join(SCENARIO), &text)?;
         let call_id = stage.call_id(&call.name);
         let address = server.ip().to_string();
         let mut command = Command::new("sipp");
-        command.arg(server.to_string()).arg("-sf").arg(&scenario);
+        let remote = relay.as_ref().map_or(server, Relay::address);
+        command.arg(remote.to_string()).arg("-sf").arg(SCENARIO);
         command.args(["-m", "1", "-l", "1", "-nostdin", "-bind_local", "-i", &address, "-mi", &address]);
         // SIPp's watchdog would end the call on a machine that is busy.
         command.args(["-watchdog_interval", "0"]);
-        command.args(["-t", call.transport.mode()]);
+        command.args(["-t", stage.transport.mode()]);
         command.args(["-s", &call.number, "-cid_str", &call_id]).args(&call.sipp_arguments);
+        let port = match stage.transport {
+            Transport::Udp => None,
+            Transport::Tcp | Transport::Tls => Some(port_of_its_own(server.ip())?),
+        };
+        if let Some(port) = &port {
+            command.args(["-p", &port.local_addr()?.port().to_string()]);
+        }
         for (key, value) in [("from", &call.from), ("identity", &call.identity), ("formats", &call.formats)] {
             command.args(["-key", key, value]);
         }
@@ -79,7 +95,7 @@ impl Sipp {
             .kill_on_drop(true)
             .spawn()
             .context("cannot start `sipp`: `make tools` installs it (Debian's package is sip-tester)")?;
-        Ok(Self { child, call_id, twin, line: None })
+        Ok(Self { child, call_id, twin, line: None, _relay: relay, _port: port })
     }
 
     /// Waits until SIPp asks for a command, then gives it.
@@ -108,6 +124,31 @@ impl Sipp {
     pub async fn over(&mut self) -> Result<ExitStatus> {
         Ok(self.child.wait().await?)
     }
+}
+
+/// The scenario's text, made to speak of TLS where that is the transport: SIPp takes it for TCP, and the relay's port for
+/// the service's.
+fn scenario(stage: &Stage, call: &Call, server: SocketAddr) -> Result<String> {
+    let path = match &call.scenario {
+        Some(file) => cases().join(&stage.name).join(file),
+        None => cases().join("shared/dialogue.xml"),
+    };
+    let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+    Ok(match stage.transport {
+        Transport::Udp | Transport::Tcp => text,
+        Transport::Tls => text
+            .replace("[transport]", Transport::Tls.via())
+            .replace("[remote_port]", &server.port().to_string()),
+    })
+}
+
+/// A port of TCP that nobody else is given while the socket lives, and that SIPp may listen on all the same, since both
+/// allow the address to be used again. Two SIPps that look for a free one by themselves can take the same, and one fails.
+fn port_of_its_own(address: IpAddr) -> Result<TcpSocket> {
+    let socket = if address.is_ipv6() { TcpSocket::new_v6()? } else { TcpSocket::new_v4()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(SocketAddr::new(address, 0))?;
+    Ok(socket)
 }
 
 async fn read_command(line: &mut TcpStream) -> Result<String> {
@@ -140,7 +181,7 @@ pub fn messages(folder: &Path, call: &Call) -> Result<Vec<String>> {
 
 /// What SIPp wrote of a call, for a report.
 pub fn trace(folder: &Path, call: &Call) -> String {
-    [ERRORS, MESSAGES]
+    [ERRORS, SCREEN, MESSAGES]
         .map(|name| {
             format!("---- SIPp, call `{}`, {name}\n{}", call.name, read(&folder.join(&call.name).join(name)))
         })
