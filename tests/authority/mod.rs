@@ -1,5 +1,8 @@
 //! A certificate authority of a test's own: no file of a test ages.
 
+// Each test binary uses a part of it.
+#![allow(dead_code)]
+
 use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair, SanType};
 use std::path::{Path, PathBuf};
 
