@@ -1,10 +1,11 @@
 //! TLS with certificates made for the test: mutual authentication, names, and files that change.
 
+use super::authority::{Authority, dns, loopback};
 use super::service::*;
 use futures_util::{SinkExt, StreamExt};
 use klikon::net::{StreamSettings, TlsSettings};
 use klikon::sip::{Counter, Event, Flow, InviteParams, Transport};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SanType};
+use rcgen::{KeyPair, SanType};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::net::{TcpListener, TcpStream};
@@ -18,50 +19,8 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 const TLS: Transport = Transport::Tls;
 
-/// An authority, and files of what it certifies.
-struct Authority {
-    folder: PathBuf,
-    name: &'static str,
-    issuer: Issuer<'static, KeyPair>,
-}
-
-impl Authority {
-    fn new(folder: &Path, name: &'static str) -> Self {
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().unwrap();
-        std::fs::write(folder.join(format!("{name}.pem")), params.self_signed(&key).unwrap().pem()).unwrap();
-        Self { folder: folder.to_owned(), name, issuer: Issuer::new(params, key) }
-    }
-
-    fn file(&self) -> PathBuf {
-        self.folder.join(format!("{}.pem", self.name))
-    }
-
-    /// Certifies these names; yields the files of the certificate and of its key.
-    fn certify(&self, file: &str, names: Vec<SanType>) -> (PathBuf, PathBuf) {
-        let mut params = CertificateParams::default();
-        params.subject_alt_names = names;
-        let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        let (certificate_file, key_file) =
-            (self.folder.join(format!("{file}.pem")), self.folder.join(format!("{file}.key")));
-        std::fs::write(&certificate_file, certificate.pem()).unwrap();
-        std::fs::write(&key_file, key.serialize_pem()).unwrap();
-        (certificate_file, key_file)
-    }
-}
-
-fn dns(name: &str) -> SanType {
-    SanType::DnsName(name.try_into().unwrap())
-}
-
 fn uri(name: &str) -> SanType {
     SanType::URI(name.try_into().unwrap())
-}
-
-fn loopback() -> SanType {
-    SanType::IpAddress("127.0.0.1".parse().unwrap())
 }
 
 fn provider() -> Arc<rustls::crypto::CryptoProvider> {
