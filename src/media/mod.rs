@@ -17,6 +17,7 @@ mod listener;
 mod playout;
 mod ports;
 mod prompt;
+pub mod rtcp;
 mod rtp;
 mod session;
 mod settings;
