@@ -148,6 +148,7 @@ cases! {
         wrong_number
     }
     tls {
+        peer_by_certificate
         sips
     }
 }

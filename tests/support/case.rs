@@ -82,6 +82,9 @@ pub struct Call {
     /// Whether SIPp calls over IPv6.
     #[serde(default)]
     pub ipv6: bool,
+    /// Whether SIPp's side shows the peer's certificate, where the case runs over TLS.
+    #[serde(default)]
+    pub certificate: bool,
     /// The step after which the call begins; at once when unset.
     pub begins: Option<Moment>,
     /// What is done when, in order.

@@ -3,13 +3,13 @@
 
 use anyhow::{Context, Result};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 /// A relay to one address of the service; it ends when it is dropped.
@@ -25,11 +25,23 @@ impl Drop for Relay {
 }
 
 impl Relay {
-    /// Listens beside the service, which must prove its address by this certificate.
-    pub async fn start(service: SocketAddr, certificate: &Path) -> Result<Self> {
+    /// Listens beside the service, which must prove its address by its certificate. `own` is the certificate that is shown
+    /// to it, and its key.
+    pub async fn start(
+        service: SocketAddr,
+        certificate: &Path,
+        own: Option<(PathBuf, PathBuf)>,
+    ) -> Result<Self> {
         let mut believed = RootCertStore::empty();
         believed.add(CertificateDer::from_pem_file(certificate)?)?;
-        let client = ClientConfig::builder().with_root_certificates(believed).with_no_client_auth();
+        let client = ClientConfig::builder().with_root_certificates(believed);
+        let client = match own {
+            None => client.with_no_client_auth(),
+            Some((certificate, key)) => {
+                let chain = vec![CertificateDer::from_pem_file(certificate)?];
+                client.with_client_auth_cert(chain, PrivateKeyDer::from_pem_file(key)?)?
+            }
+        };
         let connector = TlsConnector::from(Arc::new(client));
         let listener = TcpListener::bind((service.ip(), 0)).await?;
         let address = listener.local_addr()?;

@@ -20,6 +20,12 @@ const LISTENERS: usize = 6;
 const CERTIFICATE: &str = "klikon.pem";
 /// Its key.
 const KEY: &str = "klikon.key";
+/// The name in the certificate of a peer that shows one.
+const PEER: &str = "core.klikon.example";
+/// That certificate, which a case may name as `tls.client_ca`.
+const PEER_CERTIFICATE: &str = "peer.pem";
+/// Its key.
+const PEER_KEY: &str = "peer.key";
 
 /// What the log says of the counters, at the stop.
 const STOPPED: &str = "the SIP side, until the stop";
@@ -54,10 +60,8 @@ impl House {
         );
         let mut settings: toml::Table = toml::from_str(&text)?;
         lay_over(&mut settings, differing);
-        let names = ["127.0.0.1".to_owned(), "::1".to_owned()];
-        let CertifiedKey { cert, signing_key } = generate_simple_self_signed(names)?;
-        std::fs::write(folder.join(CERTIFICATE), cert.pem())?;
-        std::fs::write(folder.join(KEY), signing_key.serialize_pem())?;
+        certify(&["127.0.0.1", "::1"], &folder.join(CERTIFICATE), &folder.join(KEY))?;
+        certify(&[PEER], &folder.join(PEER_CERTIFICATE), &folder.join(PEER_KEY))?;
         std::fs::write(folder.join("klikon.toml"), settings.to_string())?;
         Ok(Self { folder: folder.to_owned() })
     }
@@ -67,9 +71,14 @@ impl House {
         self.folder.join("klikon.toml")
     }
 
-    /// Its certificate.
+    /// The service's certificate.
     pub fn certificate(&self) -> PathBuf {
         self.folder.join(CERTIFICATE)
+    }
+
+    /// The certificate and the key of a peer that shows one.
+    pub fn peer_certificate(&self) -> (PathBuf, PathBuf) {
+        (self.folder.join(PEER_CERTIFICATE), self.folder.join(PEER_KEY))
     }
 
     /// The socket where it shows what passes.
@@ -142,6 +151,15 @@ impl House {
         let octets = std::fs::read(self.folder.join("server.log")).unwrap_or_default();
         format!("---- server's log\n{}", String::from_utf8_lossy(&octets))
     }
+}
+
+/// A certificate for these names, signed by its own key.
+fn certify(names: &[&str], certificate: &Path, key: &Path) -> Result<()> {
+    let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+    let CertifiedKey { cert, signing_key } = generate_simple_self_signed(names)?;
+    std::fs::write(certificate, cert.pem())?;
+    std::fs::write(key, signing_key.serialize_pem())?;
+    Ok(())
 }
 
 /// Tables are merged key by key; anything else replaces.

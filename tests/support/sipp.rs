@@ -49,7 +49,10 @@ impl Sipp {
         std::fs::create_dir_all(&folder)?;
         let relay = match stage.transport {
             Transport::Udp | Transport::Tcp => None,
-            Transport::Tls => Some(Relay::start(server, &stage.house.certificate()).await?),
+            Transport::Tls => {
+                let own = call.certificate.then(|| stage.house.peer_certificate());
+                Some(Relay::start(server, &stage.house.certificate(), own).await?)
+            }
         };
         let text = scenario(stage, call, server)?;
         std::fs::write(folder.join(SCENARIO), &text)?;
