@@ -1,7 +1,7 @@
 //! `[tls]`: certificates, and `[streams]`: the limits of connections.
 
 use super::problem::{Problem, problem, within};
-use crate::net::{StreamSettings, TlsSettings};
+use crate::net::{Origins, StreamSettings, TlsSettings};
 use crate::sip::FramingLimits;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
@@ -92,14 +92,23 @@ pub struct Streams {
     pub idle_s: u64,
     /// How long a message may take from its first octet to its last, ms; a handshake as well.
     pub message_ms: u64,
+    /// Web origins whose pages may open a WebSocket, like `https://phone.example`; `*` is every one.
+    pub websocket_origins: Vec<String>,
 }
 
 impl Default for Streams {
     fn default() -> Self {
-        let StreamSettings { framing, max_connections, max_connections_of_address, idle } =
+        let StreamSettings { framing, max_connections, max_connections_of_address, idle, .. } =
             StreamSettings::default();
         let message_ms = u64::try_from(framing.message_time.as_millis()).unwrap_or(u64::MAX);
-        Self { max_connections, max_connections_of_address, idle_s: idle.as_secs(), message_ms }
+        let websocket_origins = Vec::new();
+        Self {
+            max_connections,
+            max_connections_of_address,
+            idle_s: idle.as_secs(),
+            message_ms,
+            websocket_origins,
+        }
     }
 }
 
@@ -111,6 +120,7 @@ impl Streams {
             max_connections: self.max_connections,
             max_connections_of_address: self.max_connections_of_address,
             idle: Duration::from_secs(self.idle_s),
+            websocket_origins: Origins::new(&self.websocket_origins),
         }
     }
 
@@ -119,5 +129,50 @@ impl Streams {
         within(found, "streams.max_connections_of_address", self.max_connections_of_address, 1, 1_000_000);
         within(found, "streams.idle_s", self.idle_s, 1, 86_400);
         within(found, "streams.message_ms", self.message_ms, 100, 600_000);
+        for origin in self.websocket_origins.iter().filter(|origin| !is_origin(origin)) {
+            problem(
+                found,
+                "streams.websocket_origins",
+                &format!("`{origin}` is no web origin"),
+                "write scheme, host and a port that is not the scheme's own, like \"https://phone.example:8443\", or \"*\"",
+            );
+        }
+    }
+}
+
+/// `scheme://host` or `scheme://host:port` and nothing else; `null`, which pages without an origin say; or `*`.
+fn is_origin(text: &str) -> bool {
+    let whole = |(scheme, host): (&str, &str)| {
+        let is_scheme =
+            !scheme.is_empty() && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b));
+        is_scheme
+            && !host.is_empty()
+            && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b))
+    };
+    text == "*" || text == "null" || text.split_once("://").is_some_and(whole)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_origin;
+
+    #[test]
+    fn origins_are_scheme_host_and_port() {
+        for good in
+            ["*", "null", "https://phone.example", "http://127.0.0.1:8080", "https://[2001:db8::1]:8443"]
+        {
+            assert!(is_origin(good), "{good}");
+        }
+        for bad in [
+            "",
+            "phone.example",
+            "https://",
+            "https://phone.example/",
+            "https://*.example",
+            "://x",
+            "https://a b",
+        ] {
+            assert!(!is_origin(bad), "{bad}");
+        }
     }
 }

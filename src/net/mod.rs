@@ -22,7 +22,7 @@ mod websocket;
 pub use driver::{Driver, Handler};
 pub use listen::Listen;
 pub use resolver::{NameServer, ResolveError, Resolver};
-pub use settings::StreamSettings;
+pub use settings::{Origins, StreamSettings};
 pub use sockets::{BindError, Sockets};
 pub use tap::{Direction, Passed, Tap};
 pub use tls::{Tls, TlsError, TlsSettings};

@@ -96,9 +96,9 @@ pub(super) struct Streams {
 impl Streams {
     pub(super) fn new(settings: StreamSettings, tls: Option<Arc<Tls>>, clock: Clock) -> Self {
         let (sender, arrivals) = mpsc::channel(ARRIVALS_WAITING);
+        let admission = Admission::new(&settings);
         let surroundings = Surroundings { settings, clock, tally: Arc::default(), arrivals: sender };
-        let office =
-            Office { surroundings, admission: Admission::new(&settings), tls, next_number: Arc::default() };
+        let office = Office { surroundings, admission, tls, next_number: Arc::default() };
         Self {
             listening: Vec::new(),
             connections: HashMap::new(),
@@ -336,7 +336,10 @@ async fn accepted(stream: TcpStream, remote: SocketAddr, transport: Transport, o
         }
         Transport::Ws => {
             let Some(stream) = shaken(
-                websocket::accept(Watched::new(stream, surroundings.clock)),
+                websocket::accept(
+                    Watched::new(stream, surroundings.clock),
+                    &surroundings.settings.websocket_origins,
+                ),
                 patience,
                 &surroundings,
                 remote,
@@ -363,7 +366,10 @@ async fn accepted(stream: TcpStream, remote: SocketAddr, transport: Transport, o
                 return;
             }
             let Some(stream) = shaken(
-                websocket::accept(Watched::new(stream, surroundings.clock)),
+                websocket::accept(
+                    Watched::new(stream, surroundings.clock),
+                    &surroundings.settings.websocket_origins,
+                ),
                 patience,
                 &surroundings,
                 remote,

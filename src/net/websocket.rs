@@ -2,6 +2,7 @@
 //! there (§5), and a connection cannot be opened towards a browser.
 
 use super::connection::{Arrival, Connection, Outgoing, Surroundings, Written, pong};
+use super::settings::Origins;
 use super::watched::{Beginning, Watched};
 use crate::sip::Counter;
 use crate::sip::message::MAX_MESSAGE_OCTETS;
@@ -10,7 +11,7 @@ use futures_util::{Sink, SinkExt, StreamExt};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
-use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode};
+use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode, header};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, accept_hdr_async_with_config};
@@ -32,25 +33,40 @@ fn limits() -> WebSocketConfig {
         .max_write_buffer_size(2 * MAX_MESSAGE_OCTETS)
 }
 
-/// Answers the handshake: only `sip` is spoken here (RFC 7118 §4.2).
+/// Answers the handshake: only `sip` is spoken here (RFC 7118 §4.2), and a page must come from where the settings say
+/// (RFC 6455 §10.2). What is no browser says no Origin.
 // The size of the error is the library's.
 #[allow(clippy::result_large_err)]
-fn agree(request: &Request, mut response: Response) -> Result<Response, ErrorResponse> {
+fn agree(request: &Request, mut response: Response, origins: &Origins) -> Result<Response, ErrorResponse> {
+    let mut said = request.headers().get_all(header::ORIGIN).iter();
+    if !said.all(|origin| origins.admit(origin.as_bytes())) {
+        return Err(refusal(StatusCode::FORBIDDEN, "this origin is not in streams.websocket_origins"));
+    }
     let offered = request.headers().get_all(PROTOCOL).iter().filter_map(|value| value.to_str().ok());
     if offered.flat_map(|value| value.split(',')).any(|name| name.trim().eq_ignore_ascii_case(SIP)) {
         response.headers_mut().insert(PROTOCOL, HeaderValue::from_static(SIP));
         return Ok(response);
     }
-    let mut refusal = ErrorResponse::new(Some("the sub-protocol is sip".to_owned()));
-    *refusal.status_mut() = StatusCode::BAD_REQUEST;
-    Err(refusal)
+    Err(refusal(StatusCode::BAD_REQUEST, "the sub-protocol is sip"))
+}
+
+fn refusal(status: StatusCode, why: &str) -> ErrorResponse {
+    let mut refusal = ErrorResponse::new(Some(why.to_owned()));
+    *refusal.status_mut() = status;
+    refusal
 }
 
 /// The handshake of a peer that has connected.
-pub(super) async fn accept<S>(stream: Watched<S>) -> Result<WebSocketStream<Watched<S>>, Error>
+pub(super) async fn accept<S>(
+    stream: Watched<S>,
+    origins: &Origins,
+) -> Result<WebSocketStream<Watched<S>>, Error>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
+    // The size of the error is the library's.
+    #[allow(clippy::result_large_err)]
+    let agree = |request: &Request, response| agree(request, response, origins);
     accept_hdr_async_with_config(stream, agree, Some(limits())).await
 }
 
@@ -75,8 +91,8 @@ pub(super) async fn run<S>(mut connection: Connection, stream: WebSocketStream<W
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let Surroundings { settings, clock, .. } = connection.surroundings;
-    let message_time = settings.framing.message_time;
+    let Surroundings { settings, clock, .. } = &connection.surroundings;
+    let (clock, message_time, idle) = (*clock, settings.framing.message_time, settings.idle);
     let beginning = stream.get_ref().beginning();
     // Those of the handshake.
     beginning.clear();
@@ -89,7 +105,7 @@ where
         tokio::select! {
             message = reader.next(), if is_read => {
                 beginning.clear();
-                patience.rest = (clock.instant() + settings.idle, Counter::ClosedIdle);
+                patience.rest = (clock.instant() + idle, Counter::ClosedIdle);
                 is_read = read(&connection, message).await;
             }
             outgoing = connection.line.outbox.recv() => match outgoing {

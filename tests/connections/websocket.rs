@@ -2,7 +2,7 @@
 
 use super::service::*;
 use futures_util::{SinkExt, StreamExt};
-use klikon::net::{StreamSettings, TlsSettings};
+use klikon::net::{Origins, StreamSettings, TlsSettings};
 use klikon::sip::{Counter, EndCause, Event, FramingLimits, Transport};
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -17,8 +17,20 @@ fn start(settings: StreamSettings) -> Service {
 }
 
 async fn connect(service: &Service, protocol: &str) -> Result<WebSocketStream<TcpStream>, Error> {
+    connect_from(service, protocol, &[]).await
+}
+
+/// Connects as pages of these origins do.
+async fn connect_from(
+    service: &Service,
+    protocol: &str,
+    origins: &[&str],
+) -> Result<WebSocketStream<TcpStream>, Error> {
     let address = service.address(WS);
     let mut request = format!("ws://{address}/").into_client_request()?;
+    for origin in origins {
+        request.headers_mut().append("Origin", origin.parse().unwrap());
+    }
     request.headers_mut().insert("Sec-WebSocket-Protocol", protocol.parse().unwrap());
     let stream = TcpStream::connect(address).await.unwrap();
     in_time(client_async(request, stream)).await.map(|(stream, _)| stream)
@@ -101,6 +113,44 @@ async fn only_sip_is_spoken_and_no_message_is_longer_than_a_datagram() {
     assert!(closed);
     send(&mut other, options(WS, 2)).await;
     assert!(next(&mut other).await.starts_with("SIP/2.0 200 "));
+}
+
+#[tokio::test]
+async fn a_page_connects_only_from_an_origin_of_the_settings() {
+    let allowing = |origins: &[&str]| {
+        let origins: Vec<String> = origins.iter().map(|origin| (*origin).to_owned()).collect();
+        start(StreamSettings { websocket_origins: Origins::new(&origins), ..StreamSettings::default() })
+    };
+    let (ours, evil) = ("https://phone.example", "https://phone.example.evil");
+    let (none, one, all) = (allowing(&[]), allowing(&[ours]), allowing(&["*"]));
+    for (service, origins, may) in [
+        (&none, &[][..], true),
+        (&none, &[ours], false),
+        (&one, &[], true),
+        (&one, &[ours], true),
+        (&one, &["HTTPS://phone.EXAMPLE"], true),
+        (&one, &[evil], false),
+        (&one, &["http://phone.example"], false),
+        (&one, &["https://phone.example:8443"], false),
+        (&one, &["null"], false),
+        (&one, &["*"], false),
+        (&one, &[""], false),
+        (&one, &[ours, evil], false),
+        (&all, &[evil], true),
+    ] {
+        match connect_from(service, "sip", origins).await {
+            Ok(mut page) => {
+                send(&mut page, options(WS, 1)).await;
+                assert!(next(&mut page).await.starts_with("SIP/2.0 200 ") && may, "{origins:?}");
+            }
+            Err(Error::Http(response)) => {
+                assert_eq!((response.status().as_u16(), may), (403, false), "{origins:?}")
+            }
+            Err(error) => panic!("{origins:?}: {error}"),
+        }
+    }
+    assert_eq!(none.count(Counter::ClosedHandshake).await, 1);
+    assert_eq!(one.count(Counter::ClosedHandshake).await, 7);
 }
 
 #[tokio::test]
