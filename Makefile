@@ -2,11 +2,11 @@
 .DEFAULT_GOAL := help
 SEEDS ?= 1000
 FUZZ_SECONDS ?= 60
-FUZZ_TARGETS ?= scanner headers framing sdp digest rtp flow
-.PHONY: help test bench sim lint tools prompts demo serve fuzz
+FUZZ_TARGETS ?= scanner headers framing sdp digest rtp tone flow
+.PHONY: help test bench talk-off sim lint tools prompts demo serve fuzz
 
 help: ## List the targets
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
 
 test: tools ## Run all tests: unit, property, SIPp cases, documentation
 	@.ci/test
@@ -22,6 +22,9 @@ sim: ## Run the simulation over 1,000 seeds (SEEDS=n for another number)
 
 bench: ## Measure what messages, calls and packets cost (docs/performance.md)
 	cargo bench --locked --bench sip_message --bench sip_endpoint --bench sip_udp --bench media
+
+talk-off: tools ## Look for keys in hours of speech, and in tones and speech at once (docs/media-engine.md)
+	cargo bench --locked --bench talk_off
 
 lint: ## Formatting and clippy, as CI has them
 	cargo fmt --check

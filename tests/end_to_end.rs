@@ -98,6 +98,7 @@ impl Bench {
             identity: Some(format!("tel:+355{}", &LEADER[1..])),
             from: None,
             session_expires_s: 0,
+            in_band: false,
             keys: keys.iter().map(|&keys| KeyGroup { prompt: None, keys: keys.to_owned() }).collect(),
             // Longer than the guard of the confirmation.
             manner: Manner::BargeIn { after: Duration::from_millis(650) },
@@ -119,7 +120,7 @@ impl Bench {
     }
 
     /// Waits for a step that a call takes.
-    async fn step(&mut self, what: &str, wanted: impl Fn(&Step) -> bool) -> Step {
+    async fn step(&mut self, what: &str, mut wanted: impl FnMut(&Step) -> bool) -> Step {
         in_time(what, async {
             loop {
                 let event = self.events.recv().await.expect("the service is there");
@@ -189,6 +190,43 @@ fn refused(result: Result<(Report, Vec<Notice>), PhoneError>) -> u16 {
         Err(PhoneError::Refused { status, .. }) => status,
         other => panic!("not refused: {other:?}"),
     }
+}
+
+/// A caller's side without telephone-event: the whole dialogue is keyed with tones.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_keyed_with_tones_becomes_a_booked_activation() {
+    let mut bench = Bench::new(|_| {}).await;
+    let call = bench.phone(PhoneSettings { in_band: true, ..bench.caller("130", &KEYS) });
+    bench.acknowledge(&bench.order().await);
+    let (report, _) = in_time("the call's end", call).await.unwrap().unwrap();
+    let mut digits = 0;
+    bench
+        .step("the end of a call", |step| {
+            digits += usize::from(matches!(step, Step::Digit));
+            matches!(step, Step::Ended { .. })
+        })
+        .await;
+    assert!(report.keyed_everything);
+    assert_eq!(digits, KEYS.concat().len(), "each press counts once");
+    assert_eq!(bench.booked().await, [ActivationState::Posted]);
+    let records = bench.closed().await;
+    assert_eq!(records[0].end, CallEnd::Goodbye);
+}
+
+/// The setting is off: nobody hears the tones.
+#[tokio::test(flavor = "multi_thread")]
+async fn tones_are_no_keys_where_the_setting_is_off() {
+    let mut bench = Bench::new(|settings| settings.media.in_band_keys = false).await;
+    let hang_up_on = vec!["line-test".to_owned()];
+    let call = bench.phone(PhoneSettings { in_band: true, hang_up_on, ..bench.caller(LINE_TEST, &["123"]) });
+    let (report, _) = in_time("the call's end", call).await.unwrap().unwrap();
+    bench
+        .step("the end of a call", |step| {
+            assert!(!matches!(step, Step::Digit));
+            matches!(step, Step::Ended { .. })
+        })
+        .await;
+    assert!(report.keyed_everything);
 }
 
 #[tokio::test(flavor = "multi_thread")]

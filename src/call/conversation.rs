@@ -76,10 +76,7 @@ impl Leg {
             self.note_answered();
         }
         if agreed.telephone_event.is_none() {
-            tracing::warn!(
-                "the caller's side does not know telephone-event (RFC 4733), so no key of this call can be heard, \
-                 unless it comes by INFO"
-            );
+            say_how_keys_come(self.service.media.reads_in_band_keys());
         }
         let mut conversation = Conversation {
             business: Arc::new(Business::new(Arc::clone(&self.service), self.id, self.caller, self.asks_pin)),
@@ -404,6 +401,20 @@ impl Conversation {
     }
 }
 
+/// Of a caller's side that does not know telephone-event (RFC 4733).
+fn say_how_keys_come(in_band: bool) {
+    if in_band {
+        tracing::info!(
+            "no telephone-event is agreed on, so keys are read from tones in the audio, or by INFO"
+        );
+    } else {
+        tracing::warn!(
+            "the caller's side does not know telephone-event, and `media.in_band_keys` is off, so no key of this call can be \
+             heard, unless it comes by INFO"
+        );
+    }
+}
+
 /// The answer of a task that did not panic.
 fn unbroken(answered: Result<(RequestId, Answer), JoinError>) -> Option<(RequestId, Answer)> {
     answered.inspect_err(|error| tracing::error!(%error, "a query or booking broke")).ok()
@@ -411,7 +422,15 @@ fn unbroken(answered: Result<(RequestId, Answer), JoinError>) -> Option<(Request
 
 /// Says what came over RTP; a caller who was not heard at all is told apart from one who said nothing.
 fn account_for(counted: &Statistics, agreed: &StreamParameters) {
-    tracing::info!(sent = counted.transmitted, received = counted.received, lost = counted.lost, "rtp");
+    let (events, tones) = (counted.keys.presses, counted.in_band.presses);
+    tracing::info!(
+        sent = counted.transmitted,
+        received = counted.received,
+        lost = counted.lost,
+        events,
+        tones,
+        "rtp"
+    );
     if came_only_from_elsewhere(counted) {
         tracing::warn!(
             packets = counted.dropped_source,

@@ -1,12 +1,13 @@
-//! Where a call's keys come from: the stream (RFC 4733) or INFO, and one of them only.
+//! Where a call's keys come from: the stream or INFO, and one of them only.
 //!
-//! Gateways send one press both ways at once. So the first source that brings a key is the call's, and the other one is
+//! Within the stream it is the session description that says: named events where they are agreed (RFC 4733), tones in the
+//! audio only where they are not (`media::tone`). Gateways send one press both ways at once. So the first source that brings a key is the call's, and the other one is
 //! passed over, until a change of the session takes telephone-event away or brings it.
 
 /// A way by which keys come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum KeySource {
-    /// Telephone-event in the RTP stream.
+    /// The RTP stream: telephone-event, or tones where none was agreed on.
     Stream,
     /// INFO requests.
     Info,

@@ -41,6 +41,10 @@ pub struct Arguments {
     #[arg(long, value_name = "[PROMPT:]KEYS", value_parser = key_group)]
     keys: Vec<KeyGroup>,
 
+    /// Offer no telephone-event, and key with tones in the audio.
+    #[arg(long)]
+    in_band: bool,
+
     /// Who calls, in P-Asserted-Identity: a number or a `sip:` or `tel:` URI.
     #[arg(long, value_name = "NUMBER|URI")]
     identity: Option<String>,
@@ -87,7 +91,7 @@ pub struct Arguments {
 
     /// Make many calls, so many begun a second: signalling only, nothing is heard or keyed. Says what was answered, what
     /// failed, and how long it took; exits with 0 when every call was answered and ended in good order.
-    #[arg(long, value_name = "R", requires = "calls", value_parser = rate, conflicts_with_all = ["keys", "listen", "expect", "hang_up_after_s", "wav", "session_expires_s"])]
+    #[arg(long, value_name = "R", requires = "calls", value_parser = rate, conflicts_with_all = ["keys", "in_band", "listen", "expect", "hang_up_after_s", "wav", "session_expires_s"])]
     rate: Option<f64>,
 
     /// With --rate: how many calls.
@@ -160,6 +164,7 @@ pub fn run(arguments: Arguments, settings: &Settings) -> anyhow::Result<()> {
         identity: arguments.identity.as_deref().map(identity),
         from: arguments.from.clone(),
         session_expires_s: arguments.session_expires_s,
+        in_band: arguments.in_band,
         keys: arguments.keys.clone(),
         manner: manner(arguments.listen, arguments.barge_in_after_ms),
         hang_up_on: vec!["goodbye".to_owned()],

@@ -96,6 +96,7 @@ async fn show(arguments: &Arguments, settings: Settings, folder: &Path) -> anyho
         identity: Some(format!("tel:{}", leader.e164())),
         from: None,
         session_expires_s: 0,
+        in_band: false,
         keys: keys()?,
         manner: super::call::manner(arguments.listen, BARGE_IN_AFTER_MS),
         hang_up_on: vec!["goodbye".to_owned()],

@@ -20,6 +20,8 @@ pub struct Media {
     pub rtp_timeout_s: u64,
     /// Callers behind NAT: follow the first valid packet's address once.
     pub nat: bool,
+    /// Read keys from tones in the audio of calls whose session description agrees on no telephone-event.
+    pub in_band_keys: bool,
     /// Address that callers send RTP to, when it is not the one the INVITE arrived at (NAT).
     pub advertise: Option<IpAddr>,
 }
@@ -33,6 +35,7 @@ impl Default for Media {
             initial_silence_ms: 300,
             rtp_timeout_s: 0,
             nat: false,
+            in_band_keys: true,
             advertise: None,
         }
     }

@@ -228,6 +228,11 @@ impl Engine {
         &self.shared.library
     }
 
+    /// Whether keys are read from tones where no telephone-event was agreed on.
+    pub fn reads_in_band_keys(&self) -> bool {
+        self.shared.settings.session.in_band_keys
+    }
+
     /// What was counted so far.
     pub fn counters(&self) -> EngineCounters {
         self.shared.workers.iter().fold(EngineCounters::default(), |sum, worker| {
@@ -364,7 +369,7 @@ impl Stream {
         self.worker.send(Command::Stop(self.id.0))
     }
 
-    /// Sends keys as telephone events, after those that already wait. [`MediaEvent::DigitsSent`] or
+    /// Sends keys, after those that already wait: as telephone events, or as tones where none were agreed on. [`MediaEvent::DigitsSent`] or
     /// [`MediaEvent::DigitsRefused`] follows.
     ///
     /// # Errors

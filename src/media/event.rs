@@ -3,6 +3,7 @@
 use super::listener::Heard;
 use super::playout::Done;
 use super::telephone_event::{Key, KeyStatistics};
+use super::tone::InBandStatistics;
 use std::collections::VecDeque;
 use std::time::Instant;
 
@@ -19,7 +20,7 @@ pub enum MediaEvent {
         /// True when a key or a command stopped it, or the queue had no room for it.
         interrupted: bool,
     },
-    /// A key went down: its first packet came. If the play that is on allows it, it was stopped before this event.
+    /// A key went down: its first packet came, or its tone has lasted long enough to be one. If the play that is on allows it, it was stopped before this event.
     DigitBegan {
         /// `0`–`9`, `*`, `#`, `A`–`D`.
         digit: char,
@@ -37,7 +38,7 @@ pub enum MediaEvent {
     RtpTimeout,
     /// All keys that were given to `send_digits` are out.
     DigitsSent,
-    /// Keys could not be sent: telephone-event was not negotiated, one is no key, or too many wait.
+    /// Keys could not be sent: nothing is agreed yet, one is no key, or too many wait.
     DigitsRefused,
     /// Caller only: what is heard.
     Heard(Heard),
@@ -74,8 +75,10 @@ pub struct Statistics {
     pub withheld: u64,
     /// Events that were lost since nobody fetched them.
     pub events_lost: u64,
-    /// The keys.
+    /// The keys that came as events.
     pub keys: KeyStatistics,
+    /// The keys that came as tones.
+    pub in_band: InBandStatistics,
 }
 
 /// The bounded queue of events.

@@ -1,6 +1,9 @@
 //! Which keys of the stream are keys of the dialogue.
 
+use super::event::Outbox;
+use super::playout::Playout;
 use super::telephone_event::Key;
+use std::time::Instant;
 
 /// Lets keys pass, whole presses only: one that began while the gate was shut does not count when it ends, and one that
 /// began while it was open does.
@@ -25,8 +28,24 @@ impl KeyGate {
         self.elsewhere = elsewhere;
     }
 
+    /// Whether keys come by another way.
+    pub fn is_elsewhere(&self) -> bool {
+        self.elsewhere
+    }
+
+    /// Hands on a key that counts; one that goes down stops what plays, where that may be stopped.
+    pub fn pass(&mut self, now: Instant, key: Key, playout: &mut Playout, out: &mut Outbox<'_>) {
+        if !self.admits(key) {
+            return;
+        }
+        if let Key::Began(_) = key {
+            playout.barge_in(|done| out.done(done));
+        }
+        out.key(now, key);
+    }
+
     /// Whether what the stream says of a key is to be reported.
-    pub fn admits(&mut self, key: Key) -> bool {
+    fn admits(&mut self, key: Key) -> bool {
         match key {
             Key::Began(_) => {
                 self.keeping_out = self.on_hold || self.elsewhere;

@@ -1,6 +1,7 @@
 //! The media engine: RTP sessions that play prompts and read keys, and the threads that move their octets.
 //!
-//! Implements RTP (RFC 3550 §5.1, A.1; RFC 3551 §4), named telephone events (RFC 4733 §2) and G.711. A [`Session`] is
+//! Implements RTP (RFC 3550 §5.1, A.1; RFC 3551 §4), named telephone events (RFC 4733 §2), keys as tones (ITU-T Q.24) and
+//! G.711. A [`Session`] is
 //! one call's stream as a pure state machine: packets and `now` go in, packets, events and a deadline come out. The
 //! [`Engine`] owns the threads, sockets and ports, and only moves octets between them and the sessions.
 //!
@@ -23,6 +24,7 @@ mod session;
 mod settings;
 pub mod srtp;
 pub mod telephone_event;
+pub mod tone;
 mod wheel;
 mod worker;
 
@@ -39,6 +41,7 @@ pub use rtp::{MAX_PACKET_OCTETS, Packet, ReadError};
 pub use session::{MAX_TRANSMIT_OCTETS, Session, Transmit};
 pub use settings::{DigitTiming, Identity, Reach, SessionSettings};
 pub use telephone_event::KeyStatistics;
+pub use tone::InBandStatistics;
 
 #[cfg(test)]
 mod engine_tests;

@@ -8,7 +8,8 @@ use super::playout::{Element, Playout};
 use super::prompt::PromptLibrary;
 use super::rtp::{Admission, HEADER_OCTETS, Packet, ReadError, Receiver};
 use super::settings::{DigitTiming, Identity, Reach, SessionSettings};
-use super::telephone_event::{DigitSender, EVENT_OCTETS, EventReader, Key, event_of};
+use super::telephone_event::{DigitSender, EVENT_OCTETS, EventReader, event_of};
+use super::tone::{InBandKeys, ToneSender};
 use crate::units::rtp::{Direction, StreamParameters, TelephoneEvent};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -47,7 +48,10 @@ pub struct Session {
     gate: KeyGate,
     /// Named events as they were agreed before the last change: packets on their way still say so (RFC 3264 §8.3.2).
     former_event: Option<TelephoneEvent>,
+    /// Where keys are read from tones: no named events are agreed.
+    in_band: Option<Box<InBandKeys>>,
     digits: DigitSender,
+    tones: ToneSender,
     digits_pending: bool,
     playout: Playout,
     identity: Identity,
@@ -83,7 +87,9 @@ impl Session {
             keys: EventReader::default(),
             gate: KeyGate::default(),
             former_event: None,
+            in_band: None,
             digits: DigitSender::default(),
+            tones: ToneSender::default(),
             digits_pending: false,
             playout: Playout::default(),
             identity,
@@ -112,6 +118,7 @@ impl Session {
             }
         }
         self.gate.set_on_hold(parameters.direction != Direction::SendRecv);
+        self.choose_in_band(&parameters, first);
         self.parameters = Some(parameters);
         // A peer that never sends is silent from here on; one that was on hold begins anew.
         self.last_received = Some(first);
@@ -136,13 +143,15 @@ impl Session {
         self.gate.set_elsewhere(elsewhere);
     }
 
-    /// Sends keys, in place of audio, one after the other.
+    /// Sends keys, in place of audio, one after the other: as named events where these are agreed, else as tones.
     pub fn send_digits(&mut self, digits: &str, timing: DigitTiming) {
-        let agreed = self.parameters.is_some_and(|parameters| parameters.telephone_event.is_some());
-        let taken = agreed
-            && digits.chars().all(|digit| {
-                event_of(digit).is_some_and(|event| self.digits.push(event, timing.on_ms, timing.off_ms))
-            });
+        let DigitTiming { on_ms, off_ms } = timing;
+        let agreed = self.parameters.map(|parameters| parameters.telephone_event);
+        let taken = digits.chars().all(|digit| match agreed {
+            Some(Some(_)) => event_of(digit).is_some_and(|event| self.digits.push(event, on_ms, off_ms)),
+            Some(None) => self.tones.push(digit, on_ms, off_ms),
+            None => false,
+        });
         if taken {
             self.digits_pending = true;
         } else {
@@ -254,7 +263,10 @@ impl Session {
 
     /// What was counted so far.
     pub fn statistics(&self) -> Statistics {
-        Statistics { lost: self.receiver.lost(), keys: self.keys.statistics(), ..self.statistics }
+        // What a detector that was given up had counted is kept beside.
+        let mut in_band = self.statistics.in_band;
+        in_band += self.in_band.as_ref().map(|in_band| in_band.statistics()).unwrap_or_default();
+        Statistics { lost: self.receiver.lost(), keys: self.keys.statistics(), in_band, ..self.statistics }
     }
 
     /// Ends the session; what was recorded, if it listened.
@@ -285,22 +297,29 @@ impl Session {
         self.latched.filter(|_| self.settings.nat).unwrap_or(parameters.remote)
     }
 
+    /// Tones are read only where no named events are agreed, so that one press never counts twice.
+    fn choose_in_band(&mut self, parameters: &StreamParameters, now: Instant) {
+        if self.settings.in_band_keys && parameters.telephone_event.is_none() {
+            self.in_band.get_or_insert_default();
+        } else if let Some(mut in_band) = self.in_band.take() {
+            self.statistics.in_band += in_band.statistics();
+            let (gate, playout) = (&mut self.gate, &mut self.playout);
+            let mut out = Outbox::new(&mut self.events, &mut self.statistics);
+            in_band.release(|key| gate.pass(now, key, playout, &mut out));
+        }
+    }
+
     fn receive_event(&mut self, now: Instant, packet: &Packet<'_>, clock_rate_hz: u32) {
         // Keys are taken from any source of the peer: gateways add them under a source of their own.
         if self.receiver.ssrc().is_none_or(|ssrc| ssrc == packet.ssrc) {
             self.receiver.admit(packet.ssrc, packet.sequence);
         }
+        if let Some(in_band) = &mut self.in_band {
+            in_band.defer_to_event(now);
+        }
         let (keys, gate, playout) = (&mut self.keys, &mut self.gate, &mut self.playout);
         let mut out = Outbox::new(&mut self.events, &mut self.statistics);
-        keys.handle_packet(now, packet, clock_rate_hz, |key| {
-            if !gate.admits(key) {
-                return;
-            }
-            if let Key::Began(_) = key {
-                playout.barge_in(|done| out.done(done));
-            }
-            out.key(now, key);
-        });
+        keys.handle_packet(now, packet, clock_rate_hz, |key| gate.pass(now, key, playout, &mut out));
     }
 
     /// False when the packet was dropped.
@@ -312,14 +331,16 @@ impl Session {
         if packet.payload_type != parameters.payload_type {
             return true;
         }
-        let (keys, gate) = (&mut self.keys, &mut self.gate);
+        let (keys, gate, playout) = (&mut self.keys, &mut self.gate, &mut self.playout);
         let mut out = Outbox::new(&mut self.events, &mut self.statistics);
         if let Some(event) = parameters.telephone_event {
             let clock_rate_hz = parameters.encoding.clock_rate_hz();
             keys.handle_audio(packet, clock_rate_hz, event.clock_rate_hz, |key| {
-                if gate.admits(key) {
-                    out.key(now, key);
-                }
+                gate.pass(now, key, playout, &mut out);
+            });
+        } else if let Some(in_band) = self.in_band.as_mut().filter(|_| !gate.is_elsewhere()) {
+            in_band.handle_audio(now, packet, parameters.encoding, |key| {
+                gate.pass(now, key, playout, &mut out);
             });
         }
         if let Some(listener) = &mut self.listener {
@@ -329,12 +350,12 @@ impl Session {
     }
 
     fn handle_timers(&mut self, now: Instant, parameters: &StreamParameters) {
-        let (gate, mut out) = (&mut self.gate, Outbox::new(&mut self.events, &mut self.statistics));
-        self.keys.handle_timeout(now, |key| {
-            if gate.admits(key) {
-                out.key(now, key);
-            }
-        });
+        let (gate, playout) = (&mut self.gate, &mut self.playout);
+        let mut out = Outbox::new(&mut self.events, &mut self.statistics);
+        self.keys.handle_timeout(now, |key| gate.pass(now, key, playout, &mut out));
+        if let Some(in_band) = &mut self.in_band {
+            in_band.handle_timeout(now, |key| gate.pass(now, key, playout, &mut out));
+        }
         let silent = self.last_received.map(|last| now.saturating_duration_since(last));
         let timeout = self.settings.rtp_timeout.filter(|_| parameters.direction == Direction::SendRecv);
         if silent.zip(timeout).is_some_and(|(silent, timeout)| silent >= timeout) {
@@ -367,7 +388,7 @@ impl Session {
             return written + EVENT_OCTETS;
         }
         let mut out = Outbox::new(&mut self.events, &mut self.statistics);
-        if self.digits_pending && self.digits.is_idle() {
+        if self.digits_pending && self.digits.is_idle() && self.tones.is_idle() {
             self.digits_pending = false;
             out.push(MediaEvent::DigitsSent);
         }
@@ -379,6 +400,7 @@ impl Session {
         } else {
             self.playout.fill(&self.library, parameters.encoding, payload, |done| out.done(done));
         }
+        self.tones.fill(parameters.encoding, payload);
         written + samples
     }
 

@@ -605,43 +605,199 @@ fn unfetched_events_are_bounded_and_counted() {
     assert_eq!(bench.events().len(), 64);
 }
 
-/// A source of keys is agreed on once: tones in the audio are none, neither beside events nor where no events were agreed.
+/// The key 5, 770 and 1,336 Hz, for 400 ms, in packets.
+fn tone() -> Vec<Vec<u8>> {
+    let sample = |sample: i32| {
+        let turn = |hz: f64| (f64::from(sample) * hz / 8_000.0 * std::f64::consts::TAU).sin();
+        g711::encode(Encoding::Pcma, ((turn(770.0) + turn(1_336.0)) * 8_000.0) as i16)
+    };
+    (0..3_200).map(sample).collect::<Vec<_>>().chunks(160).map(<[u8]>::to_vec).collect()
+}
+
+fn without_events() -> StreamParameters {
+    StreamParameters { telephone_event: None, ..parameters() }
+}
+
+impl Bench {
+    /// Hears one packet of audio, and sends what is due with it.
+    fn hear(&mut self, number: u16, octets: &[u8]) -> Vec<Sent> {
+        let at_ms = u64::from(number) * 20;
+        let now = self.at(at_ms);
+        self.session.handle_packet(now, parameters().remote, &Self::packet(8, 9, number, octets));
+        self.wake(at_ms)
+    }
+
+    fn hear_tone(&mut self, first: u16) {
+        for (number, octets) in (first..).zip(tone()) {
+            self.hear(number, &octets);
+        }
+    }
+
+    fn hear_silence(&mut self, numbers: std::ops::Range<u16>) {
+        for number in numbers {
+            self.hear(number, &[0xd5; 160]);
+        }
+    }
+}
+
+/// A source of keys is agreed on once: where events are, tones are none, whether they come beside events or alone.
 #[test]
-fn tones_in_the_audio_are_no_keys() {
-    // 770 and 1,336 Hz, the key 5, for 400 ms.
-    let tone: Vec<u8> = (0..3_200_i32)
-        .map(|sample| {
-            let turn = |hz: f64| (f64::from(sample) * hz / 8_000.0 * std::f64::consts::TAU).sin();
-            g711::encode(Encoding::Pcma, ((turn(770.0) + turn(1_336.0)) * 8_000.0) as i16)
-        })
-        .collect();
-    for (telephone_event, expected) in [(None, vec![]), (parameters().telephone_event, vec!["5 down", "5"])] {
-        let mut bench =
-            Bench::with(SessionSettings::default(), StreamParameters { telephone_event, ..parameters() });
-        for (frame, octets) in (0_u16..).zip(tone.chunks(160)) {
+fn tones_are_no_keys_where_events_are_agreed() {
+    for (beside, expected) in [(true, vec!["5 down", "5"]), (false, vec![])] {
+        let mut bench = Bench::prompt();
+        for (frame, octets) in (0_u16..).zip(tone()) {
             let at_ms = u64::from(frame) * 20;
             let now = bench.at(at_ms);
-            bench.session.handle_packet(
-                now,
-                parameters().remote,
-                &Bench::packet(8, 9, 10 + 2 * frame, octets),
-            );
-            bench.key(at_ms, 5, 11, 11 + 2 * frame, frame == 19);
+            let audio = Bench::packet(8, 9, 10 + 2 * frame, &octets);
+            bench.session.handle_packet(now, parameters().remote, &audio);
+            if beside {
+                bench.key(at_ms, 5, 11, 11 + 2 * frame, frame == 19);
+            }
         }
         bench.run(1_000);
         assert_eq!(bench.events(), expected);
+        assert_eq!(bench.session.statistics().in_band, InBandStatistics::default());
     }
 }
 
 #[test]
-fn keys_need_telephone_event_and_must_be_keys() {
+fn a_tone_is_a_key_where_no_events_are_agreed_and_stops_the_prompt_in_its_packet() {
+    for (encoding, payload_type) in [(Encoding::Pcma, 8), (Encoding::Pcmu, 0)] {
+        let mut bench = Bench::prompt();
+        bench.session.start(bench.origin, StreamParameters { encoding, payload_type, ..without_events() });
+        let (welcome, _) = bench.clip("welcome");
+        bench.session.play(1, vec![welcome], true);
+        let mut heard = Vec::new();
+        for (number, packet) in (0_u16..).zip(tone()) {
+            let recoded =
+                packet.iter().map(|&octet| g711::encode(encoding, g711::decode(Encoding::Pcma, octet)));
+            let now = bench.at(u64::from(number) * 20);
+            let audio = Bench::packet(payload_type, 9, number, &recoded.collect::<Vec<_>>());
+            bench.session.handle_packet(now, parameters().remote, &audio);
+            heard.extend(bench.events());
+            // The second packet brings the fortieth millisecond.
+            assert_eq!(heard.is_empty(), number < 1, "packet {number}");
+            let sent = bench.wake(u64::from(number) * 20).concat_payload();
+            let playing = sent.iter().any(|&octet| octet != g711::silence(encoding));
+            assert_eq!(playing, number < 1, "packet {number}");
+        }
+        // Nothing more comes, and the end is made up.
+        bench.run(1_000);
+        heard.extend(bench.events());
+        assert_eq!(heard, ["stopped 1", "5 down", "5"]);
+        let in_band = InBandStatistics { presses: 1, made_up_ends: 1, late: 0 };
+        assert_eq!(bench.session.statistics().in_band, in_band);
+    }
+}
+
+#[test]
+fn a_prompt_without_bargein_goes_on_under_a_tone() {
+    let mut bench = Bench::prompt();
+    bench.session.start(bench.origin, without_events());
+    let (welcome, _) = bench.clip("welcome");
+    bench.session.play(1, vec![welcome], false);
+    bench.hear_tone(0);
+    bench.hear_silence(20..24);
+    assert_eq!(bench.events(), ["5 down", "done 1", "5"]);
+}
+
+#[test]
+fn tones_are_not_read_where_the_settings_say_so() {
+    let settings = SessionSettings { in_band_keys: false, ..SessionSettings::default() };
+    let mut bench = Bench::with(settings, without_events());
+    bench.hear_tone(0);
+    bench.hear_silence(20..24);
+    bench.run(1_000);
+    assert_eq!(bench.events(), [""; 0]);
+}
+
+#[test]
+fn tones_count_nothing_on_hold_nor_where_keys_come_by_another_way() {
+    for on_hold in [true, false] {
+        let mut bench = Bench::prompt();
+        bench.session.start(bench.origin, without_events());
+        let shut = |bench: &mut Bench, shut: bool, at_ms: u64| {
+            if on_hold {
+                let direction = if shut { Direction::SendOnly } else { Direction::SendRecv };
+                let now = bench.at(at_ms);
+                bench.session.start(now, StreamParameters { direction, ..without_events() });
+            } else {
+                bench.session.set_keys_elsewhere(shut);
+            }
+        };
+        shut(&mut bench, true, 0);
+        bench.hear_tone(0);
+        bench.hear_silence(20..30);
+        assert_eq!(bench.events(), [""; 0]);
+        shut(&mut bench, false, 600);
+        bench.hear_tone(30);
+        bench.hear_silence(50..60);
+        assert_eq!(bench.events(), ["5 down", "5"]);
+        // A press that began before counts, and its end is not awaited for ever.
+        for (number, octets) in (60..65).zip(tone()) {
+            bench.hear(number, &octets);
+        }
+        shut(&mut bench, true, 1_300);
+        bench.hear_silence(65..90);
+        assert_eq!(bench.events(), ["5 down", "5"]);
+    }
+}
+
+#[test]
+fn where_keys_are_agreed_anew_a_press_counts_once() {
+    let mut bench = Bench::prompt();
+    // Events are given up while a key is down; its packets go on, beside its tone.
+    bench.key(0, 5, 2, 2, false);
+    bench.session.start(bench.at(10), without_events());
+    for (number, octets) in (0_u16..20).zip(tone()) {
+        bench.hear(100 + number, &octets);
+        bench.key(u64::from(100 + number) * 20, 5, 2, 3 + number, number == 19);
+    }
+    bench.hear_silence(120..140);
+    assert_eq!(bench.events(), ["5 down", "5"]);
+    // And agreed on again while a tone is heard.
+    for (number, octets) in (140..150).zip(tone()) {
+        bench.hear(number, &octets);
+    }
+    bench.session.start(bench.at(3_000), parameters());
+    bench.hear_tone(150);
+    bench.hear_silence(170..190);
+    assert_eq!(bench.events(), ["5 down", "5"]);
+    assert_eq!(bench.session.statistics().in_band.presses, 1, "it is not forgotten");
+}
+
+#[test]
+fn keys_must_be_keys_and_need_an_agreement() {
     let mut bench = Bench::prompt();
     bench.session.send_digits("12x", DigitTiming::default());
     assert_eq!(bench.events(), ["DigitsRefused"]);
-    let mut plain =
-        Bench::with(SessionSettings::default(), StreamParameters { telephone_event: None, ..parameters() });
-    plain.session.send_digits("1", DigitTiming::default());
-    assert_eq!(plain.events(), ["DigitsRefused"]);
+    let mut early = Session::new(SessionSettings::default(), Reach::Anywhere, library(), IDENTITY, None);
+    early.send_digits("1", DigitTiming::default());
+    assert_eq!(early.poll_event(), Some(MediaEvent::DigitsRefused));
+}
+
+/// Without telephone-event keys are sent as tones, and what one session sends so another one reads.
+#[test]
+fn tones_go_from_one_session_to_another() {
+    for ptime_ms in [10, 20, 30, 60] {
+        let mut caller =
+            Bench::with(SessionSettings::default(), StreamParameters { ptime_ms, ..without_events() });
+        let mut service = Bench::with(SessionSettings::default(), without_events());
+        caller.session.send_digits("0672123456#*9", DigitTiming::default());
+        let mut buffer = [0; MAX_TRANSMIT_OCTETS];
+        for at_ms in (0..4_000).step_by(10) {
+            let now = caller.at(at_ms);
+            while let Some(transmit) = caller.session.poll_transmit(now, &mut buffer) {
+                let mut octets = buffer[..transmit.octets].to_vec();
+                octets[8..12].copy_from_slice(&9_u32.to_be_bytes());
+                service.session.handle_packet(service.at(at_ms), parameters().remote, &octets);
+            }
+        }
+        let heard = service.events();
+        let ended: Vec<_> = heard.iter().filter(|event| event.len() == 1).map(String::as_str).collect();
+        assert_eq!(ended.concat(), "0672123456#*9", "{ptime_ms} ms");
+        assert_eq!(caller.events(), ["DigitsSent"]);
+    }
 }
 
 trait ConcatPayload {

@@ -16,6 +16,8 @@ pub struct SessionSettings {
     /// and while both sides may send, so a caller that never sends is left to the dialogue's own limits. `None` is off.
     /// Default 60 s.
     pub rtp_timeout: Option<Duration>,
+    /// Whether keys are read from tones in the audio where no telephone-event was agreed on. Default true.
+    pub in_band_keys: bool,
 }
 
 impl Default for SessionSettings {
@@ -24,6 +26,7 @@ impl Default for SessionSettings {
             initial_silence: Duration::from_millis(300),
             nat: false,
             rtp_timeout: Some(Duration::from_secs(60)),
+            in_band_keys: true,
         }
     }
 }

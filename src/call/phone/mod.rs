@@ -6,7 +6,9 @@ mod report;
 pub use report::{Notice, PhoneError, Report};
 
 use super::script::{Cue, KeyGroup, Manner, Script};
-use crate::media::{DigitTiming, Engine, EngineSettings, Heard, MediaEvent, PromptLibrary, Stream};
+use crate::media::{
+    DigitTiming, Engine, EngineSettings, Heard, MediaEvent, PromptLibrary, SessionSettings, Stream,
+};
 use crate::net::{Driver, Sockets, StreamSettings, TlsSettings, UdpTransport};
 use crate::sdp::{Capabilities, Exchange};
 use crate::sip::{
@@ -48,6 +50,8 @@ pub struct PhoneSettings {
     pub from: Option<String>,
     /// The session interval that is asked for (RFC 4028), s; 0 asks for none.
     pub session_expires_s: u32,
+    /// Offer no telephone-event, and key with tones in the audio.
+    pub in_band: bool,
     /// Groups of keys, one a prompt.
     pub keys: Vec<KeyGroup>,
     /// When to key.
@@ -80,11 +84,17 @@ impl Phone {
         let flow = sockets
             .flow_to(self.settings.transport, self.settings.remote)
             .ok_or(PhoneError::Unreachable(self.settings.remote))?;
-        let engine = Engine::start(EngineSettings::default(), Arc::clone(&self.prompts))?;
+        // A caller hears prompts; keys are for the far end.
+        let session = SessionSettings { in_band_keys: false, ..SessionSettings::default() };
+        let engine_settings = EngineSettings { session, ..EngineSettings::default() };
+        let engine = Engine::start(engine_settings, Arc::clone(&self.prompts))?;
         let (sender, media) = mpsc::channel(MEDIA_EVENTS_WAITING);
         let stream = engine.open_listening(flow.local.ip(), sender)?;
         let seed = entropy();
-        let capabilities = Capabilities::new(flow.local.ip(), stream.local().port(), session_id(&seed));
+        let capabilities = Capabilities {
+            telephone_event: !self.settings.in_band,
+            ..Capabilities::new(flow.local.ip(), stream.local().port(), session_id(&seed))
+        };
         let mut exchange = Exchange::new(capabilities);
         let invite = self.invite(exchange.offer());
         let (commands, waiting) = mpsc::channel(WAITING);
@@ -317,7 +327,7 @@ impl Call<'_> {
             MediaEvent::Heard(heard) => heard,
             MediaEvent::DigitsSent => return self.cue(Cue::KeysSent, tell),
             MediaEvent::DigitsRefused => {
-                tracing::error!("the far end takes no telephone-event; keys cannot be sent");
+                tracing::error!("keys cannot be sent: too many wait");
                 return self.hang_up(session, tell).await;
             }
             _ => return,
