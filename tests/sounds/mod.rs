@@ -14,6 +14,7 @@ use std::process::{Command, Stdio};
 /// All keys there are.
 pub const KEYS: &str = "0123456789*#ABCD";
 /// Peak of a tone of 0 dBm0, as a part of the full scale (ITU-T G.711: that of A-law is +3.14 dBm0).
+#[expect(clippy::approx_constant, reason = "the Recommendation's figure, not π")]
 const ZERO_DBM0_DBFS: f64 = -3.14;
 /// Samples in a packet.
 const PACKET: usize = 160;
