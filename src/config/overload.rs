@@ -121,6 +121,7 @@ impl Overload {
 fn share(peer: &Peer) -> PeerShare {
     PeerShare {
         addresses: peer.addresses.iter().filter(|range| range.prefix_len() > 0).copied().collect(),
+        certificates: peer.certificates.clone(),
         max_calls: peer.max_calls,
         max_calls_per_s: peer.max_calls_per_s,
         sips_without_tls: peer.sips_without_tls,

@@ -134,6 +134,7 @@ impl<H: Handler> Driver<H> {
     fn take_over(&mut self, now: Instant, arrival: Arrival) {
         match self.sockets.streams.take(arrival) {
             News::Connected(flow, names) => {
+                self.endpoint.connected(flow, &names);
                 if !self.cut_off_banned(now, flow) {
                     self.handler.connected(flow, &names);
                 }
@@ -151,15 +152,16 @@ impl<H: Handler> Driver<H> {
                 for way in undelivered {
                     self.endpoint.handle_transport_error(now, way);
                 }
+                self.endpoint.disconnected(flow);
                 self.handler.disconnected(flow);
             }
             News::Nothing => {}
         }
     }
 
-    /// Nothing is read from a banned address, so its connections hold no place either.
+    /// Nothing is read from a banned address, so its connections hold no place either, but for a peer's by its certificate.
     fn cut_off_banned(&mut self, now: Instant, flow: Flow) -> bool {
-        let is_banned = self.endpoint.is_banned(now, flow.remote.ip());
+        let is_banned = self.endpoint.is_banned(now, flow);
         if is_banned {
             self.endpoint.count(Counter::DroppedBanned);
             self.sockets.streams.cut_off(flow);

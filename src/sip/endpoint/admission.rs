@@ -10,7 +10,6 @@ use crate::sip::session::SessionId;
 use crate::sip::transaction::key::{self, RequestIdentity};
 use crate::sip::transport::Flow;
 use std::hash::BuildHasher;
-use std::net::IpAddr;
 use std::time::Instant;
 
 impl Endpoint {
@@ -19,9 +18,19 @@ impl Endpoint {
         self.overload.set_room(calls);
     }
 
-    /// Whether nothing is read from an address at `now`: a connection from it need not be taken.
-    pub fn is_banned(&self, now: Instant, address: IpAddr) -> bool {
-        self.overload.is_banned(now, address)
+    /// Whether nothing is read at `now` that comes by `flow`: a connection need not be kept.
+    pub fn is_banned(&self, now: Instant, flow: Flow) -> bool {
+        self.overload.is_banned(now, flow)
+    }
+
+    /// A connection stands, whose peer proved these names by its certificate: it is known to the limits by them.
+    pub fn connected(&mut self, flow: Flow, certificate_names: &[String]) {
+        self.overload.connected(flow, certificate_names);
+    }
+
+    /// The connection of `flow` is closed.
+    pub fn disconnected(&mut self, flow: Flow) {
+        self.overload.disconnected(flow);
     }
 
     /// Counts what one sent who should not have, and what comes of it for him.

@@ -168,7 +168,7 @@ impl Endpoint {
     fn screened_out(&mut self, now: Instant, flow: Flow, counter: Counter) {
         self.counters.count(counter);
         if counter == Counter::DroppedSourceRate {
-            let neighbour = self.overload.neighbour(flow.remote.ip());
+            let neighbour = self.overload.neighbour(flow);
             self.offence(now, flow, neighbour, Offender::Floods);
         }
     }

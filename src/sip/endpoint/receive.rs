@@ -232,7 +232,7 @@ impl Endpoint {
         session: SessionId,
         request: Bytes,
     ) -> Option<TransactionId> {
-        let trying = self.begin_response(received.message, received.flow.remote, 100, "", None);
+        let trying = self.begin_response(received.message, received.flow, 100, "", None);
         let mut trying = trying.ok()?;
         trying.copy(received.message, HeaderName::Timestamp);
         let id = self.open_server(received, identity, tag, Some(session), request)?;

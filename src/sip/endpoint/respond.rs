@@ -88,11 +88,11 @@ impl Endpoint {
         }
     }
 
-    /// Begins a response to a request that came from `source`.
+    /// Begins a response to a request that came by `flow`.
     pub(in crate::sip) fn begin_response(
         &self,
         request: &Message<'_>,
-        source: SocketAddr,
+        flow: Flow,
         status: u16,
         phrase: &str,
         local_tag: Option<Tag>,
@@ -100,8 +100,9 @@ impl Endpoint {
         let tag = local_tag.map(|tag| tag.to_string());
         let tag = tag.as_ref().map(|tag| tag.as_bytes());
         let phrase = if phrase.is_empty() { reason_phrase(status) } else { phrase };
-        let feedback = || self.overload.feedback(source.ip());
-        let mut writer = Writer::response_with_feedback(request, source, status, phrase, tag, &feedback)?;
+        let feedback = || self.overload.feedback(flow);
+        let mut writer =
+            Writer::response_with_feedback(request, flow.remote, status, phrase, tag, &feedback)?;
         if !self.config.server_name.is_empty() {
             writer.field(HeaderName::Server, &self.config.server_name)?;
         }
@@ -159,8 +160,8 @@ impl Endpoint {
         let message = received.message;
         self.write_request_key(message);
         let tag = self.hash_key.tag_of(&self.key);
-        let source = received.flow.remote;
-        let mut writer = self.begin_response(message, source, refusal.status, &refusal.phrase, Some(tag))?;
+        let flow = received.flow;
+        let mut writer = self.begin_response(message, flow, refusal.status, &refusal.phrase, Some(tag))?;
         for (name, value) in &refusal.headers {
             writer.field(*name, value.as_bytes())?;
         }
@@ -262,9 +263,8 @@ impl Endpoint {
         fields: &[(HeaderName, &str)],
     ) -> bool {
         let Ok(identity) = RequestIdentity::of(received.message) else { return false };
-        let source = received.flow.remote;
-        let Ok(mut writer) = self.begin_response(received.message, source, status, "", Some(local_tag))
-        else {
+        let flow = received.flow;
+        let Ok(mut writer) = self.begin_response(received.message, flow, status, "", Some(local_tag)) else {
             return false;
         };
         if fields.iter().any(|(name, value)| writer.field(*name, value).is_err()) {

@@ -43,13 +43,13 @@ impl Endpoint {
             }
             FramingError::TooSlow => Refusal::new(408, Counter::RefusedSlow),
             FramingError::NotSip => {
-                let neighbour = self.overload.neighbour(flow.remote.ip());
+                let neighbour = self.overload.neighbour(flow);
                 return self.offence(now, flow, neighbour, Offender::Babbles);
             }
         };
         let Ok(message) = Message::parse(&broken.header) else { return };
         let Some(method) = message.method().filter(|method| *method != Method::Ack) else { return };
-        let neighbour = self.overload.neighbour(flow.remote.ip());
+        let neighbour = self.overload.neighbour(flow);
         self.refuse(
             &Received { flow, neighbour, datagram: &broken.header, message: &message, method, user: None },
             &refusal,

@@ -31,6 +31,7 @@ use super::transport::{Flow, Transport};
 use loss::LossControl;
 use rate::{Level, Rate};
 use sources::{Offence, Rules, Screened, Sources};
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -38,6 +39,8 @@ use std::time::{Duration, Instant};
 const MINUTE: Duration = Duration::from_secs(60);
 /// How often loss is looked at where nobody is told of it.
 const UNTOLD_WINDOW: Duration = Duration::from_secs(1);
+/// Connections whose peer is remembered by its certificate; one more is known by its address alone.
+const MAX_CERTIFIED_CONNECTIONS: usize = 10_000;
 
 /// Who sent a message: a peer of the settings, by its place there, or any other, which is the last place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -78,6 +81,8 @@ pub(in crate::sip) struct Overload {
     /// One for each peer, and one for all others.
     shares: Vec<Share>,
     sources: Option<Sources>,
+    /// Peers at the other end of connections, known by their certificates.
+    certified: HashMap<Flow, Neighbour, HashKey>,
     /// How many more calls the call layer has room for.
     room: usize,
     first: Option<Instant>,
@@ -115,6 +120,7 @@ impl Overload {
             }),
             shares,
             sources,
+            certified: HashMap::with_hasher(hash_key),
             room: usize::MAX,
             first: None,
             now: None,
@@ -130,7 +136,7 @@ impl Overload {
         octets: usize,
     ) -> Result<Neighbour, Counter> {
         self.tick(now);
-        let neighbour = self.neighbour(flow.remote.ip());
+        let neighbour = self.neighbour(flow);
         if let Some(share) = self.shares.get_mut(neighbour.0) {
             share.loss.tick(now);
         }
@@ -150,7 +156,28 @@ impl Overload {
         self.now = Some(now);
     }
 
-    pub(in crate::sip) fn neighbour(&self, address: IpAddr) -> Neighbour {
+    /// A connection stands, whose peer proved these names by its certificate.
+    pub(in crate::sip) fn connected(&mut self, flow: Flow, names: &[String]) {
+        let address = flow.remote.ip();
+        let mut peers = self.settings.peers.iter();
+        let Some(peer) = peers.position(|peer| peer.connects_from(address, names)) else { return };
+        if self.neighbour_at(address) != Neighbour(peer) && self.certified.len() < MAX_CERTIFIED_CONNECTIONS {
+            self.certified.insert(flow, Neighbour(peer));
+        }
+    }
+
+    /// The connection is gone; the next one from there is another.
+    pub(in crate::sip) fn disconnected(&mut self, flow: Flow) {
+        self.certified.remove(&flow);
+    }
+
+    /// Who is at the other end: by the certificate of the connection, or else by the address.
+    pub(in crate::sip) fn neighbour(&self, flow: Flow) -> Neighbour {
+        let certified = self.certified.get(&flow).copied();
+        certified.unwrap_or_else(|| self.neighbour_at(flow.remote.ip()))
+    }
+
+    fn neighbour_at(&self, address: IpAddr) -> Neighbour {
         let peer = self.settings.peers.iter().position(|peer| peer.holds(address));
         Neighbour(peer.unwrap_or(self.settings.peers.len()))
     }
@@ -273,7 +300,7 @@ impl Overload {
     /// A request of a dialog came from where the dialog's responses went, or a response to a request of ours: who sends
     /// at that address also receives there.
     pub(in crate::sip) fn proved(&mut self, now: Instant, flow: Flow) {
-        if !self.is_stranger(self.neighbour(flow.remote.ip())) || flow.transport.is_reliable() {
+        if !self.is_stranger(self.neighbour(flow)) || flow.transport.is_reliable() {
             return;
         }
         if let Some(sources) = &mut self.sources {
@@ -291,22 +318,22 @@ impl Overload {
         };
         let caused = octets.starts_with(b"SIP/2.0 ") || octets.starts_with(b"BYE ");
         let address = flow.remote.ip();
-        if !caused || !self.is_stranger(self.neighbour(address)) {
+        if !caused || !self.is_stranger(self.neighbour(flow)) {
             return true;
         }
         self.sources.as_mut().is_none_or(|sources| sources.may_send(now, address, octets.len()))
     }
 
-    /// Whether nothing is read from an address.
-    pub(in crate::sip) fn is_banned(&self, now: Instant, address: IpAddr) -> bool {
-        let stranger = self.is_stranger(self.neighbour(address));
-        stranger && self.sources.as_ref().is_some_and(|sources| sources.is_banned(now, address))
+    /// Whether nothing is read that comes by `flow`.
+    pub(in crate::sip) fn is_banned(&self, now: Instant, flow: Flow) -> bool {
+        let stranger = self.is_stranger(self.neighbour(flow));
+        stranger && self.sources.as_ref().is_some_and(|sources| sources.is_banned(now, flow.remote.ip()))
     }
 
     /// What is told to one who asked for feedback in his Via; `None` where none is given.
-    pub(in crate::sip) fn feedback(&self, address: IpAddr) -> Option<String> {
+    pub(in crate::sip) fn feedback(&self, flow: Flow) -> Option<String> {
         let validity = self.settings.loss_validity?;
-        let share = self.shares.get(self.neighbour(address).0)?;
+        let share = self.shares.get(self.neighbour(flow).0)?;
         let since_made = self.now.zip(self.first).map_or(Duration::ZERO, |(now, first)| now - first);
         Some(loss::parameters(share.loss.percent(), validity, self.settings.made_at + since_made))
     }

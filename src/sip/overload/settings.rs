@@ -24,6 +24,9 @@ pub enum Strangers {
 pub struct PeerShare {
     /// Where it sends from.
     pub addresses: Vec<IpNet>,
+    /// Names of which one must stand, whole and in any case, in its verified certificate, where it is known by that; a
+    /// wildcard is no name. Where addresses are given too, both must hold.
+    pub certificates: Vec<String>,
     /// Its calls at once; `None` for as many as there may be.
     pub max_calls: Option<usize>,
     /// Its new calls a second; `None` for as many as there may be.
@@ -36,6 +39,18 @@ impl PeerShare {
     pub(super) fn holds(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.addresses.iter().any(|range| range.contains(&address))
+    }
+
+    /// Whether it is the peer that connects from `address` with a certificate that holds `names`.
+    pub(super) fn connects_from(&self, address: IpAddr, names: &[String]) -> bool {
+        let is_own = |name: &String| {
+            !name.contains('*') && self.certificates.iter().any(|own| own.eq_ignore_ascii_case(name))
+        };
+        let by_address = self.holds(address);
+        match self.certificates.is_empty() {
+            true => by_address,
+            false => (self.addresses.is_empty() || by_address) && names.iter().any(is_own),
+        }
     }
 }
 

@@ -125,7 +125,7 @@ impl Endpoint {
         let (octets, flow, tag) = self.pending_invite(invite).ok_or(SessionError::NoSuchSession)?;
         let request = Message::parse(&octets).map_err(|_| SessionError::State)?;
         let mut writer =
-            self.begin_response(&request, flow.remote, rejection.status, &rejection.reason, Some(tag))?;
+            self.begin_response(&request, flow, rejection.status, &rejection.reason, Some(tag))?;
         for (name, value) in &rejection.headers {
             writer.field_named(name.as_bytes(), value)?;
         }
@@ -150,7 +150,7 @@ impl Endpoint {
     ) -> Result<Writer, SessionError> {
         let (octets, flow, tag) = self.pending_invite(invite).ok_or(SessionError::NoSuchSession)?;
         let request = Message::parse(&octets).map_err(|_| SessionError::State)?;
-        let mut writer = self.begin_response(&request, flow.remote, status, "", Some(tag))?;
+        let mut writer = self.begin_response(&request, flow, status, "", Some(tag))?;
         writer.copy(&request, HeaderName::RecordRoute);
         writer.field(HeaderName::Contact, self.contact(flow, asks_for_sips(&request)))?;
         Ok(writer)

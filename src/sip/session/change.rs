@@ -211,7 +211,7 @@ impl Endpoint {
         flow: Flow,
         tag: Tag,
     ) -> Result<Writer, Unwritable> {
-        let mut writer = self.begin_response(request, flow.remote, 200, "", Some(tag))?;
+        let mut writer = self.begin_response(request, flow, 200, "", Some(tag))?;
         writer.field(HeaderName::Contact, self.contact(flow, asks_for_sips(request)))?;
         writer.field(HeaderName::Allow, ALLOW)?.field(HeaderName::Supported, SUPPORTED)?;
         let session = self.sessions.get_mut(id);

@@ -204,7 +204,7 @@ fn scanners_get_nothing_and_their_address_is_banned() {
         assert!(bench.receive_from(STRANGER, scan).is_empty(), "{scan}");
         assert_eq!(bench.count(Counter::DroppedScanner), 1);
         assert_eq!(bench.count(Counter::SourcesBanned), 1);
-        assert!(bench.endpoint.is_banned(bench.now, from(STRANGER).remote.ip()));
+        assert!(bench.endpoint.is_banned(bench.now, from(STRANGER)));
         assert!(bench.offer(1, STRANGER).is_empty());
         assert_eq!(bench.count(Counter::DroppedBanned), 1);
         bench.advance(Duration::from_secs(60));
@@ -437,4 +437,40 @@ fn an_ack_from_elsewhere_proves_nothing() {
     bench.endpoint.accept(bench.now, session, OUR_SDP.into()).expect("accepted");
     bench.advance(ms(60_000));
     assert!(bench.count(Counter::DroppedUnproved) > 0);
+}
+
+#[test]
+fn a_peer_is_known_to_the_limits_by_its_certificate_for_as_long_as_its_connection_stands() {
+    let certified = PeerShare {
+        certificates: vec!["pbx.example".to_owned()],
+        max_calls: Some(1),
+        ..PeerShare::default()
+    };
+    let settings = Settings { strangers: Strangers::Ignore, ..guarded() };
+    let mut bench = bench(Settings { peers: [settings.peers.clone(), vec![certified]].concat(), ..settings });
+    let by_tls = Flow { transport: Transport::Tls, ..from(STRANGER) };
+    let another = Flow { remote: "198.51.100.7:5099".parse().unwrap(), ..by_tls };
+    let names = |name: &str| vec![name.to_owned()];
+    bench.endpoint.connected(another, &names("*.example"));
+    bench.endpoint.connected(another, &names("pbx.example.evil"));
+    bench.endpoint.connected(by_tls, &names("PBX.Example"));
+    let mut offer = |bench: &mut Bench, number: usize, flow: Flow| {
+        let invite = call(number, STRANGER).replace("SIP/2.0/UDP", "SIP/2.0/TLS");
+        bench.endpoint.handle_datagram(bench.now, flow, invite.as_bytes());
+        let sent = bench.sent();
+        first_lines(&sent).iter().map(|line| (*line).to_owned()).collect::<Vec<_>>()
+    };
+    // Its share, and no other's.
+    assert_eq!(offer(&mut bench, 1, by_tls), ["SIP/2.0 100 Trying"]);
+    assert_eq!(offer(&mut bench, 2, by_tls), ["SIP/2.0 503 Service Unavailable"]);
+    assert_eq!(bench.endpoint.counters().get(Counter::RefusedPeerCalls), 1);
+    assert!(offer(&mut bench, 3, another).is_empty(), "another connection from there is a stranger's");
+    // Its address may be banned, but not the peer.
+    let scan = call(4, STRANGER).replace("Max-Forwards", "User-Agent: sipvicious\r\nMax-Forwards");
+    bench.endpoint.handle_datagram(bench.now, another, scan.as_bytes());
+    assert!(bench.endpoint.is_banned(bench.now, another) && !bench.endpoint.is_banned(bench.now, by_tls));
+    assert_eq!(offer(&mut bench, 5, by_tls), ["SIP/2.0 503 Service Unavailable"]);
+    // Whoever connects from the same port later is somebody else.
+    bench.endpoint.disconnected(by_tls);
+    assert!(bench.endpoint.is_banned(bench.now, by_tls));
 }
