@@ -189,7 +189,7 @@ impl Overload {
 
     /// Whether both are addresses of one peer of the settings, of one family, and the first is one host's.
     pub(in crate::sip) fn is_same_peer(&self, address: IpAddr, other: IpAddr) -> bool {
-        let peer = self.settings.peers.get(self.neighbour(other).0);
+        let peer = self.settings.peers.get(self.neighbour_at(other).0);
         let is_host = !address.is_unspecified() && !address.is_multicast();
         is_host && address.is_ipv4() == other.is_ipv4() && peer.is_some_and(|peer| peer.holds(address))
     }

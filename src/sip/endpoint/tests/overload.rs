@@ -454,7 +454,7 @@ fn a_peer_is_known_to_the_limits_by_its_certificate_for_as_long_as_its_connectio
     bench.endpoint.connected(another, &names("*.example"));
     bench.endpoint.connected(another, &names("pbx.example.evil"));
     bench.endpoint.connected(by_tls, &names("PBX.Example"));
-    let mut offer = |bench: &mut Bench, number: usize, flow: Flow| {
+    let offer = |bench: &mut Bench, number: usize, flow: Flow| {
         let invite = call(number, STRANGER).replace("SIP/2.0/UDP", "SIP/2.0/TLS");
         bench.endpoint.handle_datagram(bench.now, flow, invite.as_bytes());
         let sent = bench.sent();
