@@ -285,6 +285,7 @@ impl Handler for Registry {
 
     fn disconnected(&mut self, flow: Flow) {
         self.service.neighbours.disconnected(&flow);
+        self.trunks.disconnected(flow);
     }
 
     fn command(&mut self, now: Instant, endpoint: &mut Endpoint, command: Command) {
