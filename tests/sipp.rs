@@ -90,6 +90,7 @@ cases! {
     options_while_full
     options_without_database
     pcmu_only
+    prack_changes_session
     prack_missing
     prack_unknown
     race_for_the_last
