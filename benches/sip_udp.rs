@@ -103,6 +103,8 @@ fn uas(name: &str, rate: f64, calls: u64, tap: Tap) {
     let (remote, commands, time) = serve(tap);
     let settings = LoadSettings {
         remote,
+        transport: klikon::sip::Transport::Udp,
+        server_ca: None,
         request_uri: format!("sip:130@{remote}"),
         identity: Some("tel:+355672123456".to_owned()),
         from: None,

@@ -231,8 +231,9 @@ fn prepare_trunks(
     clock: Clock,
 ) -> Result<(), StartError> {
     let resolver = Resolver::new(settings.sip.resolver);
+    let ways = Ways::new(listening.iter().map(|listen| (listen.transport, listen.address)));
     match &resolver {
-        Ok(resolver) => registry.ask_by(resolver.clone()),
+        Ok(resolver) => registry.ask_by(resolver.clone(), ways.clone()),
         Err(error) => {
             let error = error as &dyn std::error::Error;
             tracing::warn!(error, "the DNS cannot be asked: names that peers give are not followed");
@@ -243,13 +244,8 @@ fn prepare_trunks(
     }
     let trunks = settings.trunks.iter().map(Trunk::to_runtime).collect::<Result<_, _>>()?;
     let desk = registry.trunks();
-    let parts = TrunkParts {
-        commands: commands.clone(),
-        resolver: resolver?,
-        ways: Ways::new(listening.iter().map(|listen| (listen.transport, listen.address))),
-        clock,
-        stop: desk.stop_signal(),
-    };
+    let parts =
+        TrunkParts { commands: commands.clone(), resolver: resolver?, ways, clock, stop: desk.stop_signal() };
     desk.set_trunks(trunks, parts);
     Ok(())
 }

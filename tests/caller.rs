@@ -2,7 +2,8 @@
 
 mod service;
 
-use service::{FOR_EVER, Service, text};
+use rcgen::{CertifiedKey, generate_simple_self_signed};
+use service::{FOR_EVER, Service, folder_with, text};
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 
@@ -33,4 +34,53 @@ fn a_sips_uri_over_tcp_is_refused() {
     assert!(lines.any(|line| line == "Warning: 380 klikon \"SIPS Not Allowed\""));
     let log = service.stop();
     assert!(log.contains("refused_sips_without_tls=1"), "{log}");
+}
+
+/// By every transport, with a certificate of its own.
+fn by_every_transport() -> Service {
+    let CertifiedKey { cert, signing_key } =
+        generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
+    let listen = ["udp", "tcp", "tls", "ws", "wss"].map(|transport| format!("\"{transport}:127.0.0.1:0\""));
+    let folder = folder_with(&format!(
+        "[sip]\nlisten = [{}]\n[tls]\ncertificate = \"klikon.pem\"\nkey = \"klikon.key\"\n",
+        listen.join(", ")
+    ));
+    std::fs::write(folder.path().join("klikon.pem"), cert.pem()).unwrap();
+    std::fs::write(folder.path().join("klikon.key"), signing_key.serialize_pem()).unwrap();
+    Service::start_in(folder)
+}
+
+fn uri(service: &Service, transport: &str) -> String {
+    let said = service.listening.iter().find_map(|one| one.strip_prefix(&format!("{transport} ")));
+    format!("sip:131@{};transport={transport}", said.expect("it listens there"))
+}
+
+#[test]
+fn it_phones_over_websocket_and_believes_only_certificates_that_it_is_told_of() {
+    let service = by_every_transport();
+    for transport in ["ws", "wss"] {
+        let arguments = ["--hang-up-after-s", "6", "--timeout-s", "60", "--tls-ca", "klikon.pem"];
+        let called = service.caller(&uri(&service, transport), &arguments).output().unwrap();
+        let said = text(&called.stdout) + &text(&called.stderr);
+        assert!(called.status.success() && said.contains("answered after"), "{transport}: {said}");
+    }
+    let called = service.caller(&uri(&service, "wss"), &["--hang-up-after-s", "6"]).output().unwrap();
+    let said = text(&called.stdout) + &text(&called.stderr);
+    assert!(!called.status.success() && said.contains("503"), "{said}");
+    let log = service.stop();
+    assert!(log.contains("sessions_confirmed=2 "), "{log}");
+}
+
+#[test]
+fn it_makes_many_calls_over_one_connection() {
+    let service = by_every_transport();
+    for transport in ["tcp", "tls", "ws", "wss"] {
+        let arguments = ["--rate", "50", "--calls", "20", "--hold", "0.1", "--tls-ca", "klikon.pem"];
+        let called = service.caller(&uri(&service, transport), &arguments).output().unwrap();
+        let said = text(&called.stdout) + &text(&called.stderr);
+        assert!(called.status.success(), "{transport}: {said}");
+        assert!(said.contains("20 answered, 20 ended in good order, 0 failed"), "{transport}: {said}");
+    }
+    let log = service.stop();
+    assert!(log.contains("connections_accepted=4 "), "{log}");
 }

@@ -2,12 +2,11 @@
 //! of the DNS beside the SIP driver's task. Until it answers, and where it does not, they go where the peer is heard.
 
 use super::registry::Command;
-use crate::net::Resolver;
-use crate::sip::{Endpoint, SessionId, Transport};
+use crate::net::{Resolver, Ways};
+use crate::sip::{Endpoint, Flow, SessionId};
 use crate::units::clock::entropy;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use std::net::SocketAddr;
 use tokio::sync::mpsc;
 
 /// Names that are asked for at the same time; calls beyond it keep to where their peer is heard.
@@ -18,29 +17,32 @@ const MAX_UNDER_WAY: usize = 32;
 pub struct FoundHop {
     session: SessionId,
     uri: String,
-    addresses: Vec<SocketAddr>,
+    flows: Vec<Flow>,
 }
 
 /// The questions under way.
 #[derive(Debug, Default)]
 pub(super) struct NextHops {
-    resolver: Option<Resolver>,
+    dns: Option<(Resolver, Ways)>,
     under_way: usize,
 }
 
 impl NextHops {
-    pub(super) fn ask_by(&mut self, resolver: Resolver) {
-        self.resolver = Some(resolver);
+    /// Whom to ask, and the sockets that requests can go out by.
+    pub(super) fn ask_by(&mut self, resolver: Resolver, ways: Ways) {
+        self.dns = Some((resolver, ways));
     }
 
     /// Asks for the next hop of a call, where it is a name.
     pub(super) fn find(&mut self, session: SessionId, uri: String, commands: &mpsc::Sender<Command>) {
-        let Some(resolver) = self.resolver.clone().filter(|_| self.under_way < MAX_UNDER_WAY) else { return };
+        let Some((resolver, ways)) = self.dns.clone().filter(|_| self.under_way < MAX_UNDER_WAY) else {
+            return;
+        };
         self.under_way += 1;
         let commands = commands.clone();
         tokio::spawn(async move {
             let mut random = StdRng::from_seed(entropy());
-            let targets = resolver.locate(&uri, &[Transport::Udp], &mut random).await;
+            let targets = resolver.locate(&uri, &ways.transports(), &mut random).await;
             if let Err(error) = &targets {
                 tracing::debug!(
                     ?session,
@@ -48,20 +50,20 @@ impl NextHops {
                     "the next hop is not found"
                 );
             }
-            let addresses = targets.unwrap_or_default().into_iter().map(|target| target.address).collect();
+            let targets = targets.unwrap_or_default().into_iter();
+            let flows = targets.filter_map(|target| ways.flow_to(target)).collect();
             // An error means that the driver has ended.
-            let _ = commands.send(Command::NextHop(FoundHop { session, uri, addresses })).await;
+            let _ = commands.send(Command::NextHop(FoundHop { session, uri, flows })).await;
         });
     }
 
-    /// Follows the first address that a request may go to.
+    /// Follows the first way that a request may go by.
     pub(super) fn found(&mut self, endpoint: &mut Endpoint, hop: &FoundHop) {
         self.under_way = self.under_way.saturating_sub(1);
-        let FoundHop { session, uri, addresses } = hop;
-        if let Some(address) =
-            addresses.iter().find(|address| endpoint.follow_named_hop(*session, uri, **address))
-        {
-            tracing::debug!(?session, %address, "the next hop is found");
+        let FoundHop { session, uri, flows } = hop;
+        if let Some(flow) = flows.iter().find(|flow| endpoint.follow_named_hop(*session, uri, **flow)) {
+            let transport = flow.transport.via_name();
+            tracing::debug!(?session, transport, address = %flow.remote, "the next hop is found");
         }
     }
 }

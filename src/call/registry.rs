@@ -6,7 +6,7 @@ use super::next_hop::{FoundHop, NextHops};
 use super::observer::{CallEvent, ServiceEvent, ServiceStep, Step};
 use super::service::Service;
 use super::trunk::{Desk, TrunkOrder};
-use crate::net::{Handler, Resolver};
+use crate::net::{Handler, Resolver, Ways};
 use crate::sip::{
     ChangeId, Endpoint, Event, Flow, IncomingInvite, Reason, Rejection, ServiceState, SessionError, SessionId,
 };
@@ -135,8 +135,8 @@ impl Registry {
     }
 
     /// Lets names that peers give for requests within calls be looked up.
-    pub fn ask_by(&mut self, resolver: Resolver) {
-        self.next_hops.ask_by(resolver);
+    pub fn ask_by(&mut self, resolver: Resolver, ways: Ways) {
+        self.next_hops.ask_by(resolver, ways);
     }
 
     /// Only for peers of the settings: nobody else makes this service ask the DNS for a name of his choice.
@@ -285,6 +285,7 @@ impl Handler for Registry {
 
     fn disconnected(&mut self, flow: Flow) {
         self.service.neighbours.disconnected(&flow);
+        self.trunks.disconnected(flow);
     }
 
     fn command(&mut self, now: Instant, endpoint: &mut Endpoint, command: Command) {

@@ -27,13 +27,15 @@ use std::time::Duration;
   klikon call sip:131@192.0.2.10 --hang-up-after-s 10
   klikon call 'sip:130@192.0.2.10;transport=tcp' --keys 9
   klikon call sips:130@klikon.example --tls-ca ca.pem --keys 9
+  klikon call 'sip:130@192.0.2.10:8080;transport=ws' --keys 9
   klikon call sip:130@example.com --resolver 192.0.2.53 --keys 9
   klikon call sip:131@192.0.2.10 --rate 50 --calls 3000 --hold 10
 
 Keys: 0-9 * # A-D, or PROMPT:KEYS to wait for that prompt first (`klikon prompts list` names them). Prompts are recognised by their sound, octet for octet, where nothing between transcodes; else
 only that something was said is known.")]
 pub struct Arguments {
-    /// Where to: `sip:130@host` or `sip:130@host:port`, over TCP with `;transport=tcp`, over TLS with `sips:`.
+    /// Where to: `sip:130@host` or `sip:130@host:port`, over TCP with `;transport=tcp`, over TLS with `sips:`, over
+    /// WebSocket with `;transport=ws` or `;transport=wss`.
     #[arg(value_name = "SIP-URI")]
     uri: String,
 
@@ -141,8 +143,10 @@ pub fn run(arguments: Arguments, settings: &Settings) -> anyhow::Result<()> {
     super::start_logging(&crate::config::Log { level: "warn".to_owned(), ..settings.log.clone() });
     let server = arguments.resolver.unwrap_or(settings.sip.resolver);
     if let (Some(rate), Some(calls)) = (arguments.rate, arguments.calls) {
-        let load = |remote| LoadSettings {
-            remote,
+        let load = |target: Target| LoadSettings {
+            remote: target.address,
+            transport: target.transport,
+            server_ca: arguments.tls_ca.clone().or_else(|| settings.tls.server_ca.clone()),
             request_uri: arguments.uri.clone(),
             identity: arguments.identity.as_deref().map(identity),
             from: arguments.from.clone(),
@@ -152,8 +156,8 @@ pub fn run(arguments: Arguments, settings: &Settings) -> anyhow::Result<()> {
         };
         return super::runtime()?.block_on(async {
             // A load is for one server: the first.
-            let target = resolve(&arguments.uri, server, &[Transport::Udp]).await?.into_iter().next();
-            super::load::run(load(target.context("there is no server to try")?.address)).await
+            let target = resolve(&arguments.uri, server, &Transport::ALL).await?.into_iter().next();
+            super::load::run(load(target.context("there is no server to try")?)).await
         });
     }
     let phone = |target: &Target| PhoneSettings {
@@ -174,7 +178,7 @@ pub fn run(arguments: Arguments, settings: &Settings) -> anyhow::Result<()> {
     let report = super::runtime()?.block_on(async {
         // Without prompts at hand the call still works; only their names are not known.
         let prompts = crate::server::encode_prompts(&settings.files).ok().unwrap_or_default();
-        let mut targets = resolve(&arguments.uri, server, &TRANSPORTS).await?.into_iter().peekable();
+        let mut targets = resolve(&arguments.uri, server, &Transport::ALL).await?.into_iter().peekable();
         loop {
             let target = targets.next().context("there is no server to try")?;
             let remote = target.address;
@@ -231,9 +235,6 @@ fn leaves(error: &PhoneError) -> bool {
     }
 }
 
-/// What a call can be made by, the most usual first.
-const TRANSPORTS: [Transport; 3] = [Transport::Udp, Transport::Tcp, Transport::Tls];
-
 /// Where to send to, in the order in which it is to be tried (RFC 3263).
 async fn resolve(uri: &str, server: NameServer, usable: &[Transport]) -> anyhow::Result<Vec<Target>> {
     let mend = "write it like sip:130@192.0.2.10:5060";
@@ -260,16 +261,20 @@ mod tests {
             ("sip:130@127.0.0.1;transport=tcp", "tcp 127.0.0.1:5060"),
             ("sip:130@127.0.0.1;transport=tls", "tls 127.0.0.1:5061"),
             ("sips:130@127.0.0.1", "tls 127.0.0.1:5061"),
+            ("sip:130@127.0.0.1:8080;transport=ws", "ws 127.0.0.1:8080"),
+            ("sip:130@127.0.0.1;transport=wss", "wss 127.0.0.1:443"),
+            ("sips:130@127.0.0.1;transport=ws", "wss 127.0.0.1:443"),
         ] {
-            let targets = resolve(uri, nobody, &TRANSPORTS).await.unwrap();
+            let targets = resolve(uri, nobody, &Transport::ALL).await.unwrap();
             let found = targets.iter().map(|target| {
                 format!("{} {}", target.transport.via_name().to_ascii_lowercase(), target.address)
             });
             assert_eq!(found.collect::<Vec<_>>(), [address], "{uri}");
         }
-        for bad in ["130@127.0.0.1", "sip:127.0.0.1", "sip:130@", "tel:130", "sip:130@127.0.0.1;transport=ws"]
+        for bad in
+            ["130@127.0.0.1", "sip:127.0.0.1", "sip:130@", "tel:130", "sip:130@127.0.0.1;transport=sctp"]
         {
-            assert!(resolve(bad, nobody, &TRANSPORTS).await.is_err(), "{bad}");
+            assert!(resolve(bad, nobody, &Transport::ALL).await.is_err(), "{bad}");
         }
     }
 

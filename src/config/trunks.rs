@@ -46,6 +46,9 @@ pub struct Trunk {
     /// Between two OPTIONS to the trunk, s; 0 sends none.
     #[serde(default = "Trunk::default_options_interval_s")]
     pub options_interval_s: u64,
+    /// Between two pings by the connection (TCP, TLS, WebSocket) of the registration, s, at the longest; 0 sends none.
+    #[serde(default = "Trunk::default_keep_alive_s")]
+    pub keep_alive_s: u64,
     /// URI of a proxy that everything goes through.
     #[serde(default)]
     pub outbound_proxy: Option<String>,
@@ -80,6 +83,11 @@ impl Trunk {
         60
     }
 
+    /// RFC 5626 §4.4.1: at most 120 s for connections.
+    const fn default_keep_alive_s() -> u64 {
+        120
+    }
+
     pub(super) fn resolve_below(&mut self, folder: &Path) {
         if let Some(path) = &mut self.password_file {
             *path = folder.join(&path);
@@ -111,6 +119,7 @@ impl Trunk {
             registration,
             contact_user: self.contact_user.clone(),
             outbound_proxy: self.outbound_proxy.clone(),
+            keep_alive: (self.keep_alive_s > 0).then(|| Duration::from_secs(self.keep_alive_s)),
             options_interval: (self.options_interval_s > 0)
                 .then(|| Duration::from_secs(self.options_interval_s)),
         })
@@ -173,6 +182,9 @@ impl Trunk {
             );
         }
         within(found, &key("expires_s"), self.expires_s, 60, 86_400);
+        if self.keep_alive_s != 0 {
+            within(found, &key("keep_alive_s"), self.keep_alive_s, 1, 840);
+        }
         if self.options_interval_s != 0 {
             within(found, &key("options_interval_s"), self.options_interval_s, 1, 3600);
         }

@@ -40,6 +40,8 @@ pub(super) struct Outgoing {
 pub(super) enum Arrival {
     /// A peer has connected; `names` are those of its verified certificate.
     Connected { link: Link, names: Vec<String>, line: Line },
+    /// We have connected to a peer; `names` are those of its verified certificate.
+    Opened { link: Link, names: Vec<String> },
     /// A whole message.
     Message { flow: Flow, bytes: Bytes },
     /// Nothing more is read. When what waits is written, the connection is to be let go.
@@ -112,6 +114,8 @@ pub(super) struct Connection {
     /// Its place among the connections, given back at its end.
     pub(super) place: Place,
     pub(super) line: FarLine,
+    /// Whether we opened it: then pings are ours to send, and pongs the peer's (RFC 5626 §4.4.1).
+    pub(super) is_ours: bool,
 }
 
 /// How writing ended.
@@ -132,6 +136,7 @@ impl Connection {
         let written = {
             let (surroundings, link) = (&self.surroundings, self.link);
             let FarLine { outbox, cut, pongs } = &mut self.line;
+            let pongs = Some(&*pongs).filter(|_| !self.is_ours);
             let mut write = pin!(write_all(&mut writer, outbox, cut, surroundings));
             tokio::select! {
                 broken = read(&mut reader, link, surroundings, pongs) => {
@@ -168,10 +173,10 @@ impl Connection {
     }
 }
 
-/// Answers a ping. Where the queue is full the peer does not read; its next message finds that out.
-pub(super) fn pong(link: Link, surroundings: &Surroundings, pongs: &mpsc::WeakSender<Outgoing>) {
+/// Answers a ping, where there is something to answer it by. Where the queue is full the peer does not read; its next message finds that out.
+pub(super) fn pong(link: Link, surroundings: &Surroundings, pongs: Option<&mpsc::WeakSender<Outgoing>>) {
     surroundings.tally.count(Counter::KeepAlives);
-    if let Some(outbox) = pongs.upgrade() {
+    if let Some(outbox) = pongs.and_then(mpsc::WeakSender::upgrade) {
         let bytes = Bytes::from_static(PONG);
         let _ = outbox.try_send(Outgoing { flow: link.flow, bytes, is_message: false });
     }
@@ -182,7 +187,7 @@ async fn read(
     reader: &mut (impl AsyncRead + Unpin),
     link: Link,
     surroundings: &Surroundings,
-    pongs: &mpsc::WeakSender<Outgoing>,
+    pongs: Option<&mpsc::WeakSender<Outgoing>>,
 ) -> Option<Broken> {
     let Surroundings { settings, clock, tally, arrivals } = surroundings;
     let mut framer = Framer::new(settings.framing);

@@ -8,7 +8,7 @@ use super::connection::Arrival;
 use super::sockets::{Received, Sockets};
 use super::streams::News;
 use super::tap::{Direction, Tap};
-use crate::sip::{Counter, Endpoint, Event, Flow};
+use crate::sip::{Counter, Endpoint, Event, Flow, PING};
 use crate::units::clock::Clock;
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -32,7 +32,7 @@ pub trait Handler {
     /// A call asks for something.
     fn command(&mut self, now: Instant, endpoint: &mut Endpoint, command: Self::Command);
 
-    /// A peer has connected. `certificate_names` are those in its certificate, where that was verified (RFC 5922 §7.1).
+    /// A peer has connected, or we to it. `certificate_names` are those in its certificate, where that was verified (RFC 5922 §7.1).
     fn connected(&mut self, flow: Flow, certificate_names: &[String]) {
         let _ = (flow, certificate_names);
     }
@@ -139,6 +139,7 @@ impl<H: Handler> Driver<H> {
                     self.handler.connected(flow, &names);
                 }
             }
+            News::Opened(flow, names) => self.handler.connected(flow, &names),
             News::Message(flow, bytes) => {
                 self.tap.see(&self.clock, Direction::Received, flow, &bytes);
                 self.endpoint.handle_datagram(now, flow, &bytes);
@@ -192,8 +193,10 @@ impl<H: Handler> Driver<H> {
                 self.handler.event(now, &mut self.endpoint, event);
             }
             while let Some(transmit) = self.endpoint.poll_transmit() {
-                self.tap.see(&self.clock, Direction::Sent, transmit.flow, &transmit.bytes);
-                self.sockets.send(transmit.flow, transmit.bytes).await;
+                if &*transmit.bytes != PING {
+                    self.tap.see(&self.clock, Direction::Sent, transmit.flow, &transmit.bytes);
+                }
+                self.sockets.send(transmit).await;
             }
             // Each failure ends what waited by that way, so that this comes to an end.
             let failed = self.sockets.streams.failed();

@@ -6,9 +6,8 @@ use super::settings::StreamSettings;
 use super::streams::Streams;
 use super::tls::{Tls, TlsError, TlsSettings};
 use super::udp::UdpTransport;
-use crate::sip::{Flow, Transport};
+use crate::sip::{Flow, Transmit, Transport};
 use crate::units::clock::Clock;
-use bytes::Bytes;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -106,10 +105,10 @@ impl Sockets {
     }
 
     /// Sends a message, or notes that it cannot be.
-    pub(super) async fn send(&mut self, flow: Flow, bytes: Bytes) {
-        match flow.transport {
-            Transport::Udp => self.udp.send(flow, &bytes).await,
-            _ => self.streams.send(flow, bytes),
+    pub(super) async fn send(&mut self, transmit: Transmit) {
+        match transmit.flow.transport {
+            Transport::Udp => self.udp.send(transmit.flow, &transmit.bytes).await,
+            _ => self.streams.send(transmit),
         }
     }
 

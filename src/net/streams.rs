@@ -8,7 +8,7 @@ use super::tls::{Tls, names};
 use super::udp::route_source;
 use super::watched::Watched;
 use super::websocket;
-use crate::sip::{Counter, Flow, Transport, next_hop_name, reopen_at};
+use crate::sip::{Counter, Flow, PING, Transmit, Transport, next_hop_name, reopen_at};
 use crate::units::clock::Clock;
 use bytes::Bytes;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -21,7 +21,9 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_tungstenite::WebSocketStream;
 
 /// Arrivals that wait for the driver; while it is behind, connections are not read.
 const ARRIVALS_WAITING: usize = 1_024;
@@ -66,6 +68,8 @@ impl Office {
 pub(super) enum News {
     /// A peer has connected; these are the names in its certificate.
     Connected(Flow, Vec<String>),
+    /// We have connected to a peer; these are the names in its certificate.
+    Opened(Flow, Vec<String>),
     /// A message came.
     Message(Flow, Bytes),
     /// A stream cannot be read on.
@@ -183,6 +187,7 @@ impl Streams {
                 self.connections.insert(key_of(link.flow), Handle { link, line });
                 News::Connected(link.flow, names)
             }
+            Arrival::Opened { link, names } => News::Opened(link.flow, names),
             Arrival::Message { flow, bytes } => News::Message(flow, bytes),
             Arrival::ReadOver { link, broken } => {
                 self.leaving.push(link);
@@ -199,10 +204,15 @@ impl Streams {
     }
 
     /// Queues a message for its connection, or opens one. What cannot be sent is among [`Streams::failed`].
-    pub(super) fn send(&mut self, flow: Flow, bytes: Bytes) {
-        let outgoing = Outgoing { flow, bytes, is_message: true };
-        let Some(outgoing) = self.queue(key_of(flow), outgoing) else { return };
-        match reopen_at(flow, &outgoing.bytes) {
+    pub(super) fn send(&mut self, Transmit { flow, bytes, opens }: Transmit) {
+        let is_message = &*bytes != PING;
+        let Some(outgoing) = self.queue(key_of(flow), Outgoing { flow, bytes, is_message }) else { return };
+        if !is_message {
+            // Nothing is left to be kept alive, as its end has told.
+            return;
+        }
+        let at = if opens { Some(flow.remote) } else { reopen_at(flow, &outgoing.bytes) };
+        match at {
             Some(remote) => {
                 let to = Flow { remote, ..flow };
                 if let Some(outgoing) = self.queue(key_of(to), outgoing) {
@@ -255,8 +265,13 @@ impl Streams {
         let name = next_hop_name(&outgoing.bytes);
         // There is room: it is the first.
         let _ = line.outbox.try_send(outgoing);
-        let connection =
-            Connection { link, surroundings: self.office.surroundings.clone(), place, line: far };
+        let connection = Connection {
+            link,
+            surroundings: self.office.surroundings.clone(),
+            place,
+            line: far,
+            is_ours: true,
+        };
         tokio::spawn(connect(connection, self.reserved.remove(&key), self.office.tls.clone(), name));
         self.connections.insert(key, Handle { link, line });
     }
@@ -325,7 +340,8 @@ async fn accepted(stream: TcpStream, remote: SocketAddr, transport: Transport, o
     let (line, far) = line();
     let link = Link { number: office.number(), flow: Flow { transport, local, remote } };
     let surroundings = office.surroundings.clone();
-    let connection = Connection { link, surroundings: surroundings.clone(), place, line: far };
+    let connection =
+        Connection { link, surroundings: surroundings.clone(), place, line: far, is_ours: false };
     let patience = surroundings.settings.framing.message_time;
     let begin = |names| begin(&surroundings, link, names, line);
     match transport {
@@ -412,7 +428,7 @@ async fn shaken<S, E: std::fmt::Display>(
     }
 }
 
-/// Opens a connection for what waits in its queue.
+/// Opens a connection for what waits in its queue, and speaks over it until its end.
 async fn connect(
     connection: Connection,
     reserved: Option<Socket>,
@@ -420,14 +436,20 @@ async fn connect(
     name: Option<String>,
 ) {
     let flow = connection.link.flow;
-    match tokio::time::timeout(CONNECT_TIME, reach(flow, reserved, tls, name)).await {
-        Ok(Ok(Reached::Plain(stream))) => {
-            connection.surroundings.tally.count(Counter::ConnectionsOpened);
-            connection.run(stream).await;
-        }
-        Ok(Ok(Reached::Encrypted(stream))) => {
-            connection.surroundings.tally.count(Counter::ConnectionsOpened);
-            connection.run(*stream).await;
+    let clock = connection.surroundings.clock;
+    match tokio::time::timeout(CONNECT_TIME, reach(flow, clock, reserved, tls, name)).await {
+        Ok(Ok(reached)) => {
+            let Surroundings { tally, arrivals, .. } = &connection.surroundings;
+            tally.count(Counter::ConnectionsOpened);
+            let opened = Arrival::Opened { link: connection.link, names: reached.certificate_names() };
+            // An error means that the driver has ended, and this task soon will.
+            let _ = arrivals.send(opened).await;
+            match reached {
+                Reached::Plain(stream) => connection.run(stream).await,
+                Reached::Encrypted(stream) => connection.run(*stream).await,
+                Reached::WebSocket(stream) => websocket::run(connection, *stream).await,
+                Reached::EncryptedWebSocket(stream) => websocket::run(connection, *stream).await,
+            }
         }
         Ok(Err(error)) => {
             tracing::info!(%error, remote = %flow.remote, "a connection could not be opened");
@@ -440,13 +462,30 @@ async fn connect(
     }
 }
 
+/// A connection that we opened, ready for messages.
 enum Reached {
     Plain(TcpStream),
-    Encrypted(Box<tokio_rustls::client::TlsStream<TcpStream>>),
+    Encrypted(Box<TlsStream<TcpStream>>),
+    WebSocket(Box<WebSocketStream<Watched<TcpStream>>>),
+    EncryptedWebSocket(Box<WebSocketStream<Watched<TlsStream<TcpStream>>>>),
+}
+
+impl Reached {
+    /// The names in the verified certificate of who is there.
+    fn certificate_names(&self) -> Vec<String> {
+        let encrypted = match self {
+            Self::Plain(_) | Self::WebSocket(_) => return Vec::new(),
+            Self::Encrypted(stream) => stream,
+            Self::EncryptedWebSocket(stream) => stream.get_ref().get_ref(),
+        };
+        let certificates = encrypted.get_ref().1.peer_certificates();
+        certificates.and_then(|chain| chain.first()).map(names).unwrap_or_default()
+    }
 }
 
 async fn reach(
     flow: Flow,
+    clock: Clock,
     reserved: Option<Socket>,
     tls: Option<Arc<Tls>>,
     name: Option<String>,
@@ -458,15 +497,32 @@ async fn reach(
     let socket = tokio::net::TcpSocket::from_std_stream(StdTcpStream::from(socket));
     let stream = socket.connect(flow.remote).await?;
     let _ = stream.set_nodelay(true);
+    let host = name.clone().unwrap_or_else(|| flow.remote.ip().to_string());
     match flow.transport {
-        Transport::Tls => {
-            let tls = tls.ok_or_else(|| io::Error::other("TLS is not set up"))?;
-            let name = match name {
-                Some(name) => ServerName::try_from(name).map_err(io::Error::other)?,
-                None => ServerName::from(flow.remote.ip()),
-            };
-            Ok(Reached::Encrypted(Box::new(tls.connector().connect(name, stream).await?)))
+        Transport::Udp | Transport::Tcp => Ok(Reached::Plain(stream)),
+        Transport::Tls => Ok(Reached::Encrypted(Box::new(encrypt(flow, stream, tls, name).await?))),
+        Transport::Ws => {
+            let stream = websocket::connect(Watched::new(stream, clock), &host, flow.remote).await?;
+            Ok(Reached::WebSocket(Box::new(stream)))
         }
-        _ => Ok(Reached::Plain(stream)),
+        Transport::Wss => {
+            let stream = encrypt(flow, stream, tls, name).await?;
+            let stream = websocket::connect(Watched::new(stream, clock), &host, flow.remote).await?;
+            Ok(Reached::EncryptedWebSocket(Box::new(stream)))
+        }
     }
+}
+
+async fn encrypt(
+    flow: Flow,
+    stream: TcpStream,
+    tls: Option<Arc<Tls>>,
+    name: Option<String>,
+) -> io::Result<TlsStream<TcpStream>> {
+    let tls = tls.ok_or_else(|| io::Error::other("TLS is not set up"))?;
+    let name = match name {
+        Some(name) => ServerName::try_from(name).map_err(io::Error::other)?,
+        None => ServerName::from(flow.remote.ip()),
+    };
+    tls.connector().connect(name, stream).await
 }

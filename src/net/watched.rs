@@ -57,6 +57,10 @@ impl<S> Watched<S> {
         Self { stream, clock, beginning: Beginning::default() }
     }
 
+    pub(super) const fn get_ref(&self) -> &S {
+        &self.stream
+    }
+
     pub(super) fn beginning(&self) -> Beginning {
         self.beginning.clone()
     }

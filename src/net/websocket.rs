@@ -8,13 +8,15 @@ use crate::sip::Counter;
 use crate::sip::message::MAX_MESSAGE_OCTETS;
 use bytes::Bytes;
 use futures_util::{Sink, SinkExt, StreamExt};
+use std::io;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
-use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode, header};
+use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode, Uri, header};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
-use tokio_tungstenite::tungstenite::{Error, Message};
-use tokio_tungstenite::{WebSocketStream, accept_hdr_async_with_config};
+use tokio_tungstenite::tungstenite::{ClientRequestBuilder, Error, Message};
+use tokio_tungstenite::{WebSocketStream, accept_hdr_async_with_config, client_async_with_config};
 
 /// The header field that names sub-protocols (RFC 6455 §11.3.4).
 const PROTOCOL: &str = "Sec-WebSocket-Protocol";
@@ -68,6 +70,25 @@ where
     #[allow(clippy::result_large_err)]
     let agree = |request: &Request, response| agree(request, response, origins);
     accept_hdr_async_with_config(stream, agree, Some(limits())).await
+}
+
+/// The handshake with a server that we have connected to (RFC 7118 §4.1); one that does not agree to `sip` is left.
+pub(super) async fn connect<S>(
+    stream: Watched<S>,
+    host: &str,
+    remote: SocketAddr,
+) -> io::Result<WebSocketStream<Watched<S>>>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+    // The scheme only tells the library that it is a WebSocket: what is under it is ours.
+    let uri = format!("ws://{host}:{}/", remote.port());
+    let uri: Uri = uri.parse().map_err(io::Error::other)?;
+    let request = ClientRequestBuilder::new(uri).with_sub_protocol(SIP);
+    let (stream, _) =
+        client_async_with_config(request, stream, Some(limits())).await.map_err(io::Error::other)?;
+    Ok(stream)
 }
 
 /// How long the peer is waited for: a message that has begun has its time, and so has the first octet; after that the
@@ -183,7 +204,8 @@ async fn write(
 
 async fn take_in(connection: &Connection, bytes: Bytes) {
     if !bytes.is_empty() && bytes.iter().all(|octet| matches!(octet, b'\r' | b'\n')) {
-        return pong(connection.link, &connection.surroundings, &connection.line.pongs);
+        let pongs = Some(&connection.line.pongs).filter(|_| !connection.is_ours);
+        return pong(connection.link, &connection.surroundings, pongs);
     }
     let flow = connection.link.flow;
     // An error means that the driver has ended, and this task soon will.

@@ -99,6 +99,8 @@ counters! {
     MessagesSent => "messages_sent",
     /// Of those, retransmissions by our own timers.
     RetransmissionsSent => "retransmissions_sent",
+    /// Pings that we sent, to keep a connection of ours alive (RFC 5626 §4.4.1).
+    KeepAlivesSent => "keep_alives_sent",
     /// OPTIONS outside a call, answered 200.
     OptionsAnswered => "options_answered",
     /// 400: a malformed request; 513: one whose header is too large.

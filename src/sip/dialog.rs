@@ -38,13 +38,13 @@ pub struct Dialog {
     local_cseq: u32,
     remote_cseq: Option<u32>,
     /// The way by which the peer was last heard.
+    heard: Flow,
+    /// By which way our requests go.
     flow: Flow,
-    /// Where our requests go.
-    next_hop: SocketAddr,
     /// The URI of the next hop, where it names a host whose address only the DNS knows.
     named_hop: Option<Box<[u8]>>,
-    /// The address that was found for such a URI.
-    found: Option<(Box<[u8]>, SocketAddr)>,
+    /// The way that was found for such a URI.
+    found: Option<(Box<[u8]>, Flow)>,
 }
 
 /// A value as it can stand in one line: of a fold its white space is left, which means the same (RFC 3261 §7.3.1).
@@ -128,8 +128,8 @@ impl Dialog {
             invite_cseq: cseq,
             local_cseq: 0,
             remote_cseq: Some(cseq),
+            heard: flow,
             flow,
-            next_hop: flow.remote,
             named_hop: None,
             found: None,
         };
@@ -162,8 +162,8 @@ impl Dialog {
             invite_cseq: cseq,
             local_cseq: cseq,
             remote_cseq: None,
+            heard: flow,
             flow,
-            next_hop: flow.remote,
             named_hop: None,
             found: None,
         };
@@ -192,41 +192,54 @@ impl Dialog {
             Host::Name(_) if is_sender => return,
             Host::Name(_) => {
                 let uri: Box<[u8]> = next.raw.into();
-                self.next_hop = match &self.found {
-                    Some((known, address)) if *known == uri => *address,
-                    _ => self.next_hop,
+                self.flow = match &self.found {
+                    Some((known, found)) if *known == uri => *found,
+                    _ => self.flow,
                 };
                 self.named_hop = Some(uri);
                 return;
             }
         };
-        let translated = is_sender && address != self.flow.remote.ip();
+        let translated = is_sender && address != self.heard.remote.ip();
         let port = next.port.unwrap_or(DEFAULT_PORT);
         if !translated
             && port != 0
-            && self.flow.transport == Transport::Udp
-            && is_reachable(address, self.flow.remote.ip())
+            && self.heard.transport == Transport::Udp
+            && is_reachable(address, self.heard.remote.ip())
         {
-            self.next_hop = SocketAddr::new(address, port);
+            self.flow = Flow { remote: SocketAddr::new(address, port), ..self.heard };
         }
     }
 
     /// The URI of the next hop, where it names a host, with the address its peer is heard from. Until
     /// [`Dialog::follow`] our requests go there.
     pub fn named_hop(&self) -> Option<(&[u8], IpAddr)> {
-        self.named_hop.as_deref().map(|uri| (uri, self.flow.remote.ip()))
+        self.named_hop.as_deref().map(|uri| (uri, self.heard.remote.ip()))
     }
 
-    /// Sends our requests to `address`, which was found for the URI of [`Dialog::named_hop`]. `false` where that has
-    /// changed meanwhile, or a request may not go there: what is true of addresses is true of names.
-    pub fn follow(&mut self, uri: &[u8], address: SocketAddr) -> bool {
-        let is_ours = self.named_hop.as_deref() == Some(uri) && self.flow.transport == Transport::Udp;
-        if !is_ours || address.port() == 0 || !is_reachable(address.ip(), self.flow.remote.ip()) {
+    /// Sends our requests by `flow`, which was found for the URI of [`Dialog::named_hop`]. `false` where that has changed
+    /// meanwhile, or a request may not go there: what is true of addresses is true of names. A peer that is heard over a
+    /// connection is spoken to by it, unless its name asks for another transport.
+    pub fn follow(&mut self, uri: &[u8], flow: Flow) -> bool {
+        let is_ours = self.named_hop.as_deref() == Some(uri);
+        let keeps = self.heard.transport.is_reliable() && self.heard.transport == flow.transport;
+        let address = flow.remote;
+        if !is_ours
+            || keeps
+            || address.port() == 0
+            || !is_reachable(address.ip(), self.heard.remote.ip())
+            || (self.is_sips && !flow.transport.is_secure())
+        {
             return false;
         }
-        self.next_hop = address;
-        self.found = Some((uri.into(), address));
+        self.flow = flow;
+        self.found = Some((uri.into(), flow));
         true
+    }
+
+    /// The way that was found for our requests, where one was.
+    pub fn found(&self) -> Option<Flow> {
+        self.found.as_ref().map(|(_, flow)| *flow)
     }
 
     /// Our tag, by which the endpoint finds the dialog.
@@ -241,7 +254,7 @@ impl Dialog {
 
     /// The way by which the peer was last heard.
     pub fn heard(&self) -> Flow {
-        self.flow
+        self.heard
     }
 
     /// Whether we made the call, and with it the Call-ID.
@@ -256,12 +269,12 @@ impl Dialog {
 
     /// By which way our requests go.
     pub fn flow(&self) -> Flow {
-        Flow { remote: self.next_hop, ..self.flow }
+        self.flow
     }
 
     /// Where the peer was heard from: where our responses went.
     pub fn heard_from(&self) -> IpAddr {
-        self.flow.remote.ip()
+        self.heard.remote.ip()
     }
 
     /// Whether a request of the peer, whose To tag is ours, belongs to this dialog (RFC 3261 §12.2.2).
@@ -289,11 +302,11 @@ impl Dialog {
     /// Takes over the remote target of a re-INVITE or UPDATE that is answered with 2xx (RFC 3261 §12.2.2, RFC 3311 §5.2).
     /// Without a Contact the target stays.
     pub fn refresh_target(&mut self, reinvite: &Message<'_>, flow: Flow) {
-        self.flow = flow;
+        self.heard = flow;
         for contact in reinvite.contacts() {
             if let Ok(Contact::Address(address)) = contact {
                 self.remote_target = request_uri_of(&address.uri).into();
-                self.next_hop = flow.remote;
+                self.flow = flow;
                 self.route(reinvite, &address.uri);
                 return;
             }
@@ -425,14 +438,30 @@ mod tests {
         let mut dialog = Dialog::uas(&message, tag, flow).expect("a dialog");
         let (uri, heard) = dialog.named_hop().map(|(uri, heard)| (uri.to_vec(), heard)).expect("a name");
         assert_eq!((&*uri, heard), (&b"sip:a@pbx.example"[..], flow.remote.ip()));
+        let to = |remote: &str| Flow { remote: address(remote), ..flow };
         for elsewhere in ["127.0.0.1:5060", "224.0.0.1:5060", "[2001:db8::1]:5060", "192.0.2.33:0"] {
-            assert!(!dialog.follow(&uri, address(elsewhere)), "{elsewhere}");
+            assert!(!dialog.follow(&uri, to(elsewhere)), "{elsewhere}");
         }
-        assert!(!dialog.follow(b"sip:b@pbx.example", address("192.0.2.33:5070")), "another name");
+        assert!(!dialog.follow(b"sip:b@pbx.example", to("192.0.2.33:5070")), "another name");
         assert_eq!(dialog.flow().remote, flow.remote);
-        assert!(dialog.follow(&uri, address("192.0.2.33:5070")));
+        assert!(dialog.follow(&uri, to("192.0.2.33:5070")));
         dialog.refresh_target(&message, flow);
         assert_eq!(dialog.flow().remote, address("192.0.2.33:5070"));
+        // By another transport; and a peer heard over a connection keeps it, unless its name asks for another one.
+        let over = |transport, flow| Flow { transport, ..flow };
+        let by_tls = over(Transport::Tls, to("192.0.2.33:5071"));
+        assert!(dialog.follow(&uri, by_tls));
+        assert_eq!((dialog.flow(), dialog.found()), (by_tls, Some(by_tls)));
+        let mut connected = Dialog::uas(&message, tag, over(Transport::Tcp, flow)).expect("a dialog");
+        assert!(!connected.follow(&uri, over(Transport::Tcp, to("192.0.2.33:5070"))));
+        assert_eq!(connected.flow(), over(Transport::Tcp, flow));
+        assert!(connected.follow(&uri, by_tls));
+        assert_eq!(connected.flow(), by_tls);
+        // What was begun with `sips` goes on so.
+        let secure = invite.replace("<sip:a@pbx.example>", "<sips:a@pbx.example>");
+        let secure = Message::parse(secure.as_bytes()).expect("reads");
+        let mut secure = Dialog::uas(&secure, tag, over(Transport::Tls, flow)).expect("a dialog");
+        assert!(!secure.follow(b"sips:a@pbx.example", to("192.0.2.33:5070")));
         // A name that is also in Via is that of the sender, who is where he is heard.
         let own = invite.replace("UDP 192.0.2.9", "UDP pbx.example");
         let message = Message::parse(own.as_bytes()).expect("reads");

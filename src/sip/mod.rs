@@ -26,4 +26,4 @@ pub use framing::{Broken, Frame, Framer, FramingError, FramingLimits};
 pub use reason::Reason;
 pub use session::{ChangeId, SessionId};
 pub use timer::Timers;
-pub use transport::{Flow, Transmit, Transport};
+pub use transport::{Flow, PING, Transmit, Transport};

@@ -4,6 +4,9 @@
 use bytes::Bytes;
 use std::net::SocketAddr;
 
+/// What keeps a connection of ours alive (RFC 5626 §3.5.1).
+pub const PING: &[u8] = b"\r\n\r\n";
+
 /// A transport protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Transport {
@@ -61,6 +64,8 @@ pub struct Flow {
 pub struct Transmit {
     /// By which way.
     pub flow: Flow,
-    /// The whole message.
+    /// The whole message, or [`PING`].
     pub bytes: Bytes,
+    /// The address was found for this message (RFC 3263): where there is no connection, one is opened there.
+    pub opens: bool,
 }

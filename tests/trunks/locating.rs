@@ -1,12 +1,13 @@
 //! Names of SIP servers, looked up in a real DNS (RFC 3263).
 
 use crate::dnsmasq::Dnsmasq;
-use crate::service::{Service, text};
+use crate::service::{FOR_EVER, Service, text};
 use klikon::net::{NameServer, ResolveError, Resolver};
 use klikon::sip::Transport;
 use klikon::sip::locate::LocateError;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
+use std::io::Read;
 
 fn records() -> Vec<String> {
     [
@@ -136,20 +137,10 @@ fn exchange(socket: &std::net::UdpSocket, to: &str, message: &str, wanted: &str)
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn a_call_whose_contact_is_a_name_is_ended_where_the_name_leads() {
-    let (caller, named) = (
-        std::net::UdpSocket::bind("127.0.0.1:0").unwrap(),
-        std::net::UdpSocket::bind("127.0.0.1:0").unwrap(),
-    );
-    let (here, port) = (caller.local_addr().unwrap(), named.local_addr().unwrap().port());
-    let dns = Dnsmasq::start(&[
-        format!("--srv-host=_sip._udp.pbx.test,host.pbx.test,{port},1,0"),
-        "--host-record=host.pbx.test,127.0.0.1".to_owned(),
-    ])
-    .await;
-    let settings = format!("sip.resolver = \"{}\"\nlog.level = \"klikon=debug\"\n", dns.address);
-    let service = Service::start_with(&settings);
+/// Calls 131 over UDP with a Contact that is a name, until the service knows where that leads. Gives the caller's socket.
+fn call_with_a_named_contact(service: &Service) -> std::net::UdpSocket {
+    let caller = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let here = caller.local_addr().unwrap();
     let sdp =
         "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 9 RTP/AVP 8\r\n";
     let request = |method: &str, to_tag: &str, body: &str| {
@@ -167,9 +158,53 @@ async fn a_call_whose_contact_is_a_name_is_ended_where_the_name_leads() {
     let to_tag = to.get(to.find(";tag=").unwrap()..).unwrap();
     caller.send_to(request("ACK", to_tag, "").as_bytes(), &service.address).unwrap();
     service.log_line("the next hop is found");
+    caller
+}
+
+fn asking(dns: &Dnsmasq, more: &str) -> Service {
+    let address = dns.address;
+    Service::start_with(&format!("log.level = \"klikon=debug\"\n[sip]\nresolver = \"{address}\"\n{more}"))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_call_whose_contact_is_a_name_is_ended_where_the_name_leads() {
+    let named = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let port = named.local_addr().unwrap().port();
+    let dns = Dnsmasq::start(&[
+        format!("--srv-host=_sip._udp.pbx.test,host.pbx.test,{port},1,0"),
+        "--host-record=host.pbx.test,127.0.0.1".to_owned(),
+    ])
+    .await;
+    let service = asking(&dns, "");
+    let _caller = call_with_a_named_contact(&service);
     service.signal("TERM");
     let mut datagram = [0; 4096];
     let (length, _) = named.recv_from(&mut datagram).unwrap();
     let bye = text(&datagram[..length]);
     assert!(bye.starts_with("BYE sip:pbx@pbx.test SIP/2.0"), "{bye}");
+}
+
+/// The SRV record's port is not the one that a URI without a port has.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_call_over_udp_is_ended_over_tcp_where_its_contact_leads_there() {
+    let named = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = named.local_addr().unwrap().port();
+    let dns = Dnsmasq::start(&[
+        "--naptr-record=pbx.test,10,10,s,SIP+D2T,,_sip._tcp.pbx.test".to_owned(),
+        format!("--srv-host=_sip._tcp.pbx.test,host.pbx.test,{port},1,0"),
+        "--host-record=host.pbx.test,127.0.0.1".to_owned(),
+    ])
+    .await;
+    let service = asking(&dns, "listen = [\"udp:127.0.0.1:0\", \"tcp:127.0.0.1:0\"]\n");
+    let _caller = call_with_a_named_contact(&service);
+    service.signal("TERM");
+    let (mut stream, _) = named.accept().unwrap();
+    stream.set_read_timeout(Some(FOR_EVER)).unwrap();
+    let (mut bye, mut octets) = (String::new(), [0; 4096]);
+    while !bye.contains("\r\n\r\n") {
+        let length = stream.read(&mut octets).unwrap();
+        assert!(length > 0, "{bye}");
+        bye.push_str(&text(&octets[..length]));
+    }
+    assert!(bye.starts_with("BYE sip:pbx@pbx.test SIP/2.0\r\nVia: SIP/2.0/TCP "), "{bye}");
 }

@@ -6,6 +6,7 @@ mod service;
 #[path = "../kamailio/mod.rs"]
 mod kamailio;
 
+mod connections;
 mod dnsmasq;
 mod locating;
 mod registering;

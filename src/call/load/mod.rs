@@ -8,14 +8,15 @@ mod line;
 
 pub use histogram::Histogram;
 
-use super::phone::PhoneError;
-use crate::net::{Driver, Tap, UdpTransport};
+use super::phone::{PhoneError, sockets_towards};
+use crate::net::{Driver, Tap};
 use crate::sdp::{self, Capabilities};
-use crate::sip::{Endpoint, EndpointConfig, InviteParams, Limits};
+use crate::sip::{Endpoint, EndpointConfig, InviteParams, Limits, Transport};
 use crate::units::clock::{Clock, entropy};
 use line::{Command, LoadLine};
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -34,6 +35,10 @@ const MOST_HELD: f64 = 4_000_000.0;
 pub struct LoadSettings {
     /// Where INVITEs are sent.
     pub remote: SocketAddr,
+    /// By which transport; over a connection, all calls go by one.
+    pub transport: Transport,
+    /// With TLS: whose certificates of servers are believed, PEM.
+    pub server_ca: Option<PathBuf>,
     /// Request-URI.
     pub request_uri: String,
     /// URI for P-Asserted-Identity.
@@ -118,12 +123,9 @@ pub async fn run(
     clock: Clock,
     stop: watch::Receiver<bool>,
 ) -> Result<(), PhoneError> {
-    let any: IpAddr = match settings.remote {
-        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-    };
-    let mut transport = UdpTransport::bind(&[SocketAddr::new(any, 0)])?;
-    let flow = transport.flow_to(settings.remote).ok_or(PhoneError::Unreachable(settings.remote))?;
+    let LoadSettings { transport, remote, server_ca, .. } = settings;
+    let mut sockets = sockets_towards(*transport, *remote, server_ca.as_ref(), clock)?;
+    let flow = sockets.flow_to(*transport, *remote).ok_or(PhoneError::Unreachable(*remote))?;
     // Nobody reads it: what is sent there is dropped by the system, without an ICMP error each.
     let rtp = UdpSocket::bind(SocketAddr::new(flow.local.ip(), 0)).ok();
     let rtp_port =
@@ -133,7 +135,7 @@ pub async fn run(
     let tapped = line::Tapped::new(tally.clone());
     let line = LoadLine::new(flow, settings.clone(), invite, tally, clock.instant());
     let endpoint = Endpoint::new(config(settings));
-    let driver = Driver::new(transport, endpoint, line, waiting, clock)
+    let driver = Driver::new(sockets, endpoint, line, waiting, clock)
         .with_tap(Tap::new(move |passed| tapped.see(passed)));
     let ticking = tokio::spawn(tick(commands, stop));
     driver.run().await;

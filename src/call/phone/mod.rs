@@ -1,4 +1,4 @@
-//! The built-in caller: phones a SIP address over real UDP, TCP or TLS, and RTP, keys, listens, and reports.
+//! The built-in caller: phones a SIP address over a real transport of SIP, and RTP, keys, listens, and reports.
 
 mod line;
 mod report;
@@ -38,7 +38,7 @@ const LEAVING: Duration = Duration::from_secs(2);
 pub struct PhoneSettings {
     /// Where the INVITE is sent.
     pub remote: SocketAddr,
-    /// By which transport: UDP, TCP or TLS.
+    /// By which transport.
     pub transport: Transport,
     /// With TLS: whose certificates of servers are believed, PEM.
     pub server_ca: Option<PathBuf>,
@@ -80,7 +80,8 @@ impl Phone {
 
     /// Phones; tells what happens while it happens, with the time since the INVITE.
     pub async fn call(self, mut tell: impl FnMut(Duration, &Notice)) -> Result<Report, PhoneError> {
-        let mut sockets = self.sockets()?;
+        let PhoneSettings { transport, remote, server_ca, .. } = &self.settings;
+        let mut sockets = sockets_towards(*transport, *remote, server_ca.as_ref(), self.clock)?;
         let flow = sockets
             .flow_to(self.settings.transport, self.settings.remote)
             .ok_or(PhoneError::Unreachable(self.settings.remote))?;
@@ -139,19 +140,6 @@ impl Phone {
         })
     }
 
-    /// The socket to phone by. A connection is opened with the INVITE, and the far end's requests come by it.
-    fn sockets(&self) -> Result<Sockets, PhoneError> {
-        let any: IpAddr = match self.settings.remote {
-            SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-            SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-        };
-        if self.settings.transport == Transport::Udp {
-            return Ok(UdpTransport::bind(&[SocketAddr::new(any, 0)])?.into());
-        }
-        let tls = TlsSettings { server_ca: self.settings.server_ca.clone(), ..TlsSettings::default() };
-        Ok(Sockets::open(&[], StreamSettings::default(), tls, self.clock)?)
-    }
-
     fn invite(&self, offer: Vec<u8>) -> InviteParams {
         let from = self.settings.from.as_deref().or(self.settings.identity.as_deref());
         InviteParams {
@@ -163,6 +151,24 @@ impl Phone {
             sdp: Some(offer),
         }
     }
+}
+
+/// The socket to phone by. A connection is opened with the INVITE, and the far end's requests come by it.
+pub(super) fn sockets_towards(
+    transport: Transport,
+    remote: SocketAddr,
+    server_ca: Option<&PathBuf>,
+    clock: Clock,
+) -> Result<Sockets, PhoneError> {
+    let any: IpAddr = match remote {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    if transport == Transport::Udp {
+        return Ok(UdpTransport::bind(&[SocketAddr::new(any, 0)])?.into());
+    }
+    let tls = TlsSettings { server_ca: server_ca.cloned(), ..TlsSettings::default() };
+    Ok(Sockets::open(&[], StreamSettings::default(), tls, clock)?)
 }
 
 /// A URI as a name-addr.

@@ -7,8 +7,9 @@ use crate::sip::registration::{News, RegisterOutcome};
 use crate::sip::{Endpoint, Event, Flow, OptionsId, OptionsParams, RegisterId, RegisterParams};
 use jiff::Timestamp;
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Instant;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Notify, oneshot, watch};
 
 /// The status that stands for a request that could not be sent (RFC 3261 §8.1.3.1).
 const SERVICE_UNAVAILABLE: u16 = 503;
@@ -24,7 +25,13 @@ pub enum TrunkOrder {
         params: Box<RegisterParams>,
         /// What came of it.
         answer: oneshot::Sender<RegisterOutcome>,
+        /// Of which trunk.
+        trunk: String,
+        /// Is notified when the connection that it goes by is gone.
+        lost: Arc<Notify>,
     },
+    /// Keep the connection that a trunk is registered by alive.
+    KeepAlive(Flow),
     /// Send an OPTIONS.
     Options {
         /// By which way.
@@ -78,6 +85,8 @@ struct Counts {
 pub struct Desk {
     registers: HashMap<RegisterId, oneshot::Sender<RegisterOutcome>>,
     options: HashMap<OptionsId, oneshot::Sender<u16>>,
+    /// The connection that each trunk registers by, and who is to know of its end.
+    connections: HashMap<String, (Flow, Arc<Notify>)>,
     /// What is started when the driver is told so.
     waiting: Option<(Vec<TrunkSettings>, TrunkParts)>,
     tasks: usize,
@@ -90,6 +99,7 @@ impl Default for Desk {
         Self {
             registers: HashMap::new(),
             options: HashMap::new(),
+            connections: HashMap::new(),
             waiting: None,
             tasks: 0,
             stop: watch::Sender::new(false),
@@ -133,14 +143,18 @@ impl Desk {
         order: TrunkOrder,
     ) {
         match order {
-            TrunkOrder::Register { flow, params, answer } => match endpoint.register(now, flow, &params) {
-                Ok(request) => drop(self.registers.insert(request, answer)),
-                Err(error) => {
-                    tracing::warn!(%error, "a REGISTER could not be sent");
-                    // The task may have stopped waiting.
-                    let _ = answer.send(RegisterOutcome::Unreachable);
+            TrunkOrder::Register { flow, params, answer, trunk, lost } => {
+                self.connections.insert(trunk, (flow, lost));
+                match endpoint.register(now, flow, &params) {
+                    Ok(request) => drop(self.registers.insert(request, answer)),
+                    Err(error) => {
+                        tracing::warn!(%error, "a REGISTER could not be sent");
+                        // The task may have stopped waiting.
+                        let _ = answer.send(RegisterOutcome::Unreachable);
+                    }
                 }
-            },
+            }
+            TrunkOrder::KeepAlive(flow) => endpoint.keep_alive(flow),
             TrunkOrder::Options { flow, params, answer } => match endpoint.options(now, flow, &params) {
                 Ok(request) => drop(self.options.insert(request, answer)),
                 Err(error) => {
@@ -151,6 +165,13 @@ impl Desk {
             TrunkOrder::News { trunk, peer, news } => self.tell(wall, observer, trunk, peer, &news),
             TrunkOrder::Start => self.start(),
             TrunkOrder::Done => self.tasks = self.tasks.saturating_sub(1),
+        }
+    }
+
+    /// A connection is gone: a trunk that is registered by it is told.
+    pub(in crate::call) fn disconnected(&self, flow: Flow) {
+        for (_, lost) in self.connections.values().filter(|(by, _)| *by == flow) {
+            lost.notify_one();
         }
     }
 

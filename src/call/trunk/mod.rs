@@ -37,6 +37,8 @@ pub struct TrunkSettings {
     pub contact_user: String,
     /// The proxy that everything goes through.
     pub outbound_proxy: Option<String>,
+    /// Between two pings by the connection of the registration, at the longest; none are sent without.
+    pub keep_alive: Option<Duration>,
     /// Between two OPTIONS; none are sent without.
     pub options_interval: Option<Duration>,
 }
@@ -63,7 +65,7 @@ fn spawn(settings: &TrunkSettings, parts: &TrunkParts) -> usize {
     let (routes, follow) = watch::channel(Vec::new());
     let mut tasks = 0;
     if let Some(registration) = &settings.registration {
-        let registrant = Registrant::new(way(), registration.clone(), routes);
+        let registrant = Registrant::new(way(), registration.clone(), routes, settings.keep_alive);
         tokio::spawn(registrant.run());
         tasks += 1;
     }

@@ -3,6 +3,8 @@
 use super::desk::TrunkNews;
 use super::way::Way;
 use crate::sip::registration::{Registration, RegistrationSettings, Step};
+use rand::RngExt;
+use rand::rngs::StdRng;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
@@ -15,6 +17,8 @@ pub(super) struct Registrant {
     way: Way,
     registration: Registration,
     routes: watch::Sender<Vec<String>>,
+    /// The longest time between two pings by its connection.
+    keep_alive: Option<Duration>,
 }
 
 impl Registrant {
@@ -22,9 +26,10 @@ impl Registrant {
         mut way: Way,
         settings: RegistrationSettings,
         routes: watch::Sender<Vec<String>>,
+        keep_alive: Option<Duration>,
     ) -> Self {
         let registration = Registration::new(settings, way.now(), &mut way.random);
-        Self { way, registration, routes }
+        Self { way, registration, routes, keep_alive }
     }
 
     /// Until the service stops; then the binding is taken away.
@@ -66,9 +71,34 @@ impl Registrant {
             let now = self.way.now();
             return Some(self.registration.handle_outcome(now, &outcome, &mut self.way.random));
         }
-        until(self.registration.poll_timeout()?).await;
+        self.wait(self.registration.poll_timeout()?).await;
         Some(self.registration.handle_timeout(self.way.now(), &mut self.way.random))
     }
+
+    /// Until then, or until the connection of the registration is gone. Meanwhile that is kept alive, since calls come by
+    /// it.
+    async fn wait(&mut self, due: Instant) {
+        let connection = self.way.connection.clone().filter(|_| self.registration.is_registered());
+        let Some((flow, lost)) = connection else { return until(due).await };
+        loop {
+            let pinged_at =
+                self.keep_alive.map(|longest| self.way.now() + spread(longest, &mut self.way.random));
+            tokio::select! {
+                () = until(due) => return,
+                () = lost.notified() => {
+                    tracing::info!(trunk = self.way.name, remote = %flow.remote, "the connection of the registration is gone");
+                    self.way.connection = None;
+                    return self.registration.connection_lost(self.way.now());
+                }
+                () = until(pinged_at.unwrap_or(due)), if pinged_at.is_some() => self.way.keep_alive(flow).await,
+            }
+        }
+    }
+}
+
+/// From 80% to all of an interval, at random, so that not all connections are pinged together (RFC 5626 §4.4.1).
+fn spread(longest: Duration, random: &mut StdRng) -> Duration {
+    longest.mul_f64(random.random_range(0.8..=1.0))
 }
 
 async fn until(instant: Instant) {

@@ -9,8 +9,9 @@ use crate::sip::{Flow, OptionsParams, RegisterParams};
 use rand::rngs::StdRng;
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Notify, oneshot, watch};
 
 /// A server that has said Retry-After is left alone, so long at most (RFC 3261 §21.5.4).
 const REST_MAX: Duration = Duration::from_secs(600);
@@ -30,12 +31,14 @@ pub(super) struct Way {
     resting: HashMap<SocketAddr, Instant>,
     /// The server that has answered last: it is asked first, since it knows our nonce and our binding.
     preferred: Option<SocketAddr>,
+    /// The way that the last REGISTER went by, where that is a connection; it is told of its end.
+    pub(super) connection: Option<(Flow, Arc<Notify>)>,
 }
 
 impl Way {
     pub(super) fn new(settings: &TrunkSettings, parts: TrunkParts, random: StdRng) -> Self {
         let (name, peer) = (settings.name.clone(), settings.peer.clone());
-        Self { name, peer, parts, random, resting: HashMap::new(), preferred: None }
+        Self { name, peer, parts, random, resting: HashMap::new(), preferred: None, connection: None }
     }
 
     pub(super) fn now(&self) -> Instant {
@@ -76,6 +79,11 @@ impl Way {
         flows
     }
 
+    /// Keeps the connection of the last REGISTER alive.
+    pub(super) async fn keep_alive(&self, flow: Flow) {
+        self.order(TrunkOrder::KeepAlive(flow)).await;
+    }
+
     /// Sends a REGISTER to one target after the other until one answers that can (RFC 3263 §4.3).
     pub(super) async fn register(
         &mut self,
@@ -88,7 +96,9 @@ impl Way {
         for flow in flows {
             let Some(next) = params.take().or_else(|| registration.again(&mut self.random)) else { break };
             let (answer, answered) = oneshot::channel();
-            self.order(TrunkOrder::Register { flow, params: next, answer }).await;
+            let (trunk, lost) = (self.name.clone(), Arc::new(Notify::new()));
+            self.connection = flow.transport.is_reliable().then(|| (flow, Arc::clone(&lost)));
+            self.order(TrunkOrder::Register { flow, params: next, answer, trunk, lost }).await;
             outcome = answered.await.unwrap_or(RegisterOutcome::Unreachable);
             if !self.leaves(flow, &outcome) {
                 break;

@@ -59,7 +59,7 @@ use client_table::ClientTransactions;
 use server_table::ServerTransactions;
 use std::collections::VecDeque;
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::time::Instant;
 
 /// What a wake-up is for.
@@ -199,10 +199,10 @@ impl Endpoint {
         Some((text(uri), heard))
     }
 
-    /// Sends a session's requests to where that URI leads. `false` where they may not go there, or the session is gone.
-    pub fn follow_named_hop(&mut self, id: SessionId, uri: &str, address: SocketAddr) -> bool {
-        let dialog = self.sessions.get_mut(id).and_then(|session| session.dialog.as_mut());
-        dialog.is_some_and(|dialog| dialog.follow(uri.as_bytes(), address))
+    /// Sends a session's requests to where that URI leads, by `flow`. `false` where they may not go there, or the session is
+    /// gone.
+    pub fn follow_named_hop(&mut self, id: SessionId, uri: &str, flow: Flow) -> bool {
+        self.sessions.follow(id, uri.as_bytes(), flow)
     }
 
     /// What was counted.
@@ -237,7 +237,8 @@ impl Endpoint {
             return self.counters.count(Counter::DroppedUnproved);
         }
         self.counters.count(Counter::MessagesSent);
-        self.transmits.push_back(Transmit { flow, bytes });
+        let opens = self.sessions.is_found(flow);
+        self.transmits.push_back(Transmit { flow, bytes, opens });
     }
 
     fn next_number(&mut self) -> u64 {

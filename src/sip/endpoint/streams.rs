@@ -13,7 +13,7 @@ use crate::sip::framing::{Broken, FramingError};
 use crate::sip::message::{Defect, Host, Message, Method, SipUri, Uri};
 use crate::sip::overload::Offender;
 use crate::sip::transaction::{InviteClient, NonInviteClient};
-use crate::sip::transport::{Flow, Transport};
+use crate::sip::transport::{Flow, PING, Transmit, Transport};
 use bytes::Bytes;
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -86,6 +86,15 @@ impl Endpoint {
             self.request_failed(now, purpose, TRANSPORT_FAILED, reason_phrase(TRANSPORT_FAILED));
         }
         self.settle_client(id);
+    }
+
+    /// Keeps a connection alive (RFC 5626 §4.4.1). None is opened for it.
+    pub fn keep_alive(&mut self, flow: Flow) {
+        if self.transmits.len() >= self.config.limits.max_queued_outputs {
+            return self.counters.count(Counter::DroppedQueueFull);
+        }
+        self.counters.count(Counter::KeepAlivesSent);
+        self.transmits.push_back(Transmit { flow, bytes: Bytes::from_static(PING), opens: false });
     }
 
     /// Counts what the driver saw of its connections.

@@ -36,6 +36,10 @@ const MIN_EXPIRES_MAX_S: u32 = 86_400;
 /// Shortest life of a binding that is believed, s: a registrar that says less is asked again no sooner.
 const EXPIRES_MIN_S: u32 = 10;
 
+/// Between two registrations of which the second is for a lost connection: a server that closes each connection is not
+/// asked without end.
+const RENEWAL_MIN: Duration = Duration::from_secs(1);
+
 /// What a registration needs to know.
 #[derive(Debug, Clone)]
 pub struct RegistrationSettings {
@@ -174,6 +178,8 @@ pub struct Registration {
     failures: u32,
     /// Until when the registrar holds our binding.
     bound_until: Option<Instant>,
+    /// When it said so last.
+    bound_at: Option<Instant>,
     service_route: Vec<String>,
     path: Vec<String>,
 }
@@ -193,6 +199,7 @@ impl Registration {
             wallet,
             failures: 0,
             bound_until: None,
+            bound_at: None,
             service_route: Vec::new(),
             path: Vec::new(),
         }
@@ -234,6 +241,14 @@ impl Registration {
         match (due, self.bound_until) {
             (Some(due), Some(end)) => Some(due.min(end)),
             (due, end) => due.or(end),
+        }
+    }
+
+    /// The connection that the registration went by, and that calls come by, is gone (RFC 5626 §4.4): it is renewed at once,
+    /// by another one.
+    pub fn connection_lost(&mut self, now: Instant) {
+        if let (Phase::Waiting { until }, Some(bound_at)) = (&mut self.phase, self.bound_at) {
+            *until = (*until).min(now.max(bound_at + RENEWAL_MIN));
         }
     }
 
@@ -321,7 +336,7 @@ impl Registration {
         let expires_s = answer.expires_s.unwrap_or(self.expires_s).max(EXPIRES_MIN_S);
         let expires = Duration::from_secs(expires_s.into());
         let news = if self.is_registered() { News::Refreshed } else { News::Registered { expires_s } };
-        self.bound_until = Some(now + expires);
+        (self.bound_until, self.bound_at) = (Some(now + expires), Some(now));
         self.service_route.clone_from(&answer.service_route);
         self.path.clone_from(&answer.path);
         self.phase = Phase::Waiting { until: now + backoff::refresh_after(expires) };

@@ -475,3 +475,26 @@ fn the_next_nonce_that_a_registrar_names_is_used() {
         assert_eq!(verified(&request, "Authorization"), ("two".to_owned(), format!("{count:08x}")), "{none}");
     }
 }
+
+/// RFC 5626 §4.4: calls come by the connection that the registration opened.
+#[test]
+fn a_lost_connection_renews_the_registration_at_once_but_not_without_end() {
+    let mut bench = Bench::new(settings());
+    bench.registration.connection_lost(bench.now);
+    bench.registered();
+    let refresh = bench.wait();
+    bench.now += Duration::from_secs(60);
+    bench.registration.connection_lost(bench.now);
+    assert_eq!(bench.wait(), Duration::ZERO);
+    let request = bench.due();
+    // While it is out there is nothing to renew.
+    bench.registration.connection_lost(bench.now);
+    bench.answer(&request, 200, "Contact: <sip:130@192.0.2.1:5060>;expires=3600\r\n");
+    assert_eq!(bench.wait(), refresh);
+    bench.registration.connection_lost(bench.now);
+    assert_eq!(bench.wait(), RENEWAL_MIN, "a server that closes each connection");
+    let step = bench.registration.unregister(&mut bench.random);
+    bench.sent(step);
+    bench.registration.connection_lost(bench.now);
+    assert_eq!(bench.registration.poll_timeout(), None, "no more of it is wanted");
+}

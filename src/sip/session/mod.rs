@@ -183,6 +183,8 @@ pub(super) struct Sessions {
     by_tag: HashMap<Tag, SessionId, HashKey>,
     /// How many calls each neighbour has.
     by_neighbour: HashMap<Neighbour, CallsUnderWay, HashKey>,
+    /// The ways that the DNS has led dialogs to, and how many follow each.
+    found: HashMap<Flow, usize, HashKey>,
 }
 
 impl Sessions {
@@ -191,6 +193,7 @@ impl Sessions {
             sessions: HashMap::with_hasher(hash_key),
             by_tag: HashMap::with_hasher(hash_key),
             by_neighbour: HashMap::with_hasher(hash_key),
+            found: HashMap::with_hasher(hash_key),
         }
     }
 
@@ -264,6 +267,36 @@ impl Sessions {
         }
     }
 
+    /// Lets the requests of a session go by `flow`, which was found for the URI of its next hop.
+    pub(super) fn follow(&mut self, id: SessionId, uri: &[u8], flow: Flow) -> bool {
+        let Some(dialog) = self.sessions.get_mut(&id).and_then(|session| session.dialog.as_mut()) else {
+            return false;
+        };
+        let before = dialog.found();
+        if !dialog.follow(uri, flow) {
+            return false;
+        }
+        *self.found.entry(flow).or_default() += 1;
+        self.leave(before);
+        true
+    }
+
+    /// A dialog does not follow that way any more.
+    fn leave(&mut self, found: Option<Flow>) {
+        let Some(found) = found else { return };
+        if let Some(count) = self.found.get_mut(&found) {
+            *count -= 1;
+            if *count == 0 {
+                self.found.remove(&found);
+            }
+        }
+    }
+
+    /// Whether `flow` was found for the next hop of some dialog.
+    pub(super) fn is_found(&self, flow: Flow) -> bool {
+        !self.found.is_empty() && self.found.contains_key(&flow)
+    }
+
     /// Gives a session of the calling side its dialog.
     pub(super) fn set_dialog(&mut self, id: SessionId, dialog: Dialog) {
         if let Some(session) = self.sessions.get_mut(&id) {
@@ -275,6 +308,7 @@ impl Sessions {
     pub(super) fn remove(&mut self, id: SessionId) -> Option<Session> {
         let session = self.sessions.remove(&id)?;
         if let Some(dialog) = &session.dialog {
+            self.leave(dialog.found());
             self.by_tag.remove(&dialog.local_tag());
         }
         if let Some((neighbour, acknowledged)) = session.neighbour

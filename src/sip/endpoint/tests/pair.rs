@@ -39,12 +39,12 @@ impl Pair {
     pub(super) fn settle(&mut self) {
         loop {
             let mut quiet = true;
-            while let Some(Transmit { flow, bytes }) = self.take(Side::Caller) {
+            while let Some(Transmit { flow, bytes, .. }) = self.take(Side::Caller) {
                 quiet = false;
                 let flow = Flow { local: flow.remote, remote: flow.local, ..flow };
                 self.callee.handle_datagram(self.now, flow, &bytes);
             }
-            while let Some(Transmit { flow, bytes }) = self.take(Side::Callee) {
+            while let Some(Transmit { flow, bytes, .. }) = self.take(Side::Callee) {
                 quiet = false;
                 let flow = Flow { local: flow.remote, remote: flow.local, ..flow };
                 self.caller.handle_datagram(self.now, flow, &bytes);
