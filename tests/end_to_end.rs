@@ -97,6 +97,7 @@ impl Bench {
             request_uri: format!("sip:{called}@{remote}"),
             identity: Some(format!("tel:+355{}", &LEADER[1..])),
             from: None,
+            codecs: klikon::sdp::Codecs::default(),
             keys: keys.iter().map(|&keys| KeyGroup { prompt: None, keys: keys.to_owned() }).collect(),
             // Longer than the guard of the confirmation.
             manner: Manner::BargeIn { after: Duration::from_millis(650) },

@@ -152,7 +152,8 @@ impl Leg {
         let (sender, events) = mpsc::channel(MEDIA_EVENTS_A_LEG);
         let stream = self.service.media.open(local, sender).map_err(|error| self.no_media(&error))?;
         let address = self.service.media_advertised.unwrap_or(local);
-        let capabilities = Capabilities::new(address, stream.local().port(), self.service.ids.sdp_session());
+        let capabilities = Capabilities::new(address, stream.local().port(), self.service.ids.sdp_session())
+            .with(self.service.codecs.clone());
         let mut negotiation = Negotiation::new(capabilities);
         let sdp = negotiation.describe(self.invite.offer.as_ref())?;
         let session = self.invite.session;

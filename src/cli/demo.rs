@@ -95,6 +95,7 @@ async fn show(arguments: &Arguments, settings: Settings, folder: &Path) -> anyho
         request_uri: format!("sip:130@{address}"),
         identity: Some(format!("tel:{}", leader.e164())),
         from: None,
+        codecs: crate::sdp::Codecs::default(),
         keys: keys()?,
         manner: super::call::manner(arguments.listen, BARGE_IN_AFTER_MS),
         hang_up_on: vec!["goodbye".to_owned()],

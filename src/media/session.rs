@@ -4,6 +4,7 @@ use super::event::{MediaEvent, Outbox, Statistics};
 use super::g711::OCTETS_PER_MS;
 use super::key_gate::KeyGate;
 use super::listener::{FrameIndex, Listener, Recording};
+use super::packing::Packing;
 use super::playout::{Element, Playout};
 use super::prompt::PromptLibrary;
 use super::rtp::{Admission, HEADER_OCTETS, Packet, ReadError, Receiver};
@@ -15,7 +16,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Longest packet that a session sends: 60 ms of G.711.
+/// Longest packet that a session sends: 60 ms of G.711; none of another codec is longer.
 pub const MAX_TRANSMIT_OCTETS: usize = HEADER_OCTETS + 60 * OCTETS_PER_MS;
 
 /// A wake-up later than this does not catch up packet by packet: what is overdue is left out, as a gap in the timestamps.
@@ -49,6 +50,7 @@ pub struct Session {
     digits: DigitSender,
     digits_pending: bool,
     playout: Playout,
+    packing: Packing,
     identity: Identity,
     /// Of the next packet.
     next: Option<Instant>,
@@ -83,6 +85,7 @@ impl Session {
             digits: DigitSender::default(),
             digits_pending: false,
             playout: Playout::default(),
+            packing: Packing::default(),
             identity,
             next: None,
             sent_ms: 0,
@@ -95,7 +98,7 @@ impl Session {
 
     /// Starts the stream, or changes it after another offer and answer. The first packet goes out at `first`, and every
     /// later one a whole number of packet lengths after it; when the stream runs already, it keeps its pace, source,
-    /// sequence and timestamps.
+    /// sequence and timestamps. Only another RTP clock makes it another source with timestamps of its own (RFC 7160 §4.1).
     ///
     /// While we may not send, what plays stands still and goes on with the very next octet. Keys count only while both
     /// sides may send: who has put us on hold does not key to us, and who only listens cannot.
@@ -106,6 +109,10 @@ impl Session {
             }
             if before.telephone_event != parameters.telephone_event {
                 self.former_event = before.telephone_event;
+            }
+            if before.encoding.clock_rate_hz() != parameters.encoding.clock_rate_hz() {
+                self.identity = self.identity.next();
+                self.talkspurt = true;
             }
         }
         self.gate.set_on_hold(parameters.direction != Direction::SendRecv);
@@ -173,10 +180,13 @@ impl Session {
             self.statistics.dropped_ssrc += 1;
             return;
         }
+        // Some send with the numbers of their own description where they should use ours.
+        let is_audio = packet.payload_type == parameters.receive_payload_type
+            || packet.payload_type == parameters.payload_type;
         let is_of = |event: &TelephoneEvent| {
-            packet.payload_type == event.receive_payload_type || packet.payload_type == event.payload_type
+            packet.payload_type == event.receive_payload_type
+                || packet.payload_type == event.payload_type && !is_audio
         };
-        let is_audio = packet.payload_type == parameters.payload_type;
         let event = parameters
             .telephone_event
             .filter(is_of)
@@ -209,15 +219,15 @@ impl Session {
             self.handle_timers(now, &parameters);
             self.next = Some(due + ptime);
             let timestamp = self.identity.timestamp;
-            let samples = ptime.as_millis() as u32 * OCTETS_PER_MS as u32;
-            self.identity.timestamp = timestamp.wrapping_add(samples);
+            let units = ptime.as_millis() as u32 * (parameters.encoding.clock_rate_hz() / 1_000);
+            self.identity.timestamp = timestamp.wrapping_add(units);
             let overdue = now.saturating_duration_since(due) > MAX_CATCH_UP;
             if overdue || !parameters.direction.sends() {
                 self.statistics.skipped += u64::from(overdue);
                 self.talkspurt = true;
                 continue;
             }
-            let octets = self.write(&parameters, timestamp, samples as usize, buffer);
+            let octets = self.write(&parameters, timestamp, buffer);
             self.identity.sequence = self.identity.sequence.wrapping_add(1);
             self.talkspurt = false;
             self.sent_ms += ptime.as_millis() as u64;
@@ -294,9 +304,10 @@ impl Session {
             self.statistics.dropped_ssrc += 1;
             return false;
         }
-        if packet.payload_type != parameters.payload_type {
+        if packet.payload_type == COMFORT_NOISE {
             return true;
         }
+        self.packing.receive(parameters, packet.payload, &mut self.statistics);
         let (keys, gate) = (&mut self.keys, &mut self.gate);
         let mut out = Outbox::new(&mut self.events, &mut self.statistics);
         if let Some(event) = parameters.telephone_event {
@@ -308,7 +319,7 @@ impl Session {
             });
         }
         if let Some(listener) = &mut self.listener {
-            listener.hear(parameters.encoding, packet, |heard| out.push(MediaEvent::Heard(heard)));
+            listener.hear(parameters, packet, |heard| out.push(MediaEvent::Heard(heard)));
         }
         true
     }
@@ -334,7 +345,6 @@ impl Session {
         &mut self,
         parameters: &StreamParameters,
         timestamp: u32,
-        samples: usize,
         buffer: &mut [u8; MAX_TRANSMIT_OCTETS],
     ) -> usize {
         let Identity { ssrc, sequence, .. } = self.identity;
@@ -358,13 +368,10 @@ impl Session {
         }
         // RFC 3551 §4.1: the marker says that packets were not sent contiguously before this one.
         let written = header(parameters.payload_type, self.talkspurt, timestamp)(buffer);
-        let payload = buffer.get_mut(written..written + samples).unwrap_or_default();
-        if u128::from(self.sent_ms) < self.settings.initial_silence.as_millis() {
-            payload.fill(super::g711::silence(parameters.encoding));
-        } else {
-            self.playout.fill(&self.library, parameters.encoding, payload, |done| out.done(done));
-        }
-        written + samples
+        let payload = buffer.get_mut(written..).unwrap_or_default();
+        let is_before = u128::from(self.sent_ms) < self.settings.initial_silence.as_millis();
+        let playout = Some(&mut self.playout).filter(|_| !is_before);
+        written + self.packing.fill(parameters, &self.library, playout, payload, |done| out.done(done))
     }
 
     fn report(&mut self, event: MediaEvent) {

@@ -8,7 +8,7 @@ pub use report::{Notice, PhoneError, Report};
 use super::script::{Cue, KeyGroup, Manner, Script};
 use crate::media::{DigitTiming, Engine, EngineSettings, Heard, MediaEvent, PromptLibrary, Stream};
 use crate::net::{Driver, Sockets, StreamSettings, TlsSettings, UdpTransport};
-use crate::sdp::{Capabilities, Exchange};
+use crate::sdp::{Capabilities, Codecs, Exchange};
 use crate::sip::{ChangeId, EndCause, Endpoint, EndpointConfig, Event, InviteParams, SessionId, Transport};
 use crate::units::clock::{Clock, entropy};
 use bytes::Bytes;
@@ -44,6 +44,8 @@ pub struct PhoneSettings {
     pub identity: Option<String>,
     /// From URI; anonymous without.
     pub from: Option<String>,
+    /// What is offered.
+    pub codecs: Codecs,
     /// Groups of keys, one a prompt.
     pub keys: Vec<KeyGroup>,
     /// When to key.
@@ -80,7 +82,8 @@ impl Phone {
         let (sender, media) = mpsc::channel(MEDIA_EVENTS_WAITING);
         let stream = engine.open_listening(flow.local.ip(), sender)?;
         let seed = entropy();
-        let capabilities = Capabilities::new(flow.local.ip(), stream.local().port(), session_id(&seed));
+        let capabilities = Capabilities::new(flow.local.ip(), stream.local().port(), session_id(&seed))
+            .with(self.settings.codecs.clone());
         let mut exchange = Exchange::new(capabilities);
         let invite = self.invite(exchange.offer());
         let (commands, waiting) = mpsc::channel(WAITING);
