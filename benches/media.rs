@@ -103,7 +103,9 @@ fn parameters(remote: SocketAddr) -> StreamParameters {
     StreamParameters {
         remote,
         encoding: Encoding::Pcma,
+        amr: None,
         payload_type: 8,
+        receive_payload_type: 8,
         telephone_event: Some(event),
         ptime_ms: 20,
         direction: Direction::SendRecv,

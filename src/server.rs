@@ -9,9 +9,10 @@ use crate::config::{Files, Media, PasswordError, Settings, Sip, Trunk, User};
 use crate::delivery::{SpoolError, Worker};
 use crate::dialplan::{Flow, FlowError, Vocabulary};
 use crate::media::{
-    Engine, EngineError, EngineSettings, LibraryError, PortRange, PromptLibrary, SessionSettings,
+    Engine, EngineError, EngineSettings, Form, LibraryError, PortRange, PromptLibrary, SessionSettings,
 };
 use crate::net::{BindError, Driver, Listen, ResolveError, Resolver, Sockets, Tls, Ways};
+use crate::sdp::Codecs;
 use crate::sip::auth::Policy;
 use crate::sip::{Endpoint, EndpointConfig, HostPort, Limits, Timers, Transport};
 use crate::speech::{self, LoadError, Prompts};
@@ -89,7 +90,7 @@ impl Server {
     pub async fn start(settings: Settings, observer: Observer, clock: Clock) -> Result<Self, StartError> {
         let prompts = read_prompts(&settings.files)?;
         let numbers = read_flows(&settings, &prompts)?;
-        let library = Arc::new(encode(&prompts)?);
+        let library = Arc::new(encode(&prompts, &settings.media.codecs())?);
         let store = Store::open(&settings.database).await?;
         if store.terms().await.is_ok_and(|terms| terms.is_empty()) {
             tracing::warn!(
@@ -119,6 +120,7 @@ impl Server {
             numbers,
             prompts,
             media: Engine::start(engine_settings(&settings.media, settings.calls.max), Arc::clone(&library))?,
+            codecs: settings.media.codecs(),
             media_advertised: settings.media.advertise,
             store: store.clone(),
             settlements,
@@ -277,13 +279,23 @@ pub fn read_prompts(files: &Files) -> Result<Prompts, LoadError> {
     speech::load(&files.prompts.join(&files.language))
 }
 
-/// Reads them and makes them ready to be sent, or to be recognised.
-pub fn encode_prompts(files: &Files) -> Result<Arc<PromptLibrary>, StartError> {
-    Ok(Arc::new(encode(&read_prompts(files)?)?))
+/// Reads them and makes them ready to be sent in these codecs, or to be recognised.
+pub fn encode_prompts(files: &Files, codecs: &Codecs) -> Result<Arc<PromptLibrary>, StartError> {
+    Ok(Arc::new(encode(&read_prompts(files)?, codecs)?))
 }
 
-fn encode(prompts: &Prompts) -> Result<PromptLibrary, LibraryError> {
-    PromptLibrary::encode(prompts.clips().map(|(id, clip)| (id.to_owned(), clip.samples.clone())))
+fn encode(prompts: &Prompts, codecs: &Codecs) -> Result<PromptLibrary, LibraryError> {
+    let clips = prompts.clips().map(|(id, clip)| (id.to_owned(), clip.samples.clone()));
+    PromptLibrary::encode_in(clips, &forms(codecs))
+}
+
+/// Each codec, and each mode of those that have modes.
+fn forms(codecs: &Codecs) -> Vec<Form> {
+    let of = |encoding| match codecs.modes(encoding).modes().collect::<Vec<_>>() {
+        modes if modes.is_empty() => vec![Form::new(encoding, 0)],
+        modes => modes.into_iter().map(|mode| Form::new(encoding, mode)).collect(),
+    };
+    codecs.encodings.iter().copied().flat_map(of).collect()
 }
 
 /// Reads each flow that a number names, once.

@@ -99,6 +99,7 @@ impl Bench {
             from: None,
             session_expires_s: 0,
             in_band: false,
+            codecs: klikon::sdp::Codecs::default(),
             keys: keys.iter().map(|&keys| KeyGroup { prompt: None, keys: keys.to_owned() }).collect(),
             // Longer than the guard of the confirmation.
             manner: Manner::BargeIn { after: Duration::from_millis(650) },

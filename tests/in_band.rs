@@ -108,7 +108,7 @@ fn the_echo_of_our_prompts_is_no_key_and_keys_are_heard_through_it() {
 fn library() -> Arc<PromptLibrary> {
     let mut files = Settings::default().files;
     files.prompts = Path::new(env!("CARGO_MANIFEST_DIR")).join("prompts");
-    encode_prompts(&files).unwrap()
+    encode_prompts(&files, &klikon::sdp::Codecs::default()).unwrap()
 }
 
 struct Call {
@@ -127,11 +127,18 @@ fn call(settings: SessionSettings, library: Arc<PromptLibrary>) -> Call {
         Identity { ssrc: 1, sequence: 0, timestamp: 0 },
         None,
     );
-    let (encoding, payload_type, direction) = (Encoding::Pcma, 8, Direction::SendRecv);
-    let telephone_event = None;
     session.start(
         now,
-        StreamParameters { remote, encoding, payload_type, telephone_event, ptime_ms: 20, direction },
+        StreamParameters {
+            remote,
+            encoding: Encoding::Pcma,
+            amr: None,
+            payload_type: 8,
+            receive_payload_type: 8,
+            telephone_event: None,
+            ptime_ms: 20,
+            direction: Direction::SendRecv,
+        },
     );
     Call { session, remote, now, number: 0 }
 }

@@ -54,7 +54,9 @@ fn parameters(remote: std::net::SocketAddr) -> StreamParameters {
     StreamParameters {
         remote,
         encoding: Encoding::Pcma,
+        amr: None,
         payload_type: 8,
+        receive_payload_type: 8,
         telephone_event: Some(TelephoneEvent {
             payload_type: 101,
             receive_payload_type: 101,

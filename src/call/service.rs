@@ -5,6 +5,7 @@ use super::settings::Settings;
 use super::trust::Neighbours;
 use crate::dialplan::Flow;
 use crate::media::Engine;
+use crate::sdp::Codecs;
 use crate::sip::Rejection;
 use crate::speech::Prompts;
 use crate::store::{Activation, CallRecord, Store, StoreError};
@@ -39,6 +40,8 @@ pub struct Service {
     pub prompts: Prompts,
     /// The media workers, with the clips ready to be sent.
     pub media: Engine,
+    /// What calls can be held in: the library holds each clip in it.
+    pub codecs: Codecs,
     /// Address for RTP that SDP says, when it is not the one the INVITE arrived at.
     pub media_advertised: Option<IpAddr>,
     /// The billing ledger.

@@ -4,10 +4,12 @@ use crate::call::load::LoadSettings;
 use crate::call::{KeyGroup, Manner, Notice, Phone, PhoneError, PhoneSettings};
 use crate::config::Settings;
 use crate::net::{NameServer, Resolver};
+use crate::sdp::Codecs;
 use crate::sip::Transport;
 use crate::sip::locate::{Target, fails_over};
 use crate::sip::message::Uri;
 use crate::units::clock::{Clock, entropy};
+use crate::units::rtp::Encoding;
 use anyhow::{Context, bail, ensure};
 use clap::Args;
 use rand::SeedableRng;
@@ -87,6 +89,10 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE")]
     tls_ca: Option<PathBuf>,
 
+    /// Codecs to offer, by their names in session descriptions, the preferred one first.
+    #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = codec, default_values = ["PCMA", "PCMU"])]
+    codecs: Vec<Encoding>,
+
     /// Write what was heard.
     #[arg(long, value_name = "FILE")]
     wav: Option<PathBuf>,
@@ -111,6 +117,14 @@ fn rate(text: &str) -> Result<f64, String> {
         Ok(rate) if rate > 0.0 && rate <= 100_000.0 => Ok(rate),
         _ => Err("write calls a second, from above 0 to 100000, like 50 or 0.5".to_owned()),
     }
+}
+
+/// A codec that this build can encode.
+fn codec(text: &str) -> Result<Encoding, String> {
+    let known = || Encoding::ALL.into_iter().filter(|encoding| encoding.is_built());
+    Encoding::named(text).filter(|encoding| encoding.is_built()).ok_or_else(|| {
+        format!("this build has {}", known().map(Encoding::name).collect::<Vec<_>>().join(", "))
+    })
 }
 
 fn hold(text: &str) -> Result<Duration, String> {
@@ -169,6 +183,7 @@ pub fn run(arguments: Arguments, settings: &Settings) -> anyhow::Result<()> {
         from: arguments.from.clone(),
         session_expires_s: arguments.session_expires_s,
         in_band: arguments.in_band,
+        codecs: Codecs::new(arguments.codecs.clone()),
         keys: arguments.keys.clone(),
         manner: manner(arguments.listen, arguments.barge_in_after_ms),
         hang_up_on: vec!["goodbye".to_owned()],
@@ -177,7 +192,8 @@ pub fn run(arguments: Arguments, settings: &Settings) -> anyhow::Result<()> {
     };
     let report = super::runtime()?.block_on(async {
         // Without prompts at hand the call still works; only their names are not known.
-        let prompts = crate::server::encode_prompts(&settings.files).ok().unwrap_or_default();
+        let codecs = Codecs::new(arguments.codecs.clone());
+        let prompts = crate::server::encode_prompts(&settings.files, &codecs).ok().unwrap_or_default();
         let mut targets = resolve(&arguments.uri, server, &Transport::ALL).await?.into_iter().peekable();
         loop {
             let target = targets.next().context("there is no server to try")?;

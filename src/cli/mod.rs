@@ -45,7 +45,7 @@ enum What {
     /// Show the whole thing on this machine: a service, a caller, a booked activation, a WAV of what was heard.
     Demo(demo::Arguments),
     /// Phone a SIP address, key digits, and say what was heard and when.
-    Call(call::Arguments),
+    Call(Box<call::Arguments>),
     /// Show the SIP of calls, from the memory of the service that runs or as it passes.
     Trace(trace::Arguments),
     /// The records of calls, as the database keeps them.
@@ -69,7 +69,7 @@ impl Command {
                     .and_then(|settings| serve::run(arguments, settings)),
                 What::Demo(arguments) => demo::run(arguments),
                 What::Call(arguments) => self::settings(self.config.as_deref())
-                    .and_then(|settings| call::run(arguments, &settings)),
+                    .and_then(|settings| call::run(*arguments, &settings)),
                 What::Trace(arguments) => self::settings(self.config.as_deref())
                     .and_then(|settings| trace::run(&arguments, &settings)),
                 What::Calls(arguments) => on_database(self.config.as_deref(), async |database, _, out| {

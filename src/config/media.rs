@@ -1,8 +1,21 @@
 //! `[media]`: RTP.
 
 use super::problem::{Problem, problem, within};
+use crate::sdp::{Codecs, Preference};
+use crate::units::amr::ModeSet;
+use crate::units::rtp::Encoding;
 use serde::Deserialize;
 use std::net::IpAddr;
+
+/// Whose order of codecs decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CodecOrder {
+    /// The peer's, as RFC 3264 §6.1 recommends.
+    Offer,
+    /// That of `media.codecs`.
+    Ours,
+}
 
 /// `[media]`
 #[derive(Debug, Clone, Deserialize)]
@@ -14,6 +27,14 @@ pub struct Media {
     pub port_quarantine_ms: u64,
     /// Worker threads.
     pub workers: usize,
+    /// Codecs by their names in session descriptions, in order of preference. Prompts are kept in each of them.
+    pub codecs: Vec<String>,
+    /// Whose order decides when an offer names several of them.
+    pub codec_order: CodecOrder,
+    /// Modes of AMR that prompts are kept in.
+    pub amr_modes: Vec<u8>,
+    /// Modes of AMR-WB that prompts are kept in.
+    pub amr_wb_modes: Vec<u8>,
     /// Silence before the first prompt, ms, so that its beginning is not clipped.
     pub initial_silence_ms: u16,
     /// A call without any RTP from the caller for this long is ended, s; 0 never ends it.
@@ -32,6 +53,10 @@ impl Default for Media {
             rtp_ports: [0, 0],
             port_quarantine_ms: 5000,
             workers: 1,
+            codecs: ["G722", "PCMA", "PCMU"].map(str::to_owned).to_vec(),
+            codec_order: CodecOrder::Offer,
+            amr_modes: ModeSet::all(Encoding::Amr).modes().collect(),
+            amr_wb_modes: ModeSet::all(Encoding::AmrWb).modes().collect(),
             initial_silence_ms: 300,
             rtp_timeout_s: 0,
             nat: false,
@@ -42,7 +67,81 @@ impl Default for Media {
 }
 
 impl Media {
+    /// What calls can be held in.
+    pub fn codecs(&self) -> Codecs {
+        let all = |encoding| ModeSet::all(encoding);
+        let modes = |encoding, modes: &[u8]| ModeSet::new(encoding, modes.iter().copied());
+        Codecs {
+            encodings: self.codecs.iter().filter_map(|name| Encoding::named(name)).collect(),
+            preference: match self.codec_order {
+                CodecOrder::Offer => Preference::Offered,
+                CodecOrder::Ours => Preference::Ours,
+            },
+            // Both were checked when they were read.
+            amr_modes: modes(Encoding::Amr, &self.amr_modes).unwrap_or(all(Encoding::Amr)),
+            amr_wb_modes: modes(Encoding::AmrWb, &self.amr_wb_modes).unwrap_or(all(Encoding::AmrWb)),
+        }
+    }
+
+    fn check_codecs(&self, found: &mut Vec<Problem>) {
+        let names = Encoding::ALL.map(Encoding::name).join(", ");
+        if self.codecs.is_empty() {
+            problem(
+                found,
+                "media.codecs",
+                "no codec, so no call would be answered",
+                "write [\"PCMA\", \"PCMU\"]",
+            );
+        }
+        let mut seen = Vec::new();
+        for name in &self.codecs {
+            match Encoding::named(name) {
+                None => {
+                    problem(
+                        found,
+                        "media.codecs",
+                        &format!("`{name}` is not known"),
+                        &format!("choose among {names}"),
+                    );
+                }
+                Some(encoding) if !encoding.is_built() => {
+                    let feature = if encoding == Encoding::Opus { "opus" } else { "amr" };
+                    problem(
+                        found,
+                        "media.codecs",
+                        &format!("`{name}` is not part of this build"),
+                        &format!("build with `--features {feature}`, or leave it out"),
+                    );
+                }
+                Some(encoding) if seen.contains(&encoding) => {
+                    problem(
+                        found,
+                        "media.codecs",
+                        &format!("`{name}` is there twice"),
+                        "name each codec once",
+                    );
+                }
+                Some(encoding) => seen.push(encoding),
+            }
+        }
+        for (key, encoding, modes) in [
+            ("media.amr_modes", Encoding::Amr, &self.amr_modes),
+            ("media.amr_wb_modes", Encoding::AmrWb, &self.amr_wb_modes),
+        ] {
+            if ModeSet::new(encoding, modes.iter().copied()).is_none() {
+                let most = ModeSet::all(encoding).modes().next_back().unwrap_or(0);
+                problem(
+                    found,
+                    key,
+                    &format!("{modes:?} are no modes of {}", encoding.name()),
+                    &format!("write one or more of 0 to {most}"),
+                );
+            }
+        }
+    }
+
     pub(super) fn check(&self, found: &mut Vec<Problem>) {
+        self.check_codecs(found);
         let [first, last] = self.rtp_ports;
         let shown = format!("[{first}, {last}]");
         match (first, last) {

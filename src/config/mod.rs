@@ -16,7 +16,7 @@ mod trunks;
 pub use authentication::{AlgorithmName, Authentication, User};
 pub use files::Files;
 pub use log::{Log, LogFormat};
-pub use media::Media;
+pub use media::{CodecOrder, Media};
 pub use overload::Overload;
 pub use problem::Problem;
 pub use sip::Sip;
@@ -350,6 +350,17 @@ mod tests {
             ("[media]\nrtp_ports = [0, 20000]", "[0, 20000] has one port 0"),
             ("[media]\nrtp_ports = [80, 20000]", "privileged"),
             ("[media]\nadvertise = \"0.0.0.0\"", "`media.advertise`"),
+            ("[media]\ncodecs = []", "`media.codecs`: no codec, so no call would be answered"),
+            (
+                "[media]\ncodecs = [\"G729\"]",
+                "`media.codecs`: `G729` is not known; choose among PCMA, PCMU, G722, AMR",
+            ),
+            ("[media]\ncodecs = [\"PCMA\", \"pcma\"]", "`media.codecs`: `pcma` is there twice"),
+            (
+                "[media]\namr_modes = [8]",
+                "`media.amr_modes`: [8] are no modes of AMR; write one or more of 0 to 7",
+            ),
+            ("[media]\namr_wb_modes = []", "write one or more of 0 to 8"),
             ("[calls]\nmax = 0", "`calls.max`: 0 is out of range; write 1 to 1000000"),
             ("[calls]\nmax_duration_s = 9", "write 10 to 86400"),
             (

@@ -28,7 +28,9 @@ fn parameters(remote: SocketAddr) -> StreamParameters {
     StreamParameters {
         remote,
         encoding: Encoding::Pcmu,
+        amr: None,
         payload_type: 0,
+        receive_payload_type: 0,
         telephone_event: Some(event),
         ptime_ms: 20,
         direction: Direction::SendRecv,

@@ -73,6 +73,12 @@ pub struct Statistics {
     pub skipped: u64,
     /// Left out since the place they would have gone to has not shown that it wants them ([`super::Reach`]).
     pub withheld: u64,
+    /// Modes of AMR that the peer asked for, and we sent from then on.
+    pub mode_requests: u64,
+    /// Requests for a mode that AMR does not have: ignored.
+    pub mode_requests_ignored: u64,
+    /// Payloads of AMR that did not hold what they said: taken as a sign of life only.
+    pub malformed_audio: u64,
     /// Events that were lost since nobody fetched them.
     pub events_lost: u64,
     /// The keys that came as events.

@@ -1,7 +1,7 @@
 //! The media engine: RTP sessions that play prompts and read keys, and the threads that move their octets.
 //!
-//! Implements RTP (RFC 3550 §5.1, A.1; RFC 3551 §4), named telephone events (RFC 4733 §2), keys as tones (ITU-T Q.24) and
-//! G.711. A [`Session`] is
+//! Implements RTP (RFC 3550 §5.1, A.1; RFC 3551 §4), named telephone events (RFC 4733 §2), keys as tones (ITU-T Q.24), and the
+//! payloads of G.711, G.722, AMR and AMR-WB (RFC 4867 §4) and Opus (RFC 7587 §4). A [`Session`] is
 //! one call's stream as a pure state machine: packets and `now` go in, packets, events and a deadline come out. The
 //! [`Engine`] owns the threads, sockets and ports, and only moves octets between them and the sessions.
 //!
@@ -9,12 +9,17 @@
 //! nothing for a packet. Every session sends one continuous stream: one SSRC, one run of sequence numbers and
 //! timestamps, silence between prompts, each packet at an absolute deadline that a late wake-up never shifts.
 
+mod amr;
 mod decimator;
+mod decoder;
 mod engine;
 mod event;
+mod form;
 mod g711;
 mod key_gate;
 mod listener;
+mod opus;
+mod packing;
 mod playout;
 mod ports;
 mod prompt;
@@ -33,6 +38,7 @@ pub use engine::{
     CommandError, Engine, EngineCounters, EngineError, EngineSettings, OpenError, Stream, StreamId, Summary,
 };
 pub use event::{MediaEvent, Statistics};
+pub use form::{EncoderError, Form};
 pub use listener::{FrameIndex, Heard, Listener, Recorder, Recording};
 pub use playout::{Element, MAX_QUEUED_PLAYS};
 pub use ports::PortRange;
@@ -43,6 +49,8 @@ pub use settings::{DigitTiming, Identity, Reach, SessionSettings};
 pub use telephone_event::KeyStatistics;
 pub use tone::InBandStatistics;
 
+#[cfg(test)]
+mod codec_tests;
 #[cfg(test)]
 mod engine_tests;
 #[cfg(test)]

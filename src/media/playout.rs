@@ -1,6 +1,10 @@
-//! The play queue: what goes out next, in octets.
+//! The play queue: what goes out next.
+//!
+//! A place in a play is counted in eighths of a millisecond, whatever the encoding: the octets of G.711 and G.722. So a call
+//! whose codec changes in the middle of a prompt goes on where it was.
 
-use super::g711::{self, OCTETS_PER_MS};
+use super::form::Form;
+use super::g711::OCTETS_PER_MS;
 use super::prompt::{ClipIndex, FRAME_OCTETS, PromptLibrary};
 use crate::units::rtp::Encoding;
 use std::collections::VecDeque;
@@ -20,6 +24,26 @@ pub enum Element {
     },
 }
 
+impl Element {
+    /// Its length in eighths of a millisecond, whole frames.
+    fn length(&self, library: &PromptLibrary) -> usize {
+        match *self {
+            Element::Clip(index) => library.clip(index).map_or(0, |clip| clip.frames() * FRAME_OCTETS),
+            Element::Silence { ms } => (usize::from(ms) * OCTETS_PER_MS).next_multiple_of(FRAME_OCTETS),
+        }
+    }
+}
+
+/// Silence of G.711 or G.722, beginning with a frame of its run.
+fn fill_silence(library: &PromptLibrary, encoding: Encoding, first: usize, payload: &mut [u8]) {
+    let form = Form::new(encoding, 0);
+    for (number, chunk) in (first..).zip(payload.chunks_mut(FRAME_OCTETS)) {
+        if let Some(source) = library.silence(form, number).get(..chunk.len()) {
+            chunk.copy_from_slice(source);
+        }
+    }
+}
+
 /// A play that is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Done {
@@ -33,7 +57,7 @@ pub struct Done {
 struct Play {
     id: u64,
     elements: Vec<Element>,
-    /// The element that is on, and how many of its octets are out.
+    /// The element that is on, and how much of it is out.
     element: usize,
     offset: usize,
     bargein: bool,
@@ -43,6 +67,8 @@ struct Play {
 #[derive(Debug, Default)]
 pub struct Playout {
     plays: VecDeque<Play>,
+    /// Frames of silence sent in a row.
+    silent: usize,
 }
 
 impl Playout {
@@ -55,7 +81,8 @@ impl Playout {
         true
     }
 
-    /// Fills a packet's payload: from the queue, then with silence. Plays whose last octet went in are reported.
+    /// Fills a packet's payload with G.711 or G.722: from the queue, then with silence. Plays whose last octet went in are
+    /// reported.
     pub fn fill(
         &mut self,
         library: &PromptLibrary,
@@ -75,7 +102,33 @@ impl Playout {
                 break;
             }
         }
-        payload.fill(g711::silence(encoding));
+        self.silent = self.silent.wrapping_add(1);
+        fill_silence(library, encoding, self.silent, payload);
+    }
+
+    /// The next 20 ms of an encoding that has frames: from the queue, else silence. Plays that are over are reported.
+    pub fn next_frame<'l>(
+        &mut self,
+        library: &'l PromptLibrary,
+        form: Form,
+        mut done: impl FnMut(Done),
+    ) -> &'l [u8] {
+        let mut frame = None;
+        while let Some(play) = self.plays.front_mut() {
+            frame = frame.or_else(|| play.next_frame(library, form));
+            if !play.is_over() {
+                break;
+            }
+            done(Done { play_id: play.id, interrupted: false });
+            self.plays.pop_front();
+            if frame.is_some() {
+                break;
+            }
+        }
+        frame.unwrap_or_else(|| {
+            self.silent = self.silent.wrapping_add(1);
+            library.silence(form, self.silent)
+        })
     }
 
     /// A key was pressed: stops the play that is on, and those behind it, as far as they allow it.
@@ -99,31 +152,49 @@ impl Play {
         let mut filled = 0;
         while let Some(rest) = payload.get_mut(filled..).filter(|rest| !rest.is_empty()) {
             let Some(element) = self.elements.get(self.element) else { break };
-            let (copied, length) = match *element {
+            let length = element.length(library);
+            let copied = length.saturating_sub(self.offset).min(rest.len());
+            let rest = rest.get_mut(..copied).unwrap_or_default();
+            match *element {
                 Element::Clip(index) => {
                     let octets = library.clip(index).map_or(&[][..], |clip| clip.octets(encoding));
-                    let source = octets.get(self.offset..).unwrap_or_default();
-                    let copied = source.len().min(rest.len());
-                    if let (Some(slots), Some(source)) = (rest.get_mut(..copied), source.get(..copied)) {
-                        slots.copy_from_slice(source);
+                    if let Some(source) = octets.get(self.offset..self.offset + copied) {
+                        rest.copy_from_slice(source);
                     }
-                    (copied, octets.len())
                 }
-                Element::Silence { ms } => {
-                    let length = (usize::from(ms) * OCTETS_PER_MS).next_multiple_of(FRAME_OCTETS);
-                    let copied = (length - self.offset).min(rest.len());
-                    rest.iter_mut().take(copied).for_each(|slot| *slot = g711::silence(encoding));
-                    (copied, length)
+                Element::Silence { .. } => {
+                    fill_silence(library, encoding, self.offset / FRAME_OCTETS, rest);
                 }
-            };
-            filled += copied;
-            self.offset += copied;
-            if self.offset >= length {
-                self.element += 1;
-                self.offset = 0;
             }
+            filled += copied;
+            self.advance(copied, length);
         }
         filled
+    }
+
+    /// The next 20 ms; `None` at the play's end. Where a change of codec left half a frame over, it is said again.
+    fn next_frame<'l>(&mut self, library: &'l PromptLibrary, form: Form) -> Option<&'l [u8]> {
+        while let Some(element) = self.elements.get(self.element) {
+            let (length, number) = (element.length(library), self.offset / FRAME_OCTETS);
+            let frame = match *element {
+                Element::Clip(index) => library.clip(index).map_or(&[][..], |clip| clip.frame(form, number)),
+                Element::Silence { .. } => library.silence(form, number),
+            };
+            self.offset = number * FRAME_OCTETS;
+            self.advance(FRAME_OCTETS, length);
+            if length > 0 {
+                return Some(frame);
+            }
+        }
+        None
+    }
+
+    fn advance(&mut self, step: usize, length: usize) {
+        self.offset += step;
+        if self.offset >= length {
+            self.element += 1;
+            self.offset = 0;
+        }
     }
 
     fn is_over(&self) -> bool {

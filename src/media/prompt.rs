@@ -1,6 +1,7 @@
 //! Prompts, encoded once at load into frames that are ready to send.
 
 use super::decimator::Decimator;
+use super::form::{self, EncoderError, Form, Frames, Master, SILENT_FRAMES};
 use super::g711::{self, OCTETS_PER_MS};
 use crate::units::rtp::Encoding;
 use std::collections::HashMap;
@@ -11,7 +12,7 @@ use thiserror::Error;
 pub const SOURCE_RATE_HZ: u32 = 16_000;
 /// Every clip is a whole number of frames of this length, ms.
 pub const FRAME_MS: u32 = 20;
-/// Octets of a frame in G.711.
+/// Octets of a frame in G.711 and G.722.
 pub const FRAME_OCTETS: usize = FRAME_MS as usize * OCTETS_PER_MS;
 /// Longest clip, in samples of the master: ten minutes.
 const MAX_SAMPLES: usize = SOURCE_RATE_HZ as usize * 600;
@@ -32,14 +33,17 @@ pub enum LibraryError {
     /// Longer than ten minutes.
     #[error("the prompt `{0}` is longer than ten minutes")]
     TooLong(String),
+    /// A codec did not do its work.
+    #[error(transparent)]
+    Encoder(#[from] EncoderError),
 }
 
-/// A clip in every encoding.
+/// A clip in every form that the service needs.
 #[derive(Debug, Clone)]
 pub struct Clip {
     id: Arc<str>,
-    pcma: Box<[u8]>,
-    pcmu: Box<[u8]>,
+    frames: usize,
+    forms: Box<[Option<Frames>]>,
 }
 
 impl Clip {
@@ -48,36 +52,82 @@ impl Clip {
         &self.id
     }
 
-    /// Its octets, a whole number of [`FRAME_OCTETS`].
+    /// Its octets in an encoding without modes, a whole number of frames of 20 ms; none where it is not encoded so.
     pub fn octets(&self, encoding: Encoding) -> &[u8] {
-        match encoding {
-            Encoding::Pcma => &self.pcma,
-            Encoding::Pcmu => &self.pcmu,
-        }
+        self.form(Form::new(encoding, 0)).map_or(&[], Frames::octets)
+    }
+
+    /// One of its frames of 20 ms; empty beyond its end, and where it is not encoded so.
+    pub fn frame(&self, form: Form, number: usize) -> &[u8] {
+        self.form(form).map_or(&[], |frames| frames.frame(number))
+    }
+
+    /// How many frames of 20 ms it has.
+    pub fn frames(&self) -> usize {
+        self.frames
     }
 
     /// Its length, ms, a multiple of [`FRAME_MS`].
     pub fn duration_ms(&self) -> u32 {
-        u32::try_from(self.pcma.len() / OCTETS_PER_MS).unwrap_or(u32::MAX)
+        u32::try_from(self.frames).unwrap_or(u32::MAX).saturating_mul(FRAME_MS)
+    }
+
+    fn form(&self, form: Form) -> Option<&Frames> {
+        self.forms.get(form.index())?.as_ref()
     }
 }
 
 /// All prompts of a service, encoded. Built once, then shared by every worker without a lock.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct PromptLibrary {
     clips: Vec<Clip>,
     by_id: HashMap<Arc<str>, ClipIndex>,
+    silence: Box<[Option<Frames>]>,
+}
+
+impl Default for PromptLibrary {
+    /// No clips, and silence in G.711.
+    fn default() -> Self {
+        Self { clips: Vec::new(), by_id: HashMap::new(), silence: g711_silence() }
+    }
+}
+
+/// G.711 keeps no memory, so its silence is one octet over and over.
+fn g711_silence() -> Box<[Option<Frames>]> {
+    let mut silence = vec![None; Form::COUNT];
+    for encoding in Encoding::G711 {
+        let octets = vec![g711::silence(encoding); FRAME_OCTETS * SILENT_FRAMES];
+        let ends = (1..=SILENT_FRAMES as u32).map(|number| number * FRAME_OCTETS as u32).collect();
+        if let Some(slot) = silence.get_mut(Form::new(encoding, 0).index()) {
+            *slot = Some(Frames::new(octets, ends));
+        }
+    }
+    silence.into()
 }
 
 impl PromptLibrary {
-    /// Encodes clips of 16 kHz mono samples. Each is band-limited, taken to 8 kHz and padded with silence to whole frames,
-    /// so that frames are the same octets each time they go out.
+    /// Encodes clips of 16 kHz mono samples in G.711 alone.
     ///
     /// # Errors
-    /// [`LibraryError`] for a clip that is empty, too long or there twice.
+    /// As [`PromptLibrary::encode_in`].
     pub fn encode(clips: impl IntoIterator<Item = (String, Vec<i16>)>) -> Result<Self, LibraryError> {
+        Self::encode_in(clips, &Encoding::G711.map(|encoding| Form::new(encoding, 0)))
+    }
+
+    /// Encodes clips of 16 kHz mono samples in these forms. Each is padded with silence to whole frames, and
+    /// for the forms of 8 kHz band-limited and halved, so that frames are the same octets each time they go out.
+    ///
+    /// # Errors
+    /// [`LibraryError`] for a clip that is empty, too long or there twice, or that cannot be encoded.
+    pub fn encode_in(
+        clips: impl IntoIterator<Item = (String, Vec<i16>)>,
+        forms: &[Form],
+    ) -> Result<Self, LibraryError> {
         let decimator = Decimator::new();
         let mut library = Self::default();
+        for &form in forms {
+            put(&mut library.silence, form, form::encode_silence(form)?);
+        }
         for (id, samples) in clips {
             if samples.is_empty() {
                 return Err(LibraryError::Empty(id));
@@ -88,16 +138,24 @@ impl PromptLibrary {
             if library.by_id.contains_key(id.as_str()) {
                 return Err(LibraryError::Duplicate(id));
             }
-            let mut narrow = decimator.halve(&samples);
-            narrow.resize(narrow.len().next_multiple_of(FRAME_OCTETS), 0);
+            let narrow = decimator.halve(&samples);
+            let master = Master { wide: &samples, narrow: &narrow };
+            let mut encoded = vec![None; Form::COUNT];
+            for &form in forms {
+                put(&mut encoded, form, form::encode(form, master)?);
+            }
             let id: Arc<str> = id.into();
-            let encoded = |encoding| narrow.iter().map(|&sample| g711::encode(encoding, sample)).collect();
             let index = ClipIndex(u32::try_from(library.clips.len()).unwrap_or(u32::MAX));
             library.by_id.insert(id.clone(), index);
-            let (pcma, pcmu) = (encoded(Encoding::Pcma), encoded(Encoding::Pcmu));
-            library.clips.push(Clip { id, pcma, pcmu });
+            library.clips.push(Clip { id, frames: master.frames(), forms: encoded.into() });
         }
         Ok(library)
+    }
+
+    /// A frame of silence, as it is in a run of it; empty where the library was not encoded so.
+    pub fn silence(&self, form: Form, number: usize) -> &[u8] {
+        let frames = self.silence.get(form.index()).and_then(Option::as_ref);
+        frames.map_or(&[], |frames| frames.frame(number % SILENT_FRAMES))
     }
 
     /// The clip of an id.
@@ -127,7 +185,14 @@ impl PromptLibrary {
 
     /// Octets that the encoded clips take.
     pub fn octets(&self) -> usize {
-        self.clips.iter().map(|clip| clip.pcma.len() + clip.pcmu.len()).sum()
+        let forms = self.clips.iter().flat_map(|clip| clip.forms.iter().flatten());
+        forms.map(Frames::memory_octets).sum()
+    }
+}
+
+fn put(forms: &mut [Option<Frames>], form: Form, frames: Frames) {
+    if let Some(slot) = forms.get_mut(form.index()) {
+        *slot = Some(frames);
     }
 }
 

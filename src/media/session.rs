@@ -4,19 +4,20 @@ use super::event::{MediaEvent, Outbox, Statistics};
 use super::g711::OCTETS_PER_MS;
 use super::key_gate::KeyGate;
 use super::listener::{FrameIndex, Listener, Recording};
+use super::packing::Packing;
 use super::playout::{Element, Playout};
 use super::prompt::PromptLibrary;
 use super::rtp::{Admission, HEADER_OCTETS, Packet, ReadError, Receiver};
 use super::settings::{DigitTiming, Identity, Reach, SessionSettings};
 use super::telephone_event::{DigitSender, EVENT_OCTETS, EventReader, event_of};
 use super::tone::{InBandKeys, ToneSender};
-use crate::units::rtp::{Direction, StreamParameters, TelephoneEvent};
+use crate::units::rtp::{Direction, Encoding, StreamParameters, TelephoneEvent};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Longest packet that a session sends: 60 ms of G.711.
+/// Longest packet that a session sends: 60 ms of G.711; none of another codec is longer.
 pub const MAX_TRANSMIT_OCTETS: usize = HEADER_OCTETS + 60 * OCTETS_PER_MS;
 
 /// A wake-up later than this does not catch up packet by packet: what is overdue is left out, as a gap in the timestamps.
@@ -54,6 +55,7 @@ pub struct Session {
     tones: ToneSender,
     digits_pending: bool,
     playout: Playout,
+    packing: Packing,
     identity: Identity,
     /// Of the next packet.
     next: Option<Instant>,
@@ -92,6 +94,7 @@ impl Session {
             tones: ToneSender::default(),
             digits_pending: false,
             playout: Playout::default(),
+            packing: Packing::default(),
             identity,
             next: None,
             sent_ms: 0,
@@ -104,7 +107,7 @@ impl Session {
 
     /// Starts the stream, or changes it after another offer and answer. The first packet goes out at `first`, and every
     /// later one a whole number of packet lengths after it; when the stream runs already, it keeps its pace, source,
-    /// sequence and timestamps.
+    /// sequence and timestamps. Only another RTP clock makes it another source with timestamps of its own (RFC 7160 §4.1).
     ///
     /// While we may not send, what plays stands still and goes on with the very next octet. Keys count only while both
     /// sides may send: who has put us on hold does not key to us, and who only listens cannot.
@@ -115,6 +118,10 @@ impl Session {
             }
             if before.telephone_event != parameters.telephone_event {
                 self.former_event = before.telephone_event;
+            }
+            if before.encoding.clock_rate_hz() != parameters.encoding.clock_rate_hz() {
+                self.identity = self.identity.next();
+                self.talkspurt = true;
             }
         }
         self.gate.set_on_hold(parameters.direction != Direction::SendRecv);
@@ -147,9 +154,10 @@ impl Session {
     pub fn send_digits(&mut self, digits: &str, timing: DigitTiming) {
         let DigitTiming { on_ms, off_ms } = timing;
         let agreed = self.parameters.map(|parameters| parameters.telephone_event);
+        let hears_tones = self.parameters.is_some_and(|parameters| carries_tones(&parameters));
         let taken = digits.chars().all(|digit| match agreed {
             Some(Some(_)) => event_of(digit).is_some_and(|event| self.digits.push(event, on_ms, off_ms)),
-            Some(None) => self.tones.push(digit, on_ms, off_ms),
+            Some(None) => hears_tones && self.tones.push(digit, on_ms, off_ms),
             None => false,
         });
         if taken {
@@ -185,10 +193,13 @@ impl Session {
             self.statistics.dropped_ssrc += 1;
             return;
         }
+        // Some send with the numbers of their own description where they should use ours.
+        let is_audio = packet.payload_type == parameters.receive_payload_type
+            || packet.payload_type == parameters.payload_type;
         let is_of = |event: &TelephoneEvent| {
-            packet.payload_type == event.receive_payload_type || packet.payload_type == event.payload_type
+            packet.payload_type == event.receive_payload_type
+                || packet.payload_type == event.payload_type && !is_audio
         };
-        let is_audio = packet.payload_type == parameters.payload_type;
         let event = parameters
             .telephone_event
             .filter(is_of)
@@ -221,8 +232,8 @@ impl Session {
             self.handle_timers(now, &parameters);
             self.next = Some(due + ptime);
             let timestamp = self.identity.timestamp;
-            let samples = ptime.as_millis() as u32 * OCTETS_PER_MS as u32;
-            self.identity.timestamp = timestamp.wrapping_add(samples);
+            let units = ptime.as_millis() as u32 * (parameters.encoding.clock_rate_hz() / 1_000);
+            self.identity.timestamp = timestamp.wrapping_add(units);
             let overdue = now.saturating_duration_since(due) > MAX_CATCH_UP;
             let refused = !self.reaches(&parameters);
             if overdue || refused || !parameters.direction.sends() {
@@ -231,7 +242,7 @@ impl Session {
                 self.talkspurt = true;
                 continue;
             }
-            let octets = self.write(&parameters, timestamp, samples as usize, buffer);
+            let octets = self.write(&parameters, timestamp, buffer);
             self.identity.sequence = self.identity.sequence.wrapping_add(1);
             self.talkspurt = false;
             self.sent_ms += ptime.as_millis() as u64;
@@ -299,7 +310,7 @@ impl Session {
 
     /// Tones are read only where no named events are agreed, so that one press never counts twice.
     fn choose_in_band(&mut self, parameters: &StreamParameters, now: Instant) {
-        if self.settings.in_band_keys && parameters.telephone_event.is_none() {
+        if self.settings.in_band_keys && carries_tones(parameters) {
             self.in_band.get_or_insert_default();
         } else if let Some(mut in_band) = self.in_band.take() {
             self.statistics.in_band += in_band.statistics();
@@ -328,9 +339,10 @@ impl Session {
             self.statistics.dropped_ssrc += 1;
             return false;
         }
-        if packet.payload_type != parameters.payload_type {
+        if packet.payload_type == COMFORT_NOISE {
             return true;
         }
+        self.packing.receive(parameters, packet.payload, &mut self.statistics);
         let (keys, gate, playout) = (&mut self.keys, &mut self.gate, &mut self.playout);
         let mut out = Outbox::new(&mut self.events, &mut self.statistics);
         if let Some(event) = parameters.telephone_event {
@@ -344,7 +356,7 @@ impl Session {
             });
         }
         if let Some(listener) = &mut self.listener {
-            listener.hear(parameters.encoding, packet, |heard| out.push(MediaEvent::Heard(heard)));
+            listener.hear(parameters, packet, |heard| out.push(MediaEvent::Heard(heard)));
         }
         true
     }
@@ -370,7 +382,6 @@ impl Session {
         &mut self,
         parameters: &StreamParameters,
         timestamp: u32,
-        samples: usize,
         buffer: &mut [u8; MAX_TRANSMIT_OCTETS],
     ) -> usize {
         let Identity { ssrc, sequence, .. } = self.identity;
@@ -394,17 +405,22 @@ impl Session {
         }
         // RFC 3551 §4.1: the marker says that packets were not sent contiguously before this one.
         let written = header(parameters.payload_type, self.talkspurt, timestamp)(buffer);
-        let payload = buffer.get_mut(written..written + samples).unwrap_or_default();
-        if u128::from(self.sent_ms) < self.settings.initial_silence.as_millis() {
-            payload.fill(super::g711::silence(parameters.encoding));
-        } else {
-            self.playout.fill(&self.library, parameters.encoding, payload, |done| out.done(done));
+        let payload = buffer.get_mut(written..).unwrap_or_default();
+        let is_before = u128::from(self.sent_ms) < self.settings.initial_silence.as_millis();
+        let playout = Some(&mut self.playout).filter(|_| !is_before);
+        let octets = self.packing.fill(parameters, &self.library, playout, payload, |done| out.done(done));
+        if carries_tones(parameters) {
+            self.tones.fill(parameters.encoding, payload.get_mut(..octets).unwrap_or_default());
         }
-        self.tones.fill(parameters.encoding, payload);
-        written + samples
+        written + octets
     }
 
     fn report(&mut self, event: MediaEvent) {
         Outbox::new(&mut self.events, &mut self.statistics).push(event);
     }
+}
+
+/// Whether keys are tones in the audio: no events are agreed on, and the encoding keeps tones as they are.
+fn carries_tones(parameters: &StreamParameters) -> bool {
+    parameters.telephone_event.is_none() && Encoding::G711.contains(&parameters.encoding)
 }

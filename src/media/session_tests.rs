@@ -36,11 +36,13 @@ fn encode() -> Arc<PromptLibrary> {
     Arc::new(PromptLibrary::encode(clips.map(|(id, samples)| (id.to_owned(), samples))).expect("good clips"))
 }
 
-fn parameters() -> StreamParameters {
+pub(super) fn parameters() -> StreamParameters {
     StreamParameters {
         remote: place("198.51.100.7:5004"),
         encoding: Encoding::Pcma,
+        amr: None,
         payload_type: 8,
+        receive_payload_type: 8,
         telephone_event: Some(TelephoneEvent {
             payload_type: 101,
             receive_payload_type: 101,

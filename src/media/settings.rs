@@ -52,6 +52,21 @@ pub struct Identity {
     pub timestamp: u32,
 }
 
+impl Identity {
+    /// Of another source of the same stream, as hard to guess as this one: all numbers mixed by SplitMix64.
+    pub(super) fn next(self) -> Self {
+        let mixed = |salt: u64| {
+            let seed = u64::from(self.ssrc) << 32 | u64::from(self.timestamp);
+            let mut mixed = seed ^ u64::from(self.sequence).wrapping_mul(salt);
+            mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+            mixed ^ mixed >> 31
+        };
+        let (first, second) = (mixed(0x9e37_79b9_7f4a_7c15), mixed(0xd1b5_4a32_d192_ed03));
+        Self { ssrc: (first >> 32) as u32, sequence: first as u16, timestamp: (second >> 32) as u32 }
+    }
+}
+
 /// How long keys are pressed when we send them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DigitTiming {

@@ -95,12 +95,14 @@ pub struct MediaDescription {
 pub struct Format {
     /// 0–127.
     pub payload_type: u8,
-    /// The encoding name of `a=rtpmap`, or of the static table of RFC 3551 for 0 and 8; else empty.
+    /// The encoding name of `a=rtpmap`, or of the static table of RFC 3551 for 0, 8 and 9; else empty.
     pub encoding_name: String,
     /// Hz; 0 when unknown.
     pub clock_rate_hz: u32,
     /// Channels; 1 when nothing is said.
     pub channels: u8,
+    /// The value of `a=fmtp` behind the payload type; empty when there is none.
+    pub parameters: String,
 }
 
 impl Description {
@@ -237,7 +239,9 @@ fn formats(media: &sdp_types::Media) -> Vec<Format> {
             continue;
         }
         let mapped = attribute_values(media, "rtpmap").find_map(|value| rtpmap(value, payload_type));
-        formats.push(mapped.unwrap_or_else(|| static_format(payload_type)));
+        let parameters = attribute_values(media, "fmtp").find_map(|value| fmtp(value, payload_type));
+        let format = mapped.unwrap_or_else(|| static_format(payload_type));
+        formats.push(Format { parameters: parameters.unwrap_or_default().to_owned(), ..format });
     }
     formats
 }
@@ -252,15 +256,23 @@ fn rtpmap(value: &str, wanted: u8) -> Option<Format> {
     let encoding_name = parts.next()?.to_owned();
     let clock_rate_hz = parts.next()?.parse().ok()?;
     let channels = parts.next().map_or(Some(1), |channels| channels.parse().ok())?;
-    Some(Format { payload_type: wanted, encoding_name, clock_rate_hz, channels })
+    Some(Format { payload_type: wanted, encoding_name, clock_rate_hz, channels, parameters: String::new() })
 }
 
-/// RFC 3551 table 4, for the two that need no `a=rtpmap` here.
+/// `96 octet-align=1; mode-set=0,2`: what is behind the payload type.
+fn fmtp(value: &str, wanted: u8) -> Option<&str> {
+    let (payload_type, parameters) = value.trim().split_once([' ', '\t'])?;
+    (payload_type.parse() == Ok(wanted)).then_some(parameters.trim())
+}
+
+/// RFC 3551 table 4, for those that need no `a=rtpmap` here.
 fn static_format(payload_type: u8) -> Format {
     let (name, clock_rate_hz) = match payload_type {
         0 => ("PCMU", 8_000),
         8 => ("PCMA", 8_000),
+        9 => ("G722", 8_000),
         _ => ("", 0),
     };
-    Format { payload_type, encoding_name: name.to_owned(), clock_rate_hz, channels: 1 }
+    let encoding_name = name.to_owned();
+    Format { payload_type, encoding_name, clock_rate_hz, channels: 1, parameters: String::new() }
 }

@@ -85,9 +85,13 @@ impl Exchange {
     /// # Errors
     /// [`Refusal`]; then everything is as it was before.
     pub fn accept_repeated(&mut self, answer: &[u8]) -> Result<StreamParameters, Refusal> {
-        let before = self.agreed.and_then(|agreed| agreed.telephone_event);
+        let before = self.agreed;
         let mut agreed = self.accept(answer)?;
-        if let (Some(event), Some(before)) = (agreed.telephone_event.as_mut(), before) {
+        if let Some(before) = before.filter(|before| before.encoding == agreed.encoding) {
+            agreed.receive_payload_type = before.receive_payload_type;
+        }
+        let event_before = before.and_then(|before| before.telephone_event);
+        if let (Some(event), Some(before)) = (agreed.telephone_event.as_mut(), event_before) {
             event.receive_payload_type = before.receive_payload_type;
         }
         self.agreed = Some(agreed);

@@ -2,11 +2,12 @@
 //!
 //! Implements RFC 8866 (the description; read by the crate `sdp-types` behind [`Description::parse`]'s
 //! sanitiser), RFC 3264 (offer and answer: every media line answered, hold, rejected lines), the static payload
-//! types of RFC 3551 and `telephone-event` of RFC 4733. Only `RTP/AVP` is spoken: SRTP, ICE and BUNDLE lines
+//! types of RFC 3551, the parameters of AMR (RFC 4867 §8) and Opus (RFC 7587 §6), and `telephone-event` of RFC 4733. Only `RTP/AVP` is spoken: SRTP, ICE and BUNDLE lines
 //! are read past. Pure: no socket, clock or randomness; the address, port and session id are arguments.
 
 mod description;
 mod exchange;
+mod format;
 mod negotiation;
 mod writer;
 
@@ -16,9 +17,11 @@ pub use description::{
 };
 pub use exchange::Exchange;
 pub use negotiation::{
-    Capabilities, DEFAULT_PTIME_MS, Incompatibility, Preference, Refusal, accept_answer, negotiate,
+    Capabilities, Codecs, DEFAULT_PTIME_MS, Incompatibility, Preference, Refusal, accept_answer, negotiate,
 };
-pub use writer::{TELEPHONE_EVENT_PAYLOAD_TYPE, offer};
+pub use writer::offer;
 
+#[cfg(test)]
+mod codec_tests;
 #[cfg(test)]
 mod tests;

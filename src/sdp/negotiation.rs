@@ -1,7 +1,9 @@
 //! Agreeing on one audio stream (RFC 3264 §6, §7).
 
-use super::description::{Address, Answer, Format, Malformed, MediaDescription, Offer};
+use super::description::{Address, Answer, Malformed, MediaDescription, Offer};
+use super::format::{self, AudioFormat};
 use super::writer;
+use crate::units::amr::ModeSet;
 use crate::units::rtp::{Direction, Encoding, StreamParameters, TelephoneEvent};
 use std::net::{IpAddr, SocketAddr};
 use thiserror::Error;
@@ -18,8 +20,49 @@ pub enum Preference {
     /// The offer's: what RFC 3264 §6.1 recommends.
     #[default]
     Offered,
-    /// Ours: the order of [`Capabilities::encodings`].
+    /// Ours: the order of [`Codecs::encodings`].
     Ours,
+}
+
+/// The codecs of this side, the same for every call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Codecs {
+    /// Encodings in order of preference.
+    pub encodings: Vec<Encoding>,
+    /// Whose order counts when answering.
+    pub preference: Preference,
+    /// The modes of AMR that we have encoded.
+    pub amr_modes: ModeSet,
+    /// The modes of AMR-WB that we have encoded.
+    pub amr_wb_modes: ModeSet,
+}
+
+impl Default for Codecs {
+    /// G.711 alone, A-law before µ-law; the offer's order.
+    fn default() -> Self {
+        Self::new(Encoding::G711.to_vec())
+    }
+}
+
+impl Codecs {
+    /// These, with all their modes, in the offer's order.
+    pub fn new(encodings: Vec<Encoding>) -> Self {
+        Self {
+            encodings,
+            preference: Preference::default(),
+            amr_modes: ModeSet::all(Encoding::Amr),
+            amr_wb_modes: ModeSet::all(Encoding::AmrWb),
+        }
+    }
+
+    /// The modes of an encoding that we have; empty for one without modes.
+    pub fn modes(&self, encoding: Encoding) -> ModeSet {
+        match encoding {
+            Encoding::Amr => self.amr_modes,
+            Encoding::AmrWb => self.amr_wb_modes,
+            _ => ModeSet::all(encoding),
+        }
+    }
 }
 
 /// What this side can do, for one call.
@@ -29,10 +72,8 @@ pub struct Capabilities {
     pub address: IpAddr,
     /// The RTP port.
     pub port: u16,
-    /// Encodings in order of preference.
-    pub encodings: Vec<Encoding>,
-    /// Whose order counts when answering.
-    pub preference: Preference,
+    /// What we can encode.
+    pub codecs: Codecs,
     /// Whether `telephone-event` is wanted.
     pub telephone_event: bool,
     /// Packet length where the peer names none, ms.
@@ -44,18 +85,22 @@ pub struct Capabilities {
 }
 
 impl Capabilities {
-    /// PCMA, PCMU, telephone-event, 20 ms, the offer's order.
+    /// PCMA, PCMU, telephone-event, 20 ms, the offer's order; [`Capabilities::with`] adds other codecs.
     pub fn new(address: IpAddr, port: u16, session_id: u64) -> Self {
         Self {
             address,
             port,
-            encodings: Encoding::ALL.to_vec(),
-            preference: Preference::default(),
+            codecs: Codecs::default(),
             telephone_event: true,
             ptime_ms: DEFAULT_PTIME_MS,
             session_id,
             session_version: session_id,
         }
+    }
+
+    /// With these codecs.
+    pub fn with(self, codecs: Codecs) -> Self {
+        Self { codecs, ..self }
     }
 }
 
@@ -72,7 +117,7 @@ pub enum Incompatibility {
     #[error("incompatible transport protocol: only RTP/AVP")]
     Transport,
     /// No common encoding.
-    #[error("incompatible media format: only PCMA and PCMU")]
+    #[error("incompatible media format: no codec in common")]
     Format,
 }
 
@@ -153,9 +198,14 @@ pub(super) fn suits_answer(
     line: &MediaDescription,
     capabilities: &Capabilities,
 ) -> Result<StreamParameters, Incompatibility> {
-    let mut agreed = suits(line, &Capabilities { preference: Preference::Offered, ..capabilities.clone() })?;
+    let offered = Codecs { preference: Preference::Offered, ..capabilities.codecs.clone() };
+    let mut agreed = suits(line, &Capabilities { codecs: offered, ..capabilities.clone() })?;
+    let Capabilities { codecs, .. } = capabilities;
+    let StreamParameters { payload_type, encoding, amr, .. } = agreed;
+    let answered = AudioFormat { payload_type, encoding, amr };
+    agreed.receive_payload_type = format::number_offered(&answered, codecs).unwrap_or(payload_type);
     if let Some(event) = agreed.telephone_event.as_mut() {
-        event.receive_payload_type = super::TELEPHONE_EVENT_PAYLOAD_TYPE;
+        event.receive_payload_type = format::event_number(event.clock_rate_hz);
     }
     Ok(agreed)
 }
@@ -172,49 +222,41 @@ fn suits(line: &MediaDescription, capabilities: &Capabilities) -> Result<StreamP
         Some(Address::Ip(ip)) if ip.is_ipv4() == capabilities.address.is_ipv4() => ip,
         _ => return Err(Incompatibility::NetworkAddress),
     };
-    let (format, encoding) = choose(line, capabilities).ok_or(Incompatibility::Format)?;
+    let AudioFormat { payload_type, encoding, amr } =
+        choose(line, &capabilities.codecs).ok_or(Incompatibility::Format)?;
     let event =
         if capabilities.telephone_event { telephone_event(line, encoding.clock_rate_hz()) } else { None };
     Ok(StreamParameters {
         remote: SocketAddr::new(remote_ip, line.port),
         encoding,
-        payload_type: format.payload_type,
+        amr,
+        payload_type,
+        receive_payload_type: payload_type,
         telephone_event: event,
-        ptime_ms: packet_time(line, capabilities.ptime_ms),
+        ptime_ms: packet_time(line, encoding, capabilities.ptime_ms),
         direction: our_direction(line.direction, remote_ip),
     })
 }
 
-fn encoding_of(format: &Format) -> Option<Encoding> {
-    Encoding::ALL.into_iter().find(|encoding| {
-        format.encoding_name.eq_ignore_ascii_case(encoding.name())
-            && format.clock_rate_hz == encoding.clock_rate_hz()
-            && format.channels == 1
-    })
-}
-
-fn choose<'m>(line: &'m MediaDescription, capabilities: &Capabilities) -> Option<(&'m Format, Encoding)> {
-    let common = || {
-        line.formats
-            .iter()
-            .filter_map(|format| Some((format, encoding_of(format)?)))
-            .filter(|(_, encoding)| capabilities.encodings.contains(encoding))
-    };
-    match capabilities.preference {
+fn choose(line: &MediaDescription, codecs: &Codecs) -> Option<AudioFormat> {
+    let common =
+        || line.formats.iter().filter_map(|format| AudioFormat::of(format, line.maxptime_ms, codecs));
+    match codecs.preference {
         Preference::Offered => common().next(),
         Preference::Ours => {
-            capabilities.encodings.iter().find_map(|wanted| common().find(|(_, encoding)| encoding == wanted))
+            codecs.encodings.iter().find_map(|wanted| common().find(|format| format.encoding == *wanted))
         }
     }
 }
 
-/// The offered telephone-event whose clock is the audio's (RFC 4733 §2.1 wants them equal); else the first with any
-/// clock, since a digit with a strange duration is better than no digit.
+/// The offered telephone-event whose clock is the audio's (RFC 4733 §2.1 wants them equal); else that of 8,000 Hz, which
+/// many send whatever the audio is; else the first with any clock, since a digit with a strange duration is better than no
+/// digit.
 fn telephone_event(line: &MediaDescription, clock_rate_hz: u32) -> Option<TelephoneEvent> {
     let offered =
         || line.formats.iter().filter(|format| format.encoding_name.eq_ignore_ascii_case("telephone-event"));
-    let format =
-        offered().find(|format| format.clock_rate_hz == clock_rate_hz).or_else(|| offered().next())?;
+    let of_clock = |wanted| offered().find(|format| format.clock_rate_hz == wanted);
+    let format = of_clock(clock_rate_hz).or_else(|| of_clock(8_000)).or_else(|| offered().next())?;
     Some(TelephoneEvent {
         payload_type: format.payload_type,
         receive_payload_type: format.payload_type,
@@ -222,15 +264,19 @@ fn telephone_event(line: &MediaDescription, clock_rate_hz: u32) -> Option<Teleph
     })
 }
 
-/// What the peer asks for if we can send it, else our own; never above its `maxptime`.
-fn packet_time(line: &MediaDescription, ours_ms: u8) -> u8 {
-    let can = |milliseconds: u32| PTIMES_MS.into_iter().find(|&can| u32::from(can) == milliseconds);
-    let wanted = line.ptime_ms.and_then(can).or_else(|| can(ours_ms.into())).unwrap_or(DEFAULT_PTIME_MS);
+/// What the peer asks for if the codec can be sent so, else our own; never above its `maxptime`, unless that is less than
+/// the codec's shortest packet.
+fn packet_time(line: &MediaDescription, encoding: Encoding, ours_ms: u8) -> u8 {
+    let step = encoding.packet_step_ms();
+    let can = || PTIMES_MS.into_iter().filter(|can| can.is_multiple_of(step));
+    let exactly = |milliseconds: u32| can().find(|&can| u32::from(can) == milliseconds);
+    let wanted =
+        line.ptime_ms.and_then(exactly).or_else(|| exactly(ours_ms.into())).unwrap_or(DEFAULT_PTIME_MS);
     let most = line.maxptime_ms.unwrap_or(u32::MAX);
     if u32::from(wanted) <= most {
         return wanted;
     }
-    PTIMES_MS.into_iter().find(|&can| u32::from(can) <= most).unwrap_or(10)
+    can().find(|&can| u32::from(can) <= most).unwrap_or(step)
 }
 
 /// RFC 3264 §6.1, and the unspecified address of RFC 2543's hold, which takes nothing.

@@ -62,7 +62,9 @@ fn asterisk() {
     let expected = StreamParameters {
         remote: "198.51.100.20:11876".parse().expect("an address"),
         encoding: Encoding::Pcmu,
+        amr: None,
         payload_type: 0,
+        receive_payload_type: 0,
         telephone_event: event(101),
         ptime_ms: 20,
         direction: Direction::SendRecv,
@@ -242,9 +244,9 @@ fn a_browser_is_refused_for_its_transport() {
 fn the_order_is_the_offers_or_ours() {
     let offer = audio("m=audio 5004 RTP/AVP 0 8");
     assert_eq!(agree(&offer).1.encoding, Encoding::Pcmu);
-    let ours_first = Capabilities { preference: Preference::Ours, ..ours() };
+    let ours_first = ours().with(Codecs { preference: Preference::Ours, ..Codecs::default() });
     assert_eq!(agree_with(&offer, &ours_first).expect("agreed").1.encoding, Encoding::Pcma);
-    let only_mu = Capabilities { encodings: vec![Encoding::Pcmu], ..ours_first };
+    let only_mu = ours().with(Codecs::new(vec![Encoding::Pcmu]));
     assert_eq!(agree_with(&audio("m=audio 5004 RTP/AVP 8 0"), &only_mu).expect("agreed").1.payload_type, 0);
     let none = agree_with(&audio("m=audio 5004 RTP/AVP 8"), &only_mu);
     assert_eq!(none.expect_err("refused"), Refusal::NotAcceptable(Incompatibility::Format));
@@ -561,7 +563,8 @@ proptest! {
                 "c=IN IP[46] [0-9a-f.:]{0,12}(/[0-9]{1,3})?",
                 "m=(audio|video|x) [0-9]{0,6}(/[0-9])? (RTP/AVP|RTP/SAVP|udp)( [0-9]{1,3}){0,5}",
                 "a=(rtpmap|fmtp|ptime|maxptime|rtcp|sendonly|inactive):?[ -~]{0,20}",
-                "a=rtpmap:[0-9]{1,3} (PCMA|PCMU|telephone-event)/[0-9]{0,6}(/[0-9])?",
+                "a=rtpmap:[0-9]{1,3} (PCMA|PCMU|G722|AMR|AMR-WB|opus|telephone-event)/(8000|16000|48000|[0-9]{0,6})(/[0-9])?",
+                "a=fmtp:[0-9]{1,3} ((mode-set|octet-align|crc|interleaving|maxaveragebitrate)=[0-9,]{0,9};? ?){0,3}",
                 "\\PC{0,20}",
             ],
             0..20,
@@ -569,7 +572,7 @@ proptest! {
     ) {
         let text = format!("v=0\r\nc=IN IP4 198.51.100.7\r\n{}\r\n", lines.join("\r\n"));
         if let Ok(offer) = Offer::parse(text.as_bytes())
-            && let Ok((answer, agreed)) = negotiate(&offer, &ours())
+            && let Ok((answer, agreed)) = negotiate(&offer, &ours().with(Codecs::new(Encoding::ALL.to_vec())))
         {
             let read = Answer::parse(&answer).expect("our answer can be read");
             prop_assert_eq!(read.media.len(), offer.media.len());

@@ -1,13 +1,11 @@
 //! Writing our own descriptions: the offer, and the answer to one.
 
 use super::description::{MediaDescription, Offer};
+use super::format::{self, AudioFormat};
 use super::negotiation::Capabilities;
-use crate::units::rtp::{Direction, Encoding, StreamParameters};
+use crate::units::rtp::{Direction, StreamParameters};
 use std::fmt::Write;
 use std::net::IpAddr;
-
-/// The payload type of telephone-event in our offers: the first that everybody uses.
-pub const TELEPHONE_EVENT_PAYLOAD_TYPE: u8 = 101;
 
 /// Events that we read and send: 0–9, `*`, `#`, A–D (RFC 4733 §3.2 table 3).
 const EVENTS: &str = "0-15";
@@ -32,10 +30,10 @@ pub(super) fn offer_again(capabilities: &Capabilities, lines: &[MediaDescription
 }
 
 fn offered_audio(text: &mut String, capabilities: &Capabilities) {
-    let encodings: Vec<(u8, Encoding)> =
-        capabilities.encodings.iter().map(|&encoding| (encoding.payload_type(), encoding)).collect();
-    let event = capabilities.telephone_event.then_some((TELEPHONE_EVENT_PAYLOAD_TYPE, 8_000));
-    audio(text, capabilities.port, &encodings, event, capabilities.ptime_ms, Direction::SendRecv);
+    let formats = format::offered(&capabilities.codecs);
+    let events: Vec<(u8, u32)> =
+        format::offered_events(&capabilities.codecs).filter(|_| capabilities.telephone_event).collect();
+    audio(text, capabilities.port, &formats, &events, capabilities.ptime_ms, Direction::SendRecv);
 }
 
 fn turned_off(text: &mut String, line: &MediaDescription) {
@@ -55,8 +53,16 @@ pub(super) fn answer(
     for (index, line) in offer.media.iter().enumerate() {
         if Some(index) == chosen {
             let event = agreed.telephone_event.map(|event| (event.receive_payload_type, event.clock_rate_hz));
-            let encodings = [(agreed.payload_type, agreed.encoding)];
-            audio(&mut text, capabilities.port, &encodings, event, agreed.ptime_ms, agreed.direction);
+            let StreamParameters { receive_payload_type: payload_type, encoding, amr, .. } = *agreed;
+            let formats = [AudioFormat { payload_type, encoding, amr }];
+            audio(
+                &mut text,
+                capabilities.port,
+                &formats,
+                event.as_slice(),
+                agreed.ptime_ms,
+                agreed.direction,
+            );
         } else {
             turned_off(&mut text, line);
         }
@@ -86,22 +92,35 @@ fn session(text: &mut String, capabilities: &Capabilities, time: (u64, u64)) {
 fn audio(
     text: &mut String,
     port: u16,
-    encodings: &[(u8, Encoding)],
-    event: Option<(u8, u32)>,
+    formats: &[AudioFormat],
+    events: &[(u8, u32)],
     ptime_ms: u8,
     direction: Direction,
 ) {
     let mut list = String::new();
-    for payload_type in
-        encodings.iter().map(|(payload_type, _)| payload_type).chain(event.iter().map(|(p, _)| p))
+    for payload_type in formats.iter().map(|format| format.payload_type).chain(events.iter().map(|(p, _)| *p))
     {
         let _ = write!(list, " {payload_type}");
     }
     put(text, format_args!("m=audio {port} RTP/AVP{list}"));
-    for (payload_type, encoding) in encodings {
-        put(text, format_args!("a=rtpmap:{payload_type} {}/{}", encoding.name(), encoding.clock_rate_hz()));
+    for format in formats {
+        let (AudioFormat { payload_type, encoding, .. }, parameters) = (format, format.parameters());
+        // RFC 8866 §6.6: one channel need not be said.
+        let channels =
+            if encoding.channels() > 1 { format!("/{}", encoding.channels()) } else { String::new() };
+        put(
+            text,
+            format_args!(
+                "a=rtpmap:{payload_type} {}/{}{channels}",
+                encoding.name(),
+                encoding.clock_rate_hz()
+            ),
+        );
+        if !parameters.is_empty() {
+            put(text, format_args!("a=fmtp:{payload_type} {parameters}"));
+        }
     }
-    if let Some((payload_type, clock_rate_hz)) = event {
+    for (payload_type, clock_rate_hz) in events {
         put(text, format_args!("a=rtpmap:{payload_type} telephone-event/{clock_rate_hz}"));
         put(text, format_args!("a=fmtp:{payload_type} {EVENTS}"));
     }

@@ -1,6 +1,7 @@
 //! The vocabulary every room shares: money, telephone numbers, billing months, identifiers, time.
 //! Imports no other room.
 
+pub mod amr;
 pub mod clock;
 mod id;
 mod money;

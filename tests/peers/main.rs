@@ -10,6 +10,9 @@ mod kamailio;
 mod authority;
 
 mod caller;
+#[path = "../correlation/mod.rs"]
+mod correlation;
+
 mod recipe;
 mod scanner;
 mod softphone;
@@ -190,6 +193,63 @@ fn baresip_phones_and_keys() {
     phone.wait_for("CALL_CLOSED");
     let heard = loud_s(&phone.heard());
     assert!(heard > 0.5, "{heard} s of sound were heard");
+    service.stop();
+}
+
+/// A service whose line test says a real prompt, in these codecs.
+fn speaking(codecs: &str) -> Service {
+    let folder = service::folder_with(&format!(
+        "numbers = {{ 130 = \"line-test\" }}\nmedia.codecs = [{codecs}]\n\
+         peers = [{{ name = \"softphone\", addresses = [\"127.0.0.0/8\"], identity = \"from\" }}]\n"
+    ));
+    std::fs::copy(service::repository().join(SPOKEN), folder.path().join("prompts/sq/line-test.wav"))
+        .unwrap();
+    Service::start_in(folder)
+}
+
+/// What it says.
+const SPOKEN: &str = "prompts/sq/welcome.wav";
+
+/// Phones with a codec; how well what was heard fits what was said.
+fn fit_in_call(service: &Service, codec: &str, settings: &str) -> f64 {
+    let mut phone = Baresip::start_with(codec, LEADER, settings, "");
+    phone.order("dial", &format!("sip:130@{}", service.address));
+    phone.wait_for("CALL_ESTABLISHED");
+    assert!(service.line("\"event\":\"answered\"").contains("•••3456"));
+    // The second time it is said, the first is over.
+    service.line("\"event\":\"say\"");
+    service.line("\"event\":\"say\"");
+    phone.order("hangup", "");
+    phone.wait_for("CALL_CLOSED");
+    let master = correlation::read_wav(&service::repository().join(SPOKEN));
+    correlation::best_fit(&master, &correlation::read_wav(&phone.heard())).1
+}
+
+#[test]
+fn baresip_hears_the_prompt_in_g722() {
+    let service = speaking("\"G722\", \"PCMA\"");
+    let fit = fit_in_call(&service, "G722/16000/1", "module g722.so\n");
+    assert!(fit > 0.95, "{fit}");
+    service.stop();
+}
+
+#[cfg(feature = "opus")]
+#[test]
+fn baresip_hears_the_prompt_in_opus() {
+    let service = speaking("\"opus\", \"PCMA\"");
+    let fit = fit_in_call(&service, "opus/48000/2", "module opus.so\n");
+    assert!(fit > 0.85, "{fit}");
+    service.stop();
+}
+
+#[cfg(feature = "amr")]
+#[test]
+fn baresip_hears_the_prompt_in_amr_and_amr_wb() {
+    let service = speaking("\"AMR-WB\", \"AMR\"");
+    for codec in ["AMR/8000/1", "AMR-WB/16000/1"] {
+        let fit = fit_in_call(&service, codec, "module amr.so\n");
+        assert!(fit > 0.80, "{codec}: {fit}");
+    }
     service.stop();
 }
 

@@ -29,10 +29,17 @@ pub struct Baresip {
 impl Baresip {
     /// Starts it as the phone of `user`, with these lines in its settings besides, and these parameters of its account.
     pub fn start(user: &str, settings: &str, account: &str) -> Self {
-        (0..TRIES).find_map(|_| Self::try_start(user, settings, account)).expect("baresip found no free port")
+        Self::start_with("PCMA/8000/1", user, settings, account)
     }
 
-    fn try_start(user: &str, settings: &str, account: &str) -> Option<Self> {
+    /// The same, with one codec alone.
+    pub fn start_with(codec: &str, user: &str, settings: &str, account: &str) -> Self {
+        (0..TRIES)
+            .find_map(|_| Self::try_start(codec, user, settings, account))
+            .expect("baresip found no free port")
+    }
+
+    fn try_start(codec: &str, user: &str, settings: &str, account: &str) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let port = free_port();
         // Its own sound goes back to itself: no device is needed. What it hears is written down, too.
@@ -45,7 +52,7 @@ impl Baresip {
             folder.path().display(),
         );
         std::fs::write(folder.path().join("config"), config).unwrap();
-        let account = format!("<sip:{user}@127.0.0.1>;regint=0;audio_codecs=PCMA/8000/1{account}\n");
+        let account = format!("<sip:{user}@127.0.0.1>;regint=0;audio_codecs={codec}{account}\n");
         std::fs::write(folder.path().join("accounts"), account).unwrap();
         std::fs::write(folder.path().join("contacts"), "").unwrap();
         let mut child = Command::new("baresip")

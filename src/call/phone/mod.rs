@@ -10,7 +10,7 @@ use crate::media::{
     DigitTiming, Engine, EngineSettings, Heard, MediaEvent, PromptLibrary, SessionSettings, Stream,
 };
 use crate::net::{Driver, Sockets, StreamSettings, TlsSettings, UdpTransport};
-use crate::sdp::{Capabilities, Exchange};
+use crate::sdp::{Capabilities, Codecs, Exchange};
 use crate::sip::{
     ChangeId, EndCause, Endpoint, EndpointConfig, Event, InviteParams, SessionId, SessionIntervals, Transport,
 };
@@ -52,6 +52,8 @@ pub struct PhoneSettings {
     pub session_expires_s: u32,
     /// Offer no telephone-event, and key with tones in the audio.
     pub in_band: bool,
+    /// What is offered.
+    pub codecs: Codecs,
     /// Groups of keys, one a prompt.
     pub keys: Vec<KeyGroup>,
     /// When to key.
@@ -95,6 +97,7 @@ impl Phone {
         let capabilities = Capabilities {
             telephone_event: !self.settings.in_band,
             ..Capabilities::new(flow.local.ip(), stream.local().port(), session_id(&seed))
+                .with(self.settings.codecs.clone())
         };
         let mut exchange = Exchange::new(capabilities);
         let invite = self.invite(exchange.offer());
