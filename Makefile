@@ -22,6 +22,7 @@ sim: ## Run the simulation over 1,000 seeds (SEEDS=n for another number)
 
 bench: ## Measure what messages, calls and packets cost (docs/performance.md)
 	cargo bench --locked --bench sip_message --bench sip_endpoint --bench sip_udp --bench media
+	cargo bench --locked --features amr,opus --bench codecs
 
 talk-off: tools ## Look for keys in hours of speech, and in tones and speech at once (docs/media-engine.md)
 	cargo bench --locked --bench talk_off
@@ -29,6 +30,7 @@ talk-off: tools ## Look for keys in hours of speech, and in tones and speech at 
 lint: ## Formatting and clippy, as CI has them
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --workspace --all-targets --features amr,opus -- -D warnings
 
 tools: ## Install what tests need where it is missing (Debian packages)
 	@.ci/tools

@@ -9,7 +9,8 @@ use crate::config::{Files, Media, PasswordError, Settings, Sip, Trunk, User};
 use crate::delivery::{SpoolError, Worker};
 use crate::dialplan::{Flow, FlowError, Vocabulary};
 use crate::media::{
-    Engine, EngineError, EngineSettings, Form, LibraryError, PortRange, PromptLibrary, SessionSettings,
+    Engine, EngineError, EngineSettings, Form, LibraryError, PortRange, PromptCache, PromptLibrary,
+    SessionSettings,
 };
 use crate::net::{BindError, Driver, Listen, ResolveError, Resolver, Sockets, Tls, Ways};
 use crate::sdp::Codecs;
@@ -90,7 +91,15 @@ impl Server {
     pub async fn start(settings: Settings, observer: Observer, clock: Clock) -> Result<Self, StartError> {
         let prompts = read_prompts(&settings.files)?;
         let numbers = read_flows(&settings, &prompts)?;
-        let library = Arc::new(encode(&prompts, &settings.media.codecs())?);
+        let began = clock.instant();
+        let library = Arc::new(encode(&settings.files, &prompts, &settings.media.codecs())?);
+        tracing::info!(
+            codecs = settings.media.codecs.join(" "),
+            prompts = library.len(),
+            octets = library.octets(),
+            ms = (clock.instant() - began).as_millis(),
+            "prompts are ready in every codec"
+        );
         let store = Store::open(&settings.database).await?;
         if store.terms().await.is_ok_and(|terms| terms.is_empty()) {
             tracing::warn!(
@@ -281,12 +290,14 @@ pub fn read_prompts(files: &Files) -> Result<Prompts, LoadError> {
 
 /// Reads them and makes them ready to be sent in these codecs, or to be recognised.
 pub fn encode_prompts(files: &Files, codecs: &Codecs) -> Result<Arc<PromptLibrary>, StartError> {
-    Ok(Arc::new(encode(&read_prompts(files)?, codecs)?))
+    Ok(Arc::new(encode(files, &read_prompts(files)?, codecs)?))
 }
 
-fn encode(prompts: &Prompts, codecs: &Codecs) -> Result<PromptLibrary, LibraryError> {
+fn encode(files: &Files, prompts: &Prompts, codecs: &Codecs) -> Result<PromptLibrary, LibraryError> {
     let clips = prompts.clips().map(|(id, clip)| (id.to_owned(), clip.samples.clone()));
-    PromptLibrary::encode_in(clips, &forms(codecs))
+    let cache = Some(&files.encoded).filter(|folder| !folder.as_os_str().is_empty());
+    let cache = cache.map(|folder| PromptCache::new(folder));
+    PromptLibrary::encode_or_read(clips, &forms(codecs), cache.as_ref())
 }
 
 /// Each codec, and each mode of those that have modes.

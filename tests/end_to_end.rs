@@ -10,10 +10,12 @@ use klikon::call::{
 use klikon::config::Settings;
 use klikon::klikon::day_of;
 use klikon::media::Heard;
+use klikon::sdp::Codecs;
 use klikon::server::Server;
 use klikon::sip::Transport;
 use klikon::store::{self, ActivationState, BookFilter, CallEnd, CallRecord, GrantChannel, Store};
 use klikon::units::clock::Clock;
+use klikon::units::rtp::Encoding;
 use klikon::units::{FixedNumber, Msisdn};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -99,7 +101,7 @@ impl Bench {
             from: None,
             session_expires_s: 0,
             in_band: false,
-            codecs: klikon::sdp::Codecs::default(),
+            codecs: Codecs::default(),
             keys: keys.iter().map(|&keys| KeyGroup { prompt: None, keys: keys.to_owned() }).collect(),
             // Longer than the guard of the confirmation.
             manner: Manner::BargeIn { after: Duration::from_millis(650) },
@@ -327,6 +329,29 @@ async fn a_drain_refuses_new_calls_and_lets_the_last_one_end() {
     assert!(notices.contains(&Notice::HungUp));
     let records = bench.closed().await;
     assert_eq!(records.iter().map(|record| record.end).collect::<Vec<_>>(), [CallEnd::CallerHungUp]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_hears_each_prompt_and_is_heard_in_every_codec() {
+    for encoding in Encoding::ALL.into_iter().filter(|encoding| encoding.is_built()) {
+        let mut bench = Bench::new(|settings| {
+            settings.media.codecs = vec![encoding.name().to_owned()];
+            settings.files.encoded = PathBuf::new();
+        })
+        .await;
+        let codecs = Codecs::new(vec![encoding]);
+        let call = bench.phone(PhoneSettings { codecs, ..bench.caller("130", &["9"]) });
+        let (report, notices) = in_time("the call's end", call).await.unwrap().unwrap();
+        assert!(
+            report.heard_clip("welcome") && report.heard_clip("goodbye"),
+            "{encoding:?}: {:?}",
+            report.clips
+        );
+        assert_eq!(notices.last(), Some(&Notice::FarEndHungUp), "{encoding:?}");
+        assert_eq!(report.recording.rate_hz, encoding.sampling_rate_hz());
+        assert!(report.recording.rms() > 300.0, "{encoding:?}: {}", report.recording.rms());
+        assert_eq!(bench.closed().await.len(), 1);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,10 +13,17 @@ pub struct Files {
     pub prompts: PathBuf,
     /// Language of the prompts.
     pub language: String,
+    /// Folder for prompts in codecs that take long to encode, AMR and Opus; empty: they are encoded at every start.
+    pub encoded: PathBuf,
 }
 
 impl Default for Files {
     fn default() -> Self {
-        Self { dialplans: "dialplans".into(), prompts: "prompts".into(), language: "sq".to_owned() }
+        Self {
+            dialplans: "dialplans".into(),
+            prompts: "prompts".into(),
+            language: "sq".to_owned(),
+            encoded: "encoded".into(),
+        }
     }
 }

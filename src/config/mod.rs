@@ -159,6 +159,9 @@ impl Settings {
         self.tls.resolve_below(folder);
         self.files.dialplans = folder.join(&self.files.dialplans);
         self.files.prompts = folder.join(&self.files.prompts);
+        if !self.files.encoded.as_os_str().is_empty() {
+            self.files.encoded = folder.join(&self.files.encoded);
+        }
         self.delivery.spool = folder.join(&self.delivery.spool);
         self.database.url = self.database.url.below(folder);
         self.trunks.iter_mut().for_each(|trunk| trunk.resolve_below(folder));

@@ -105,6 +105,15 @@ impl Frames {
         self.octets.get(begin..end).unwrap_or_default()
     }
 
+    /// How long each is, octets.
+    pub fn lengths(&self) -> impl Iterator<Item = u32> {
+        let count = match &self.lengths {
+            Lengths::Same(length) => self.octets.len().checked_div(*length).unwrap_or(0),
+            Lengths::Ends(ends) => ends.len(),
+        };
+        (0..count).map(|number| self.frame(number).len() as u32)
+    }
+
     /// Octets of memory.
     pub fn memory_octets(&self) -> usize {
         match &self.lengths {

@@ -10,6 +10,7 @@
 //! timestamps, silence between prompts, each packet at an absolute deadline that a late wake-up never shifts.
 
 mod amr;
+mod cache;
 mod decimator;
 mod decoder;
 mod engine;
@@ -34,6 +35,7 @@ mod wheel;
 mod worker;
 
 pub use crate::units::rtp::{Direction, Encoding, StreamParameters, TelephoneEvent};
+pub use cache::PromptCache;
 pub use engine::{
     CommandError, Engine, EngineCounters, EngineError, EngineSettings, OpenError, Stream, StreamId, Summary,
 };

@@ -1,11 +1,13 @@
 //! Prompts, encoded once at load into frames that are ready to send.
 
+use super::cache::PromptCache;
 use super::decimator::Decimator;
 use super::form::{self, EncoderError, Form, Frames, Master, SILENT_FRAMES};
 use super::g711::{self, OCTETS_PER_MS};
 use crate::units::rtp::Encoding;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use thiserror::Error;
 
 /// Sampling rate of the masters, Hz (mono, 16 bit).
@@ -114,8 +116,8 @@ impl PromptLibrary {
         Self::encode_in(clips, &Encoding::G711.map(|encoding| Form::new(encoding, 0)))
     }
 
-    /// Encodes clips of 16 kHz mono samples in these forms. Each is padded with silence to whole frames, and
-    /// for the forms of 8 kHz band-limited and halved, so that frames are the same octets each time they go out.
+    /// Encodes clips of 16 kHz mono samples in these forms. Each is padded with silence to whole frames,
+    /// and for the forms of 8 kHz band-limited and halved, so that frames are the same octets each time they go out.
     ///
     /// # Errors
     /// [`LibraryError`] for a clip that is empty, too long or there twice, or that cannot be encoded.
@@ -123,11 +125,23 @@ impl PromptLibrary {
         clips: impl IntoIterator<Item = (String, Vec<i16>)>,
         forms: &[Form],
     ) -> Result<Self, LibraryError> {
-        let decimator = Decimator::new();
+        Self::encode_or_read(clips, forms, None)
+    }
+
+    /// The same, on every processor, with what takes long read from a cache where it was kept.
+    ///
+    /// # Errors
+    /// As [`PromptLibrary::encode_in`].
+    pub fn encode_or_read(
+        clips: impl IntoIterator<Item = (String, Vec<i16>)>,
+        forms: &[Form],
+        cache: Option<&PromptCache>,
+    ) -> Result<Self, LibraryError> {
         let mut library = Self::default();
         for &form in forms {
             put(&mut library.silence, form, form::encode_silence(form)?);
         }
+        let mut masters: Vec<(Arc<str>, Vec<i16>)> = Vec::new();
         for (id, samples) in clips {
             if samples.is_empty() {
                 return Err(LibraryError::Empty(id));
@@ -135,20 +149,14 @@ impl PromptLibrary {
             if samples.len() > MAX_SAMPLES {
                 return Err(LibraryError::TooLong(id));
             }
-            if library.by_id.contains_key(id.as_str()) {
+            let index = ClipIndex(u32::try_from(masters.len()).unwrap_or(u32::MAX));
+            let name: Arc<str> = id.as_str().into();
+            if library.by_id.insert(name.clone(), index).is_some() {
                 return Err(LibraryError::Duplicate(id));
             }
-            let narrow = decimator.halve(&samples);
-            let master = Master { wide: &samples, narrow: &narrow };
-            let mut encoded = vec![None; Form::COUNT];
-            for &form in forms {
-                put(&mut encoded, form, form::encode(form, master)?);
-            }
-            let id: Arc<str> = id.into();
-            let index = ClipIndex(u32::try_from(library.clips.len()).unwrap_or(u32::MAX));
-            library.by_id.insert(id.clone(), index);
-            library.clips.push(Clip { id, frames: master.frames(), forms: encoded.into() });
+            masters.push((name, samples));
         }
+        library.clips = encode_all(&masters, forms, cache)?;
         Ok(library)
     }
 
@@ -188,6 +196,65 @@ impl PromptLibrary {
         let forms = self.clips.iter().flat_map(|clip| clip.forms.iter().flatten());
         forms.map(Frames::memory_octets).sum()
     }
+}
+
+/// Encodes clips on every processor; in their order.
+fn encode_all(
+    masters: &[(Arc<str>, Vec<i16>)],
+    forms: &[Form],
+    cache: Option<&PromptCache>,
+) -> Result<Vec<Clip>, LibraryError> {
+    let (decimator, next) = (Decimator::new(), AtomicUsize::new(0));
+    let work = || {
+        let mut done = Vec::new();
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            let Some((id, samples)) = masters.get(number) else { return done };
+            done.push((number, encode_clip(id, samples, forms, &decimator, cache)));
+        }
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(masters.len());
+    let mut clips: Vec<_> = std::thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+        let mut clips = work();
+        for other in others {
+            match other.join() {
+                Ok(done) => clips.extend(done),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        clips
+    });
+    clips.sort_by_key(|(number, _)| *number);
+    clips.into_iter().map(|(_, clip)| clip).collect()
+}
+
+fn encode_clip(
+    id: &Arc<str>,
+    samples: &[i16],
+    forms: &[Form],
+    decimator: &Decimator,
+    cache: Option<&PromptCache>,
+) -> Result<Clip, LibraryError> {
+    let narrow = decimator.halve(samples);
+    let master = Master { wide: samples, narrow: &narrow };
+    let mut encoded = vec![None; Form::COUNT];
+    for forms in forms.chunk_by(|one, other| one.encoding() == other.encoding()) {
+        let cache = cache.filter(|_| forms.iter().any(|form| PromptCache::keeps(form.encoding())));
+        let frames = match cache.and_then(|cache| cache.read(samples, forms)) {
+            Some(frames) => frames,
+            None => {
+                let frames: Vec<Frames> =
+                    forms.iter().map(|&form| form::encode(form, master)).collect::<Result<_, _>>()?;
+                if let Some(cache) = cache {
+                    cache.write(samples, forms, &frames);
+                }
+                frames
+            }
+        };
+        forms.iter().zip(frames).for_each(|(&form, frames)| put(&mut encoded, form, frames));
+    }
+    Ok(Clip { id: id.clone(), frames: master.frames(), forms: encoded.into() })
 }
 
 fn put(forms: &mut [Option<Frames>], form: Form, frames: Frames) {

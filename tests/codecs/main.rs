@@ -10,6 +10,7 @@ use correlation::{RATE_HZ, best_fit, to_8_khz};
 use klikon::media::{Form, PromptLibrary};
 use klikon::speech::read_wav;
 use klikon::units::rtp::Encoding;
+use klikon_codecs::g722;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -29,19 +30,25 @@ fn master(id: &str) -> Vec<i16> {
     read_wav(&path).unwrap()
 }
 
-/// Decodes a file with ffmpeg; the samples at 8 kHz.
-fn decode(file: &Path, before: &[&str]) -> Vec<f64> {
+/// What ffmpeg makes of a file.
+fn ffmpeg(file: &Path, before: &[&str], behind: &[&str]) -> Vec<u8> {
     let output = Command::new("ffmpeg")
         .args(["-v", "error", "-nostdin"])
         .args(before)
         .arg("-i")
         .arg(file)
-        .args(["-f", "s16le", "-ac", "1", "-ar", "16000", "-"])
+        .args(behind)
+        .arg("-")
         .output()
         .expect("ffmpeg is installed; `make tools` does that");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let samples: Vec<i16> =
-        output.stdout.chunks_exact(2).map(|two| i16::from_le_bytes([two[0], two[1]])).collect();
+    output.stdout
+}
+
+/// Decodes a file; the samples at 8 kHz.
+fn decode(file: &Path, before: &[&str]) -> Vec<f64> {
+    let decoded = ffmpeg(file, before, &["-f", "s16le", "-ac", "1", "-ar", "16000"]);
+    let samples: Vec<i16> = decoded.chunks_exact(2).map(|two| i16::from_le_bytes([two[0], two[1]])).collect();
     to_8_khz(&samples, 16_000)
 }
 
@@ -115,6 +122,27 @@ fn another_decoder_hears_each_prompt_in_every_codec_and_mode() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// Two makers of G.722 that know nothing of each other come to the same octets and samples.
+#[test]
+fn g722_is_to_the_octet_what_ffmpeg_has() {
+    let folder = tempfile::tempdir().unwrap();
+    let samples = master("welcome");
+    let raw: Vec<u8> = samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();
+    let [plain, coded] = ["a.raw", "a.g722"].map(|name| folder.path().join(name));
+    std::fs::write(&plain, raw).unwrap();
+    let theirs =
+        ffmpeg(&plain, &["-f", "s16le", "-ar", "16000", "-ac", "1"], &["-c:a", "g722", "-f", "g722"]);
+    let mut ours = Vec::new();
+    g722::Encoder::default().encode(&samples, &mut ours);
+    assert!(ours.len() > 10_000 && theirs[..ours.len()] == ours[..]);
+    std::fs::write(&coded, &ours).unwrap();
+    let theirs = ffmpeg(&coded, &["-f", "g722"], &["-f", "s16le"]);
+    let mut heard = Vec::new();
+    g722::Decoder::default().decode(&ours, &mut heard);
+    let heard: Vec<u8> = heard.iter().flat_map(|sample| sample.to_le_bytes()).collect();
+    assert!(theirs == heard);
 }
 
 #[test]
