@@ -44,6 +44,7 @@ impl Sipp {
             Some(file) => cases().join(&stage.name).join(file),
             None => cases().join("shared/dialogue.xml"),
         };
+        copy_recordings(&cases().join(&stage.name), &folder)?;
         let text = std::fs::read_to_string(&scenario).with_context(|| scenario.display().to_string())?;
         let call_id = stage.call_id(&call.name);
         let address = server.ip().to_string();
@@ -108,6 +109,17 @@ impl Sipp {
     pub async fn over(&mut self) -> Result<ExitStatus> {
         Ok(self.child.wait().await?)
     }
+}
+
+/// SIPp looks for the recordings that it sends in the folder that it runs in.
+fn copy_recordings(from: &Path, to: &Path) -> Result<()> {
+    for file in std::fs::read_dir(from)? {
+        let path = file?.path();
+        if path.extension().is_some_and(|extension| extension == "alaw") {
+            std::fs::copy(&path, to.join(path.file_name().unwrap_or_default()))?;
+        }
+    }
+    Ok(())
 }
 
 async fn read_command(line: &mut TcpStream) -> Result<String> {
