@@ -80,7 +80,8 @@ fn packet_cost(clock: Clock, encoding: Encoding, library: Arc<PromptLibrary>) ->
             ..SessionSettings::default()
         };
         let identity = Identity { ssrc: 1, sequence: 1, timestamp: 1 };
-        let mut session = Session::new(settings, library.clone(), identity, None);
+        let mut session =
+            Session::new(settings, klikon::media::Reach::Anywhere, library.clone(), identity, None);
         let start = clock.instant();
         session.start(start, parameters);
         session.play(1, all.clone(), false);

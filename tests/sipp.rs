@@ -64,6 +64,7 @@ cases! {
         hold_and_resume
         hold_by_null_address
         hold_inactive
+        in_band
         info_and_event_once
         info_digits
         invite_without_database

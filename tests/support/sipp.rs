@@ -56,6 +56,7 @@ impl Sipp {
         };
         let text = scenario(stage, call, server)?;
         std::fs::write(folder.join(SCENARIO), &text)?;
+        copy_recordings(&cases().join(&stage.name), &folder)?;
         let call_id = stage.call_id(&call.name);
         let address = server.ip().to_string();
         let mut command = Command::new("sipp");
@@ -152,6 +153,17 @@ fn port_of_its_own(address: IpAddr) -> Result<TcpSocket> {
     socket.set_reuseaddr(true)?;
     socket.bind(SocketAddr::new(address, 0))?;
     Ok(socket)
+}
+
+/// SIPp looks for the recordings that it sends in the folder that it runs in.
+fn copy_recordings(from: &Path, to: &Path) -> Result<()> {
+    for file in std::fs::read_dir(from)? {
+        let path = file?.path();
+        if path.extension().is_some_and(|extension| extension == "alaw") {
+            std::fs::copy(&path, to.join(path.file_name().unwrap_or_default()))?;
+        }
+    }
+    Ok(())
 }
 
 async fn read_command(line: &mut TcpStream) -> Result<String> {
