@@ -70,6 +70,7 @@ fn packet_cost(clock: Clock, encoding: Encoding, library: Arc<PromptLibrary>) ->
         telephone_event: None,
         ptime_ms: 20,
         direction: Direction::SendRecv,
+        security: None,
     };
     let elements: Vec<Element> = library.clips().map(|(index, _)| Element::Clip(index)).collect();
     let all: Vec<Element> = elements.iter().copied().cycle().take(PACKETS as usize).collect();

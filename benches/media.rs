@@ -109,6 +109,7 @@ fn parameters(remote: SocketAddr) -> StreamParameters {
         telephone_event: Some(event),
         ptime_ms: 20,
         direction: Direction::SendRecv,
+        security: None,
     }
 }
 

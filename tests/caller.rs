@@ -10,9 +10,7 @@ use std::net::TcpStream;
 #[test]
 fn an_interval_that_is_too_small_is_raised_and_the_call_answered() {
     let service = Service::start_with("calls.min_se_s = 1800");
-    let arguments =
-        ["--identity", "0672003456", "--keys", "9", "--expect", "goodbye", "--session-expires-s", "90"];
-    let called = service.call("130", &arguments);
+    let called = service.call("131", &["--hang-up-after-s", "6", "--session-expires-s", "90"]);
     let said = text(&called.stdout) + &text(&called.stderr);
     assert!(called.status.success() && said.contains("answered after"), "{said}");
     let log = service.stop();

@@ -138,6 +138,7 @@ fn call(settings: SessionSettings, library: Arc<PromptLibrary>) -> Call {
             telephone_event: None,
             ptime_ms: 20,
             direction: Direction::SendRecv,
+            security: None,
         },
     );
     Call { session, remote, now, number: 0 }

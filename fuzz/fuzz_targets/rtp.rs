@@ -63,6 +63,6 @@ fn parameters(remote: std::net::SocketAddr) -> StreamParameters {
             clock_rate_hz: 8_000,
         }),
         ptime_ms: 20,
-        direction: Direction::SendRecv,
+        direction: Direction::SendRecv, security: None,
     }
 }

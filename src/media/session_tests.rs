@@ -50,6 +50,7 @@ pub(super) fn parameters() -> StreamParameters {
         }),
         ptime_ms: 20,
         direction: Direction::SendRecv,
+        security: None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Reading a session description: the sanitiser, the limits and the typed form.
 
+use super::crypto::{Crypto, MAX_CRYPTO};
 use crate::units::rtp::Direction;
 use std::net::IpAddr;
 use thiserror::Error;
@@ -88,6 +89,15 @@ pub struct MediaDescription {
     pub ptime_ms: Option<u32>,
     /// `a=maxptime`, ms.
     pub maxptime_ms: Option<u32>,
+    /// The `a=crypto` lines that we can act on, in order, of the first [`MAX_CRYPTO`].
+    pub crypto: Vec<Crypto>,
+}
+
+impl MediaDescription {
+    /// Whether it is RTP that is protected (RFC 3711) by keys in the description.
+    pub fn is_secure(&self) -> bool {
+        self.protocol.eq_ignore_ascii_case("RTP/SAVP")
+    }
 }
 
 /// One RTP format: payload type and what it maps to.
@@ -211,6 +221,7 @@ fn media_description(
         direction: direction(&media.attributes).unwrap_or(session_direction),
         ptime_ms: milliseconds(media, "ptime"),
         maxptime_ms: milliseconds(media, "maxptime"),
+        crypto: attribute_values(media, "crypto").take(MAX_CRYPTO).filter_map(Crypto::parse).collect(),
     })
 }
 

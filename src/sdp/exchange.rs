@@ -4,7 +4,7 @@
 //! The media lines of a call never become fewer nor change their order, so an offer of ours repeats those that were
 //! agreed before. Cloned before a change and put back when the change comes to nothing.
 
-use super::description::{Answer, MediaDescription, Offer};
+use super::description::{Answer, Description, MediaDescription, Offer};
 use super::negotiation::{self, Capabilities, Incompatibility, Refusal};
 use super::writer;
 use crate::units::rtp::{Direction, StreamParameters};
@@ -60,7 +60,9 @@ impl Exchange {
     /// peer has put us on hold is no reason to offer less (RFC 6337 §5.3).
     pub fn offer(&mut self) -> Vec<u8> {
         let (lines, audio) = (std::mem::take(&mut self.lines), self.audio);
-        let offer = self.describe(|capabilities| writer::offer_again(capabilities, &lines, audio));
+        // What is protected stays so.
+        let secure = self.agreed.is_some_and(|agreed| agreed.security.is_some());
+        let offer = self.describe(|capabilities| writer::offer_again(capabilities, &lines, audio, secure));
         self.lines = lines;
         offer
     }
@@ -73,7 +75,8 @@ impl Exchange {
     pub fn accept(&mut self, answer: &[u8]) -> Result<StreamParameters, Refusal> {
         let answer = Answer::parse(answer)?;
         let line = answer.media.get(self.audio).ok_or(Incompatibility::MediaType)?;
-        let agreed = negotiation::suits_answer(line, &self.capabilities)?;
+        let offer = Description::parse(&self.described)?;
+        let agreed = negotiation::suits_answer(line, offer.media.get(self.audio), &self.capabilities)?;
         self.lines = answer.media;
         self.agreed = Some(agreed);
         Ok(agreed)

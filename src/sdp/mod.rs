@@ -2,22 +2,25 @@
 //!
 //! Implements RFC 8866 (the description; read by the crate `sdp-types` behind [`Description::parse`]'s
 //! sanitiser), RFC 3264 (offer and answer: every media line answered, hold, rejected lines), the static payload
-//! types of RFC 3551, the parameters of AMR (RFC 4867 §8) and Opus (RFC 7587 §6), and `telephone-event` of RFC 4733. Only `RTP/AVP` is spoken: SRTP, ICE and BUNDLE lines
-//! are read past. Pure: no socket, clock or randomness; the address, port and session id are arguments.
+//! types of RFC 3551, the parameters of AMR (RFC 4867 §8) and Opus (RFC 7587 §6), and `telephone-event` of RFC 4733. Streams are `RTP/AVP`, or `RTP/SAVP` with
+//! keys by SDES (RFC 4568); ICE and BUNDLE lines are read past. Pure: no socket, clock or randomness; the address, port and session id are arguments.
 
+mod crypto;
 mod description;
 mod exchange;
 mod format;
 mod negotiation;
 mod writer;
 
+pub use crypto::{Crypto, MAX_CRYPTO};
 pub use description::{
     Address, Answer, Description, Format, MAX_FORMATS, MAX_LINE_OCTETS, MAX_LINES, MAX_MEDIA, MAX_OCTETS,
     Malformed, MediaDescription, Offer,
 };
 pub use exchange::Exchange;
 pub use negotiation::{
-    Capabilities, Codecs, DEFAULT_PTIME_MS, Incompatibility, Preference, Refusal, accept_answer, negotiate,
+    Capabilities, Codecs, DEFAULT_PTIME_MS, Incompatibility, Preference, Refusal, Security, accept_answer,
+    negotiate,
 };
 pub use writer::offer;
 

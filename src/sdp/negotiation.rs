@@ -1,10 +1,12 @@
 //! Agreeing on one audio stream (RFC 3264 §6, §7).
 
-use super::description::{Address, Answer, Malformed, MediaDescription, Offer};
+use super::crypto::Crypto;
+use super::description::{Address, Answer, Description, Malformed, MediaDescription, Offer};
 use super::format::{self, AudioFormat};
 use super::writer;
 use crate::units::amr::ModeSet;
 use crate::units::rtp::{Direction, Encoding, StreamParameters, TelephoneEvent};
+use crate::units::srtp::{OwnKeys, StreamKeys};
 use std::net::{IpAddr, SocketAddr};
 use thiserror::Error;
 
@@ -65,6 +67,30 @@ impl Codecs {
     }
 }
 
+/// What protection of the stream this side agrees to. Keys stand in the description itself, so they are named only where
+/// nobody else reads it: over TLS (RFC 4568 §8.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Security {
+    /// Whether RTP without protection is taken.
+    pub plain: bool,
+    /// Our keys, where SRTP is taken.
+    pub keys: Option<OwnKeys>,
+}
+
+impl Default for Security {
+    /// RTP alone.
+    fn default() -> Self {
+        Self { plain: true, keys: None }
+    }
+}
+
+impl Security {
+    /// Whether an offer of ours asks for SRTP although nothing is agreed yet.
+    pub(super) const fn is_required(&self) -> bool {
+        !self.plain && self.keys.is_some()
+    }
+}
+
 /// What this side can do, for one call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Capabilities {
@@ -74,6 +100,8 @@ pub struct Capabilities {
     pub port: u16,
     /// What we can encode.
     pub codecs: Codecs,
+    /// Whether the stream may, or must, be protected.
+    pub security: Security,
     /// Whether `telephone-event` is wanted.
     pub telephone_event: bool,
     /// Packet length where the peer names none, ms.
@@ -91,11 +119,17 @@ impl Capabilities {
             address,
             port,
             codecs: Codecs::default(),
+            security: Security::default(),
             telephone_event: true,
             ptime_ms: DEFAULT_PTIME_MS,
             session_id,
             session_version: session_id,
         }
+    }
+
+    /// With this protection.
+    pub fn secured(self, security: Security) -> Self {
+        Self { security, ..self }
     }
 
     /// With these codecs.
@@ -113,8 +147,10 @@ pub enum Incompatibility {
     /// The address is a name, a multicast group, missing, or of the other IP version.
     #[error("incompatible network address")]
     NetworkAddress,
-    /// SRTP or another transport.
-    #[error("incompatible transport protocol: only RTP/AVP")]
+    /// Another transport, protected where that is not taken, or not protected where it must be.
+    #[error(
+        "incompatible transport protocol: neither RTP/AVP nor RTP/SAVP over TLS with a key that we can use"
+    )]
     Transport,
     /// No common encoding.
     #[error("incompatible media format: no codec in common")]
@@ -172,7 +208,11 @@ pub(super) fn choose_line(
     capabilities: &Capabilities,
 ) -> Result<(usize, StreamParameters), Incompatibility> {
     let mut closest = Incompatibility::MediaType;
-    for (index, line) in offer.media.iter().enumerate() {
+    // A protected line is better than a plain one, wherever it stands.
+    let lines = || offer.media.iter().enumerate();
+    let (secure, plain) =
+        (lines().filter(|(_, line)| line.is_secure()), lines().filter(|(_, line)| !line.is_secure()));
+    for (index, line) in secure.chain(plain) {
         match suits(line, capabilities) {
             Ok(agreed) => return Ok((index, agreed)),
             Err(why) => closest = closest.max(why),
@@ -190,16 +230,29 @@ pub fn accept_answer(capabilities: &Capabilities, answer: &[u8]) -> Result<Strea
     let answer = Answer::parse(answer)?;
     // We offer one line, so its answer is the first (RFC 3264 §6).
     let line = answer.media.first().ok_or(Incompatibility::MediaType)?;
-    Ok(suits_answer(line, capabilities)?)
+    let offered = Description::parse(&writer::offer(capabilities))?;
+    Ok(suits_answer(line, offered.media.first(), capabilities)?)
 }
 
-/// What the answer to the audio line of our offer comes to.
+/// What the answer to the audio line of our offer comes to. It must be as protected as what was offered, by a key for a
+/// profile that was.
 pub(super) fn suits_answer(
     line: &MediaDescription,
+    offer: Option<&MediaDescription>,
     capabilities: &Capabilities,
 ) -> Result<StreamParameters, Incompatibility> {
     let offered = Codecs { preference: Preference::Offered, ..capabilities.codecs.clone() };
     let mut agreed = suits(line, &Capabilities { codecs: offered, ..capabilities.clone() })?;
+    let was_offered = |keys: StreamKeys| {
+        let profile = keys.receive.profile();
+        let is_it = |crypto: &Crypto| (crypto.tag, crypto.key.profile()) == (keys.tag, profile);
+        offer.is_some_and(|offer| offer.crypto.iter().any(is_it))
+    };
+    match (agreed.security, offer.is_some_and(MediaDescription::is_secure)) {
+        (None, false) => {}
+        (Some(keys), true) if was_offered(keys) => {}
+        _ => return Err(Incompatibility::Transport),
+    }
     let Capabilities { codecs, .. } = capabilities;
     let StreamParameters { payload_type, encoding, amr, .. } = agreed;
     let answered = AudioFormat { payload_type, encoding, amr };
@@ -215,9 +268,7 @@ fn suits(line: &MediaDescription, capabilities: &Capabilities) -> Result<StreamP
     if !line.media.eq_ignore_ascii_case("audio") || line.port == 0 {
         return Err(Incompatibility::MediaType);
     }
-    if !line.protocol.eq_ignore_ascii_case("RTP/AVP") {
-        return Err(Incompatibility::Transport);
-    }
+    let security = security(line, &capabilities.security)?;
     let remote_ip = match line.address {
         Some(Address::Ip(ip)) if ip.is_ipv4() == capabilities.address.is_ipv4() => ip,
         _ => return Err(Incompatibility::NetworkAddress),
@@ -235,7 +286,20 @@ fn suits(line: &MediaDescription, capabilities: &Capabilities) -> Result<StreamP
         telephone_event: event,
         ptime_ms: packet_time(line, encoding, capabilities.ptime_ms),
         direction: our_direction(line.direction, remote_ip),
+        security,
     })
+}
+
+/// The keys of a line, where it is protected.
+fn security(line: &MediaDescription, ours: &Security) -> Result<Option<StreamKeys>, Incompatibility> {
+    let is_plain = line.protocol.eq_ignore_ascii_case("RTP/AVP");
+    match (ours.keys, line.crypto.first()) {
+        _ if is_plain && ours.plain => Ok(None),
+        (Some(keys), Some(Crypto { tag, key })) if line.is_secure() => {
+            Ok(Some(StreamKeys { tag: *tag, send: keys.of(key.profile()), receive: *key }))
+        }
+        _ => Err(Incompatibility::Transport),
+    }
 }
 
 fn choose(line: &MediaDescription, codecs: &Codecs) -> Option<AudioFormat> {

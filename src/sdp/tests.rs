@@ -68,6 +68,7 @@ fn asterisk() {
         telephone_event: event(101),
         ptime_ms: 20,
         direction: Direction::SendRecv,
+        security: None,
     };
     assert_eq!(agreed, expected);
     let written = "v=0\r\no=- 7 7 IN IP4 192.0.2.130\r\ns=-\r\nc=IN IP4 192.0.2.130\r\nt=0 0\r\n\

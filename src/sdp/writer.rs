@@ -1,5 +1,6 @@
 //! Writing our own descriptions: the offer, and the answer to one.
 
+use super::crypto::{self, Crypto};
 use super::description::{MediaDescription, Offer};
 use super::format::{self, AudioFormat};
 use super::negotiation::Capabilities;
@@ -12,28 +13,35 @@ const EVENTS: &str = "0-15";
 
 /// Our offer: one audio line, for the 200 to an INVITE without one and for calls that we make.
 pub fn offer(capabilities: &Capabilities) -> Vec<u8> {
-    offer_again(capabilities, &[], 0)
+    offer_again(capabilities, &[], 0, false)
 }
 
 /// Our offer in a call whose media lines so far are `lines`: as many, in the same order (RFC 3264 §8). Ours is the one
-/// at `chosen`; the others stay turned off.
-pub(super) fn offer_again(capabilities: &Capabilities, lines: &[MediaDescription], chosen: usize) -> Vec<u8> {
+/// at `chosen`; the others stay turned off. It is protected where it has to be, and where `secure` says that it is already.
+pub(super) fn offer_again(
+    capabilities: &Capabilities,
+    lines: &[MediaDescription],
+    chosen: usize,
+    secure: bool,
+) -> Vec<u8> {
     let mut text = String::with_capacity(512);
     session(&mut text, capabilities, (0, 0));
     for index in 0..lines.len().max(1) {
         match lines.get(index).filter(|_| index != chosen) {
             Some(line) => turned_off(&mut text, line),
-            None => offered_audio(&mut text, capabilities),
+            None => offered_audio(&mut text, capabilities, secure || capabilities.security.is_required()),
         }
     }
     text.into_bytes()
 }
 
-fn offered_audio(text: &mut String, capabilities: &Capabilities) {
+fn offered_audio(text: &mut String, capabilities: &Capabilities, secure: bool) {
+    let keys = capabilities.security.keys.filter(|_| secure);
+    let crypto: Vec<Crypto> = keys.iter().flat_map(crypto::offered).collect();
     let formats = format::offered(&capabilities.codecs);
     let events: Vec<(u8, u32)> =
         format::offered_events(&capabilities.codecs).filter(|_| capabilities.telephone_event).collect();
-    audio(text, capabilities.port, &formats, &events, capabilities.ptime_ms, Direction::SendRecv);
+    audio(text, capabilities.port, &formats, &events, capabilities.ptime_ms, Direction::SendRecv, &crypto);
 }
 
 fn turned_off(text: &mut String, line: &MediaDescription) {
@@ -55,6 +63,7 @@ pub(super) fn answer(
             let event = agreed.telephone_event.map(|event| (event.receive_payload_type, event.clock_rate_hz));
             let StreamParameters { receive_payload_type: payload_type, encoding, amr, .. } = *agreed;
             let formats = [AudioFormat { payload_type, encoding, amr }];
+            let crypto = agreed.security.map(|keys| Crypto { tag: keys.tag, key: keys.send });
             audio(
                 &mut text,
                 capabilities.port,
@@ -62,6 +71,7 @@ pub(super) fn answer(
                 event.as_slice(),
                 agreed.ptime_ms,
                 agreed.direction,
+                crypto.as_slice(),
             );
         } else {
             turned_off(&mut text, line);
@@ -96,13 +106,18 @@ fn audio(
     events: &[(u8, u32)],
     ptime_ms: u8,
     direction: Direction,
+    crypto: &[Crypto],
 ) {
     let mut list = String::new();
     for payload_type in formats.iter().map(|format| format.payload_type).chain(events.iter().map(|(p, _)| *p))
     {
         let _ = write!(list, " {payload_type}");
     }
-    put(text, format_args!("m=audio {port} RTP/AVP{list}"));
+    let protocol = if crypto.is_empty() { "RTP/AVP" } else { "RTP/SAVP" };
+    put(text, format_args!("m=audio {port} {protocol}{list}"));
+    for crypto in crypto {
+        put(text, format_args!("a=crypto:{}", crypto.value()));
+    }
     for format in formats {
         let (AudioFormat { payload_type, encoding, .. }, parameters) = (format, format.parameters());
         // RFC 8866 §6.6: one channel need not be said.

@@ -9,6 +9,7 @@ mod month;
 mod msisdn;
 pub mod rtp;
 mod secret;
+pub mod srtp;
 
 pub use id::{ActivationId, CallId, GroupId, LeadershipId, MemberId, PackageId};
 pub use money::{Money, MoneyError};

@@ -2,6 +2,7 @@
 //! (RFC 3550, RFC 3551) share, so that neither imports the other.
 
 use super::amr::AmrParameters;
+use super::srtp::StreamKeys;
 use std::net::SocketAddr;
 
 /// An audio encoding that prompts are stored in and that a call can be held in.
@@ -185,4 +186,6 @@ pub struct StreamParameters {
     pub ptime_ms: u8,
     /// Seen from our side.
     pub direction: Direction,
+    /// How the stream is protected; `None` for plain RTP.
+    pub security: Option<StreamKeys>,
 }

@@ -1,7 +1,7 @@
 //! Session keys and the two ciphers.
 
-use super::key::{KEY_OCTETS, MasterKey, Profile, SALT_OCTETS_MAX};
 use super::{INDEX_OCTETS, RTCP_HEADER_OCTETS};
+use crate::units::srtp::{KEY_OCTETS, MasterKey, Profile, SALT_OCTETS_MAX};
 use aes::Aes128Enc;
 use aes_gcm::Aes128Gcm;
 use aes_gcm::aead::AeadInOut;

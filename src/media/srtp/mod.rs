@@ -5,12 +5,11 @@
 //! believed, and changes nothing.
 
 mod cipher;
-mod key;
 mod receive;
 mod replay;
 mod send;
 
-pub use key::{KeyError, MasterKey, Profile};
+pub use crate::units::srtp::{KeyError, MasterKey, Profile, StreamKeys};
 pub use receive::{MAX_SOURCES, Refusal, SrtpReceiver};
 pub use send::SrtpSender;
 

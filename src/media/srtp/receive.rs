@@ -1,9 +1,9 @@
 //! Opening what the peer sends.
 
 use super::cipher::{Cipher, Nonce, Stream};
-use super::key::MasterKey;
 use super::replay::{Old, ReplayWindow};
 use super::{E_FLAG, INDEX_OCTETS, RTCP_HEADER_OCTETS, payload_offset, sequence, word};
+use crate::units::srtp::MasterKey;
 use std::fmt;
 use thiserror::Error;
 

@@ -1,8 +1,8 @@
 //! Protecting what we send.
 
 use super::cipher::{Cipher, Nonce, Stream};
-use super::key::MasterKey;
 use super::{E_FLAG, INDEX_OCTETS, RTCP_HEADER_OCTETS, payload_offset, sequence, word};
+use crate::units::srtp::MasterKey;
 use std::fmt;
 
 /// Packets that one master key may protect (RFC 3711 §9.2): at fifty a second enough for 178,000 years.

@@ -1,4 +1,5 @@
-//! Profiles and master keys.
+//! How a stream is protected, and with which keys: the words that session description (RFC 4568) and the media engine
+//! (RFC 3711, RFC 7714) share.
 
 use std::fmt;
 use thiserror::Error;
@@ -47,17 +48,17 @@ impl Profile {
 }
 
 /// Octets of a master key: all profiles here have AES-128.
-pub(super) const KEY_OCTETS: usize = 16;
+pub(crate) const KEY_OCTETS: usize = 16;
 /// Octets of the longest salt.
-pub(super) const SALT_OCTETS_MAX: usize = 14;
+pub(crate) const SALT_OCTETS_MAX: usize = 14;
 
 /// A master key with its salt. `Debug` shows the profile only.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct MasterKey {
-    pub(super) profile: Profile,
-    pub(super) key: [u8; KEY_OCTETS],
+    pub(crate) profile: Profile,
+    pub(crate) key: [u8; KEY_OCTETS],
     /// A shorter one stands to the left, zeros behind it, as RFC 7714 §11 feeds it to the key derivation.
-    pub(super) salt: [u8; SALT_OCTETS_MAX],
+    pub(crate) salt: [u8; SALT_OCTETS_MAX],
 }
 
 /// The octets are no master key of the profile.
@@ -98,5 +99,47 @@ impl MasterKey {
 impl fmt::Debug for MasterKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MasterKey").field("profile", &self.profile).finish_non_exhaustive()
+    }
+}
+
+/// The keys of one stream: SDES names one for each direction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StreamKeys {
+    /// The number that the offer gave to the profile that was taken (RFC 4568 §4.1).
+    pub tag: u32,
+    /// Ours.
+    pub send: MasterKey,
+    /// The peer's.
+    pub receive: MasterKey,
+}
+
+/// Random octets that the keys of one call's side are made from.
+pub const OWN_KEYS_OCTETS: usize = Profile::ALL.len() * (KEY_OCTETS + SALT_OCTETS_MAX);
+
+/// The keys that one side of a call names to the other, one for each profile, so that none ever serves two ciphers. `Debug`
+/// shows none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OwnKeys([MasterKey; Profile::ALL.len()]);
+
+impl OwnKeys {
+    /// From random octets that serve nothing else.
+    pub fn new(random: &[u8; OWN_KEYS_OCTETS]) -> Self {
+        let (mut chunks, mut profiles) =
+            (random.chunks(KEY_OCTETS + SALT_OCTETS_MAX), Profile::ALL.into_iter());
+        Self(std::array::from_fn(|_| {
+            let profile = profiles.next().unwrap_or(Profile::AesCm128HmacSha1_80);
+            let octets = chunks.next().unwrap_or_default();
+            let (mut key, mut salt) = ([0; KEY_OCTETS], [0; SALT_OCTETS_MAX]);
+            key.iter_mut().zip(octets).for_each(|(to, from)| *to = *from);
+            let salt_octets = octets.iter().skip(KEY_OCTETS).take(profile.salt_octets());
+            salt.iter_mut().zip(salt_octets).for_each(|(to, from)| *to = *from);
+            MasterKey { profile, key, salt }
+        }))
+    }
+
+    /// The one for `profile`.
+    pub fn of(&self, profile: Profile) -> MasterKey {
+        let [first, second, third] = self.0;
+        [second, third].into_iter().find(|key| key.profile == profile).unwrap_or(first)
     }
 }
