@@ -314,6 +314,9 @@ impl Session {
             return false;
         }
         if packet.payload_type != parameters.payload_type {
+            if let Some(in_band) = &mut self.in_band {
+                in_band.handle_comfort_noise(packet);
+            }
             return true;
         }
         let (keys, gate, playout) = (&mut self.keys, &mut self.gate, &mut self.playout);
