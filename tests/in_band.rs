@@ -83,8 +83,7 @@ fn speech_is_no_key() {
 /// What the built-in caller sends is understood by another detector.
 #[test]
 fn multimon_hears_the_tones_that_we_send() {
-    let mut caller =
-        call(SessionSettings { initial_silence: Duration::ZERO, ..SessionSettings::default() }, library());
+    let mut caller = call(SessionSettings::default(), Arc::default());
     caller.session.send_digits("0672123456#*9ABCD", DigitTiming::default());
     let sent: Vec<u8> = (0..160).flat_map(|_| caller.turn(&[0xd5; 160]).0).collect();
     let samples: Vec<i16> = sent.iter().map(|&octet| audio_codec_algorithms::decode_alaw(octet)).collect();

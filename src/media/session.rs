@@ -340,6 +340,9 @@ impl Session {
             return false;
         }
         if packet.payload_type == COMFORT_NOISE {
+            if let Some(in_band) = &mut self.in_band {
+                in_band.handle_comfort_noise(packet);
+            }
             return true;
         }
         self.packing.receive(parameters, packet.payload, &mut self.statistics);

@@ -13,9 +13,8 @@ use std::process::{Command, Stdio};
 
 /// All keys there are.
 pub const KEYS: &str = "0123456789*#ABCD";
-/// Peak of a tone of 0 dBm0, as a part of the full scale (ITU-T G.711: that of A-law is +3.14 dBm0).
-#[expect(clippy::approx_constant, reason = "the Recommendation's figure, not π")]
-const ZERO_DBM0_DBFS: f64 = -3.14;
+/// Amplitude of a tone of 0 dBm0, as a part of the full scale, which is 3.14 dB above it in A-law (ITU-T G.711).
+const ZERO_DBM0: f64 = 0.696_6;
 /// Samples in a packet.
 const PACKET: usize = 160;
 
@@ -84,7 +83,7 @@ pub fn presses(keys: &str, press: Press) -> Vec<i16> {
     let mut samples = vec![0; 437];
     for key in keys.chars() {
         let [low, high] = frequencies(key).map(|hz| format!("{:.4}", hz * (1.0 + press.offset / 100.0)));
-        let volume = |dbm0: f64| 10_f64.powf((dbm0 + ZERO_DBM0_DBFS) / 20.0);
+        let volume = |dbm0: f64| ZERO_DBM0 * 10_f64.powf(dbm0 / 20.0);
         let mix = format!("1v{:.6},2v{:.6}", volume(press.low_dbm0), volume(press.high_dbm0));
         let [on, off] = [press.on_ms, press.off_ms].map(|ms| format!("{:.3}", f64::from(ms) / 1_000.0));
         let synth = ["-n", "-r", "8000", "-c", "2", "OUT", "synth", &on, "sine", &low, "sine", &high];

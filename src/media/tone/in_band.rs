@@ -121,6 +121,15 @@ impl InBandKeys {
         }
     }
 
+    /// Comfort noise stands for silence that is not sent: what follows it was not lost.
+    pub fn handle_comfort_noise(&mut self, packet: &Packet<'_>) {
+        if let Some(heard) = self.heard.as_mut().filter(|heard| heard.ssrc == packet.ssrc)
+            && sequence_distance(packet.sequence, heard.sequence) == 1
+        {
+            heard.sequence = packet.sequence;
+        }
+    }
+
     /// A key comes as an event, though it was agreed that none does any more: what is heard beside it is that key.
     pub fn defer_to_event(&mut self, now: Instant) {
         self.deaf_until = Some(now + HOLD_OFF);

@@ -384,20 +384,29 @@ fn packets_that_come_late_or_twice_are_not_heard() {
     assert_eq!(stream.keys.statistics().late, samples.chunks(PACKET).count() as u64);
 }
 
-/// A sender that falls silent between presses numbers its packets on, and its timestamps jump.
+/// A sender that falls silent between presses numbers its packets on, and its timestamps jump. Some send a packet of
+/// comfort noise (RFC 3389) before.
 #[test]
 fn silence_that_is_not_sent_ends_a_press() {
-    for pause_ms in [40, 60, 200, 5_000] {
+    for (pause_ms, comfort_noise) in [40, 60, 200, 5_000].into_iter().flat_map(|ms| [(ms, false), (ms, true)])
+    {
         let mut stream = Stream::new();
         for _ in 0..3 {
             let press = presses("7", Press { on_ms: 60.0, ..SHORTEST }, 2);
             // From the tone's beginning to its end.
             press[800..800 + 480].chunks(PACKET).for_each(|packet| stream.packet(packet, true));
+            if comfort_noise {
+                let (sequence, timestamp) = (stream.sequence, stream.timestamp);
+                let packet =
+                    Packet { payload_type: 13, marker: false, sequence, timestamp, ssrc: 7, payload: &[30] };
+                stream.keys.handle_comfort_noise(&packet);
+                stream.sequence = sequence.wrapping_add(1);
+            }
             stream.timestamp = stream.timestamp.wrapping_add(pause_ms * 8);
             stream.wait(pause_ms.into());
         }
         stream.wait(HOLD_OFF.as_millis() as u64);
-        assert_eq!(stream.ended(), "777", "{pause_ms} ms");
+        assert_eq!(stream.ended(), "777", "{pause_ms} ms, with comfort noise: {comfort_noise}");
     }
 }
 
