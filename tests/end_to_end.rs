@@ -334,7 +334,7 @@ async fn a_drain_refuses_new_calls_and_lets_the_last_one_end() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_caller_hears_each_prompt_and_is_heard_in_every_codec() {
     for encoding in Encoding::ALL.into_iter().filter(|encoding| encoding.is_built()) {
-        let mut bench = Bench::new(|settings| {
+        let bench = Bench::new(|settings| {
             settings.media.codecs = vec![encoding.name().to_owned()];
             settings.files.encoded = PathBuf::new();
         })
