@@ -325,6 +325,8 @@ fn engine_settings(media: &Media, max_calls: usize) -> EngineSettings {
             initial_silence: Duration::from_millis(media.initial_silence_ms.into()),
             nat: media.nat,
             rtp_timeout: (media.rtp_timeout_s > 0).then(|| Duration::from_secs(media.rtp_timeout_s)),
+            begin_at_once: media.begin_at_once,
+            sample_audio: media.sample_audio,
         },
         ..EngineSettings::default()
     }

@@ -8,6 +8,8 @@
 //! nothing for a packet. Every session sends one continuous stream: one SSRC, one run of sequence numbers and
 //! timestamps, silence between prompts, each packet at an absolute deadline that a late wake-up never shifts.
 
+mod alarm;
+mod audio_filter;
 mod decimator;
 mod engine;
 mod event;
@@ -25,6 +27,7 @@ mod wheel;
 mod worker;
 
 pub use crate::units::rtp::{Direction, Encoding, StreamParameters, TelephoneEvent};
+pub use audio_filter::audio_filter;
 pub use engine::{
     CommandError, Engine, EngineCounters, EngineError, EngineSettings, OpenError, Stream, StreamId, Summary,
 };

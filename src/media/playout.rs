@@ -55,6 +55,11 @@ impl Playout {
         true
     }
 
+    /// True when nothing plays or waits.
+    pub fn is_empty(&self) -> bool {
+        self.plays.is_empty()
+    }
+
     /// Fills a packet's payload: from the queue, then with silence. Plays whose last octet went in are reported.
     pub fn fill(
         &mut self,

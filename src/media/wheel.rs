@@ -3,12 +3,15 @@
 
 use std::time::{Duration, Instant};
 
-/// Slots of the wheel; longer than any packet length, ms.
+/// Slots of the wheel, ms: more than the longest packet length and the lead of a prompt, as long again.
 const SLOTS: u64 = 128;
 /// Sessions are spread over this many phases, ms: the usual packet length.
 const PHASES: usize = 20;
 
-/// A session on the wheel: its key and the key's generation, so that a late entry never meets a successor.
+/// Sessions that any millisecond may have: some 50 µs of sending.
+const ROOM: usize = 16;
+
+/// A session on the wheel: its key and the entry's own number, so that an entry that no longer counts is known.
 pub type Entry = (usize, u64);
 
 /// The wheel. Scheduling and taking allocate nothing once its slots have grown.
@@ -41,6 +44,14 @@ impl Wheel {
         let tick = self.tick_from(now);
         let wait = (emptiest as u64 + PHASES as u64 - tick % PHASES as u64) % PHASES as u64;
         (Phase(emptiest), self.origin + Duration::from_millis(tick + wait))
+    }
+
+    /// Whether the millisecond a turn after `now` can take another of `sessions` sessions and still be no burst: it has no
+    /// more than an eighth above its share, and some.
+    pub fn has_room(&self, now: Instant, sessions: usize) -> bool {
+        let tick = self.tick_from(now) + PHASES as u64;
+        let there = self.slots.get((tick % SLOTS) as usize).map_or(0, Vec::len);
+        there < sessions / PHASES + sessions / (8 * PHASES) + ROOM
     }
 
     /// Frees a session's phase.
@@ -110,6 +121,19 @@ mod tests {
         assert_eq!(wheel.occupancy, [2; PHASES]);
         wheel.leave(entered[3].0);
         assert_eq!(wheel.enter(origin).0, entered[3].0, "the emptiest comes next");
+    }
+
+    #[test]
+    fn a_crowded_millisecond_takes_no_more() {
+        let origin = Clock::system().instant();
+        let mut wheel = Wheel::new(origin);
+        let mut led = 0;
+        while wheel.has_room(origin + ms(3), 1_000) {
+            wheel.schedule((led, 0), origin + ms(23));
+            led += 1;
+        }
+        assert_eq!(led, 50 + 6 + ROOM);
+        assert!(wheel.has_room(origin + ms(4), 1_000));
     }
 
     #[test]
