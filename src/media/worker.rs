@@ -287,10 +287,10 @@ impl Worker {
     /// Puts a call on the wheel at its deadline; an entry that it has there already counts no longer.
     fn schedule(&mut self, key: usize) {
         let Some(call) = self.calls.get_mut(key) else { return };
-        let Some(deadline) = call.session.deadline() else { return };
+        let Some((deadline, phase)) = call.session.deadline().zip(call.phase.as_mut()) else { return };
         self.turns += 1;
         call.turn = self.turns;
-        self.wheel.schedule((key, call.turn), deadline);
+        self.wheel.schedule((key, call.turn), deadline, phase);
     }
 
     fn open(&mut self, opening: Opening) {
