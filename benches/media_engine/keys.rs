@@ -3,7 +3,7 @@
 
 use super::machine;
 use super::peer::{Arrival, PTIME_MS, Peer, Ticker};
-use super::{WARM_UP_MS, clip, engine, open};
+use super::{Callers, WARM_UP_MS, clip, engine, open};
 use klikon::media::telephone_event::Event;
 use klikon::media::{MediaEvent, Packet};
 use klikon::units::clock::Clock;
@@ -32,7 +32,7 @@ pub fn run(calls: usize, seconds: u64) -> std::io::Result<()> {
         CYCLE * PTIME_MS / 1_000
     );
     let mut peer = Peer::new()?;
-    let engine = engine(calls);
+    let engine = engine(calls, Callers::Sampled);
     let thread = machine::thread("media-0");
     machine::pin(thread, 0);
     let streams = open(&engine, &mut peer, calls);

@@ -43,10 +43,13 @@ fn main() -> std::io::Result<()> {
     let which = arguments.first().map_or("all", String::as_str);
     let all = which == "all";
     if all || which == "one-way" {
-        steady("one-way", number(1, 5_000), number(2, 5) as u64, false)?;
+        steady("one-way", number(1, 5_000), number(2, 5) as u64, Callers::Silent)?;
     }
     if all || which == "two-way" {
-        steady("two-way", number(1, 4_000), number(2, 5) as u64, true)?;
+        steady("two-way", number(1, 4_000), number(2, 5) as u64, Callers::Sampled)?;
+    }
+    if all || which == "two-way-unfiltered" {
+        steady("two-way-unfiltered", number(1, 4_000), number(2, 5) as u64, Callers::Read)?;
     }
     if all || which == "ways" {
         ways::run(number(1, 5_000))?;
@@ -66,10 +69,25 @@ fn library() -> Arc<PromptLibrary> {
     Arc::new(PromptLibrary::encode((0..CLIPS).map(clip)).unwrap_or_else(|error| panic!("{error}")))
 }
 
-fn engine(calls: usize) -> Engine {
+/// What the callers send, and what becomes of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Callers {
+    /// Nothing.
+    Silent,
+    /// Audio, of which the kernel lets a sample pass.
+    Sampled,
+    /// Audio, of which every packet is read.
+    Read,
+}
+
+fn engine(calls: usize, callers: Callers) -> Engine {
     let settings = EngineSettings {
         max_streams: calls,
-        session: SessionSettings { initial_silence: Duration::ZERO, ..SessionSettings::default() },
+        session: SessionSettings {
+            initial_silence: Duration::ZERO,
+            sample_audio: callers != Callers::Read,
+            ..SessionSettings::default()
+        },
         ..EngineSettings::default()
     };
     Engine::start(settings, library()).unwrap_or_else(|error| panic!("{error}"))
@@ -121,12 +139,13 @@ fn open(engine: &Engine, peer: &mut Peer, calls: usize) -> Vec<Opened> {
 }
 
 /// Calls that hear prompts all the time and, two-way, speak all the time.
-fn steady(name: &str, calls: usize, seconds: u64, two_way: bool) -> std::io::Result<()> {
+fn steady(name: &str, calls: usize, seconds: u64, callers: Callers) -> std::io::Result<()> {
     println!("\n{name}, {calls} calls, {seconds} s");
     let mut peer = Peer::new()?;
     let unpaced = bare::unpaced(&mut peer, calls)?;
     let paced = bare::paced(&mut peer, calls, seconds.min(5))?;
-    let engine = engine(calls);
+    let engine = engine(calls, callers);
+    let two_way = callers != Callers::Silent;
     let thread = machine::thread("media-0");
     machine::pin(thread, 0);
     let before = Usage::read();
