@@ -6,7 +6,8 @@
 //!
 //! Prompts are encoded once, at load ([`PromptLibrary`]); a session copies ready octets behind a header and allocates
 //! nothing for a packet. Every session sends one continuous stream: one SSRC, one run of sequence numbers and
-//! timestamps, silence between prompts, each packet at an absolute deadline that a late wake-up never shifts.
+//! timestamps, silence between prompts, each packet at an absolute deadline that a late wake-up never shifts. A prompt
+//! that follows silence begins up to one packet length early, and the silence after it gives that back.
 
 mod alarm;
 mod audio_filter;
