@@ -21,7 +21,7 @@ sim: ## Run the simulation over 1,000 seeds (SEEDS=n for another number)
 	KLIKON_SEEDS=$(SEEDS) CARGO_PROFILE_DEV_OPT_LEVEL=1 cargo test --locked --test simulation -- --nocapture every_seed
 
 bench: ## Measure what messages, calls and packets cost (docs/performance.md)
-	cargo bench --locked --bench sip_message --bench sip_endpoint --bench sip_udp --bench media
+	cargo bench --locked --bench sip_message --bench sip_endpoint --bench sip_udp --bench media --bench media_engine
 	cargo bench --locked --features amr,opus --bench codecs
 
 talk-off: tools ## Look for keys in hours of speech, and in tones and speech at once (docs/media-engine.md)

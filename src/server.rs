@@ -345,6 +345,8 @@ fn engine_settings(media: &Media, max_calls: usize) -> EngineSettings {
             nat: media.nat,
             rtp_timeout: (media.rtp_timeout_s > 0).then(|| Duration::from_secs(media.rtp_timeout_s)),
             in_band_keys: media.in_band_keys,
+            begin_at_once: media.begin_at_once,
+            sample_audio: media.sample_audio,
         },
         ..EngineSettings::default()
     }

@@ -37,6 +37,10 @@ pub struct Media {
     pub amr_wb_modes: Vec<u8>,
     /// Silence before the first prompt, ms, so that its beginning is not clipped.
     pub initial_silence_ms: u16,
+    /// A prompt that follows silence begins at once, up to one packet length before the stream's step.
+    pub begin_at_once: bool,
+    /// Let the kernel drop audio that nobody listens to, but for a sample.
+    pub sample_audio: bool,
     /// A call without any RTP from the caller for this long is ended, s; 0 never ends it.
     pub rtp_timeout_s: u64,
     /// Callers behind NAT: follow the first valid packet's address once.
@@ -58,6 +62,8 @@ impl Default for Media {
             amr_modes: ModeSet::all(Encoding::Amr).modes().collect(),
             amr_wb_modes: ModeSet::all(Encoding::AmrWb).modes().collect(),
             initial_silence_ms: 300,
+            begin_at_once: true,
+            sample_audio: true,
             rtp_timeout_s: 0,
             nat: false,
             in_band_keys: true,

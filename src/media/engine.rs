@@ -113,6 +113,12 @@ pub struct EngineCounters {
     pub send_errors: u64,
     /// Events that were lost since their call did not fetch them.
     pub events_lost: u64,
+    /// Packets of all streams that went out within 1 ms of their deadlines. These three classes count while streams run.
+    pub sent_within_1_ms: u64,
+    /// Later, within 20 ms.
+    pub sent_within_20_ms: u64,
+    /// Later still.
+    pub sent_later: u64,
 }
 
 /// The media engine. Clones share it; it stops with the last one.
@@ -174,7 +180,8 @@ impl Engine {
             let (commands, queue) = sync_channel(MAX_COMMANDS);
             let stopping = Arc::new(AtomicBool::new(false));
             let counters = Arc::new(WorkerCounters::default());
-            let worker = Worker::new(poll, queue, stopping.clone(), ports.release(), counters.clone(), clock);
+            let worker =
+                Worker::new(poll, queue, stopping.clone(), ports.release(), counters.clone(), clock)?;
             let name = format!("media-{number}");
             threads.push(std::thread::Builder::new().name(name).spawn(move || worker.run())?);
             let streams = AtomicUsize::new(0);
@@ -235,19 +242,24 @@ impl Engine {
 
     /// What was counted so far.
     pub fn counters(&self) -> EngineCounters {
-        self.shared.workers.iter().fold(EngineCounters::default(), |sum, worker| {
-            let WorkerCounters { transmitted, received, dropped, send_errors, events_lost, streams } =
-                &*worker.counters;
-            let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-            EngineCounters {
-                streams: sum.streams + read(streams),
-                transmitted: sum.transmitted + read(transmitted),
-                received: sum.received + read(received),
-                dropped: sum.dropped + read(dropped),
-                send_errors: sum.send_errors + read(send_errors),
-                events_lost: sum.events_lost + read(events_lost),
+        let mut sum = EngineCounters::default();
+        for worker in &self.shared.workers {
+            let counters = &worker.counters;
+            for (sum, counter) in [
+                (&mut sum.streams, &counters.streams),
+                (&mut sum.transmitted, &counters.transmitted),
+                (&mut sum.received, &counters.received),
+                (&mut sum.dropped, &counters.dropped),
+                (&mut sum.send_errors, &counters.send_errors),
+                (&mut sum.events_lost, &counters.events_lost),
+                (&mut sum.sent_within_1_ms, &counters.sent_within_1_ms),
+                (&mut sum.sent_within_20_ms, &counters.sent_within_20_ms),
+                (&mut sum.sent_later, &counters.sent_later),
+            ] {
+                *sum += counter.load(Ordering::Relaxed);
             }
-        })
+        }
+        sum
     }
 
     fn open_stream(

@@ -7,9 +7,12 @@
 //!
 //! Prompts are encoded once, at load ([`PromptLibrary`]); a session copies ready octets behind a header and allocates
 //! nothing for a packet. Every session sends one continuous stream: one SSRC, one run of sequence numbers and
-//! timestamps, silence between prompts, each packet at an absolute deadline that a late wake-up never shifts.
+//! timestamps, silence between prompts, each packet at an absolute deadline that a late wake-up never shifts. A prompt
+//! that follows silence begins up to one packet length early, and the silence after it gives that back.
 
+mod alarm;
 mod amr;
+mod audio_filter;
 mod cache;
 mod decimator;
 mod decoder;
@@ -35,6 +38,7 @@ mod wheel;
 mod worker;
 
 pub use crate::units::rtp::{Direction, Encoding, StreamParameters, TelephoneEvent};
+pub use audio_filter::audio_filter;
 pub use cache::PromptCache;
 pub use engine::{
     CommandError, Engine, EngineCounters, EngineError, EngineSettings, OpenError, Stream, StreamId, Summary,

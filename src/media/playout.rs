@@ -56,17 +56,21 @@ pub struct Done {
 #[derive(Debug)]
 struct Play {
     id: u64,
-    elements: Vec<Element>,
-    /// The element that is on, and how much of it is out.
-    element: usize,
+    /// The element that is on, and how many of its octets are out.
+    element: Option<Element>,
     offset: usize,
+    /// Those after it.
+    elements: std::vec::IntoIter<Element>,
     bargein: bool,
 }
 
-/// The queue of one call.
+/// The queue of one call. What a packet needs of it stands in the session itself, since with thousands of calls each
+/// step to another place in memory is one to memory that no cache holds.
 #[derive(Debug, Default)]
 pub struct Playout {
-    plays: VecDeque<Play>,
+    /// The play that is on.
+    on: Option<Play>,
+    waiting: VecDeque<Play>,
     /// Frames of silence sent in a row.
     silent: usize,
 }
@@ -74,11 +78,21 @@ pub struct Playout {
 impl Playout {
     /// Adds a play; false when the queue is full.
     pub fn push(&mut self, id: u64, elements: Vec<Element>, bargein: bool) -> bool {
-        if self.plays.len() >= MAX_QUEUED_PLAYS {
+        if self.on.iter().len() + self.waiting.len() >= MAX_QUEUED_PLAYS {
             return false;
         }
-        self.plays.push_back(Play { id, elements, element: 0, offset: 0, bargein });
+        let mut elements = elements.into_iter();
+        let play = Play { id, element: elements.next(), offset: 0, elements, bargein };
+        match &self.on {
+            None => self.on = Some(play),
+            Some(_) => self.waiting.push_back(play),
+        }
         true
+    }
+
+    /// True when nothing plays or waits.
+    pub fn is_empty(&self) -> bool {
+        self.on.is_none()
     }
 
     /// Fills a packet's payload with G.711 or G.722: from the queue, then with silence. Plays whose last octet went in are
@@ -90,14 +104,14 @@ impl Playout {
         mut payload: &mut [u8],
         mut done: impl FnMut(Done),
     ) {
-        while let Some(play) = self.plays.front_mut() {
+        while let Some(play) = &mut self.on {
             let filled = play.fill(library, encoding, payload);
             payload = payload.get_mut(filled..).unwrap_or_default();
             if !play.is_over() {
                 break;
             }
             done(Done { play_id: play.id, interrupted: false });
-            self.plays.pop_front();
+            self.on = self.waiting.pop_front();
             if payload.is_empty() {
                 break;
             }
@@ -114,13 +128,13 @@ impl Playout {
         mut done: impl FnMut(Done),
     ) -> &'l [u8] {
         let mut frame = None;
-        while let Some(play) = self.plays.front_mut() {
+        while let Some(play) = &mut self.on {
             frame = frame.or_else(|| play.next_frame(library, form));
             if !play.is_over() {
                 break;
             }
             done(Done { play_id: play.id, interrupted: false });
-            self.plays.pop_front();
+            self.on = self.waiting.pop_front();
             if frame.is_some() {
                 break;
             }
@@ -133,14 +147,15 @@ impl Playout {
 
     /// A key was pressed: stops the play that is on, and those behind it, as far as they allow it.
     pub fn barge_in(&mut self, mut done: impl FnMut(Done)) {
-        while let Some(play) = self.plays.pop_front_if(|play| play.bargein) {
+        while let Some(play) = self.on.take_if(|play| play.bargein) {
             done(Done { play_id: play.id, interrupted: true });
+            self.on = self.waiting.pop_front();
         }
     }
 
     /// Stops everything.
     pub fn stop(&mut self, mut done: impl FnMut(Done)) {
-        for play in self.plays.drain(..) {
+        for play in self.on.take().into_iter().chain(self.waiting.drain(..)) {
             done(Done { play_id: play.id, interrupted: true });
         }
     }
@@ -151,11 +166,11 @@ impl Play {
     fn fill(&mut self, library: &PromptLibrary, encoding: Encoding, payload: &mut [u8]) -> usize {
         let mut filled = 0;
         while let Some(rest) = payload.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-            let Some(element) = self.elements.get(self.element) else { break };
+            let Some(element) = self.element else { break };
             let length = element.length(library);
             let copied = length.saturating_sub(self.offset).min(rest.len());
             let rest = rest.get_mut(..copied).unwrap_or_default();
-            match *element {
+            match element {
                 Element::Clip(index) => {
                     let octets = library.clip(index).map_or(&[][..], |clip| clip.octets(encoding));
                     if let Some(source) = octets.get(self.offset..self.offset + copied) {
@@ -174,9 +189,9 @@ impl Play {
 
     /// The next 20 ms; `None` at the play's end. Where a change of codec left half a frame over, it is said again.
     fn next_frame<'l>(&mut self, library: &'l PromptLibrary, form: Form) -> Option<&'l [u8]> {
-        while let Some(element) = self.elements.get(self.element) {
+        while let Some(element) = self.element {
             let (length, number) = (element.length(library), self.offset / FRAME_OCTETS);
-            let frame = match *element {
+            let frame = match element {
                 Element::Clip(index) => library.clip(index).map_or(&[][..], |clip| clip.frame(form, number)),
                 Element::Silence { .. } => library.silence(form, number),
             };
@@ -192,13 +207,13 @@ impl Play {
     fn advance(&mut self, step: usize, length: usize) {
         self.offset += step;
         if self.offset >= length {
-            self.element += 1;
+            self.element = self.elements.next();
             self.offset = 0;
         }
     }
 
     fn is_over(&self) -> bool {
-        self.element >= self.elements.len()
+        self.element.is_none()
     }
 }
 
@@ -242,7 +257,7 @@ mod tests {
             let compared = heard.len().min(whole.len());
             assert_eq!(heard[..compared], whole[..compared], "{octets} octets a packet");
             assert_eq!(finished, [Done { play_id: 7, interrupted: false }]);
-            assert!(playout.plays.is_empty());
+            assert!(playout.is_empty());
         }
     }
 

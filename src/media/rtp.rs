@@ -1,5 +1,6 @@
 //! The RTP header: reading, writing and the sequence numbers of the source (RFC 3550 §5.1, §A.1, §A.3).
 
+use super::audio_filter::{SAMPLED, is_sampled, sampled_within};
 use rtp_rs::{RtpPacketBuilder, RtpReader, RtpReaderError, Seq};
 use thiserror::Error;
 
@@ -112,17 +113,21 @@ pub struct Receiver {
     source: Option<Source>,
     /// Another source's next sequence number, when one of its packets was just seen.
     candidate: Option<(u32, u16)>,
-    /// Packets that were expected of former sources.
-    expected_before: u64,
+    /// Packets that the sequence numbers promise.
+    expected: u64,
     received: u64,
+    /// Only a sample of the audio comes.
+    sampled: bool,
+    /// That has just changed: what the next packet is ahead says nothing of losses.
+    changed: bool,
+    /// Packets that were missing before that changed last.
+    lost_before: u64,
 }
 
 #[derive(Debug)]
 struct Source {
     ssrc: u32,
-    base: u16,
     newest: u16,
-    cycles: u32,
     /// The sequence number that would show a restart of the source's numbering.
     restart: Option<u16>,
 }
@@ -133,12 +138,19 @@ impl Receiver {
         let admission = match &mut self.source {
             Some(source) if source.ssrc == ssrc => {
                 self.candidate = None;
-                if source.update(sequence) {
-                    Admission::Accepted
-                } else {
-                    self.take_over(ssrc, sequence);
-                    Admission::Accepted
+                match source.update(sequence) {
+                    Step::Ahead(_) if std::mem::take(&mut self.changed) => self.expected += 1,
+                    Step::Ahead(ahead) if self.sampled => {
+                        // One that is not of the sample came for another reason.
+                        let beside = ahead > 0 && !is_sampled(sequence);
+                        let from = sequence.wrapping_sub(ahead);
+                        self.expected += sampled_within(from, ahead) + u64::from(beside);
+                    }
+                    Step::Ahead(ahead) => self.expected += u64::from(ahead),
+                    Step::Behind => {}
+                    Step::Restart => self.take_over(ssrc, sequence),
                 }
+                Admission::Accepted
             }
             None => {
                 self.take_over(ssrc, sequence);
@@ -164,40 +176,51 @@ impl Receiver {
         self.source.as_ref().map(|source| source.ssrc)
     }
 
+    /// Whether only a sample of the audio comes from here on: the loss is then estimated from it.
+    pub fn set_sampled(&mut self, sampled: bool) {
+        self.lost_before = self.lost();
+        (self.expected, self.received) = (0, 0);
+        (self.sampled, self.changed) = (sampled, true);
+    }
+
     /// Packets that the sequence numbers promise and that never came; late duplicates may hide a few (RFC 3550 §A.3).
     pub fn lost(&self) -> u64 {
-        let current = self.source.as_ref().map_or(0, Source::expected);
-        (self.expected_before + current).saturating_sub(self.received)
+        let missing = self.expected.saturating_sub(self.received);
+        self.lost_before + if self.sampled { missing * SAMPLED } else { missing }
     }
 
     fn take_over(&mut self, ssrc: u32, sequence: u16) {
-        self.expected_before += self.source.as_ref().map_or(0, Source::expected);
-        self.source = Some(Source { ssrc, base: sequence, newest: sequence, cycles: 0, restart: None });
+        self.expected += 1;
+        self.source = Some(Source { ssrc, newest: sequence, restart: None });
         self.candidate = None;
     }
 }
 
+/// What a sequence number says.
+enum Step {
+    /// So many further than the newest.
+    Ahead(u16),
+    /// Late, again, or out of any order.
+    Behind,
+    /// Two packets in sequence show that the numbering started anew.
+    Restart,
+}
+
 impl Source {
-    /// False when two packets in sequence show that the numbering started anew.
-    fn update(&mut self, sequence: u16) -> bool {
+    fn update(&mut self, sequence: u16) -> Step {
         let ahead = sequence.wrapping_sub(self.newest);
         if ahead < MAX_DROPOUT {
-            if sequence < self.newest {
-                self.cycles += 1;
-            }
             self.newest = sequence;
             self.restart = None;
-        } else if ahead <= u16::MAX - MAX_MISORDER {
+            return Step::Ahead(ahead);
+        }
+        if ahead <= u16::MAX - MAX_MISORDER {
             if self.restart == Some(sequence) {
-                return false;
+                return Step::Restart;
             }
             self.restart = Some(sequence.wrapping_add(1));
         }
-        true
-    }
-
-    fn expected(&self) -> u64 {
-        (u64::from(self.cycles) << 16) + u64::from(self.newest) + 1 - u64::from(self.base)
+        Step::Behind
     }
 }
 

@@ -22,6 +22,9 @@ pub const MAX_TRANSMIT_OCTETS: usize = HEADER_OCTETS + 60 * OCTETS_PER_MS;
 
 /// A wake-up later than this does not catch up packet by packet: what is overdue is left out, as a gap in the timestamps.
 const MAX_CATCH_UP: Duration = Duration::from_millis(200);
+/// A peer's silence is not looked for in a sample of its audio when it may last less than this: two packets in 128 of 60 ms
+/// pass, and some get lost.
+const MIN_SAMPLED_TIMEOUT: Duration = Duration::from_secs(30);
 /// The static payload type of comfort noise (RFC 3389): shows that the peer lives, is not played.
 const COMFORT_NOISE: u8 = 13;
 
@@ -32,6 +35,8 @@ pub struct Transmit {
     pub remote: SocketAddr,
     /// How many octets of the buffer.
     pub octets: usize,
+    /// When it was to go out.
+    pub due: Instant,
 }
 
 /// One call's stream.
@@ -59,6 +64,10 @@ pub struct Session {
     identity: Identity,
     /// Of the next packet.
     next: Option<Instant>,
+    /// How much earlier than in step with the stream's first packet it is, since a prompt began at once.
+    lead: Duration,
+    /// The last packet was silence that nothing was waiting behind.
+    idle: bool,
     /// Audio and silence sent so far, ms.
     sent_ms: u64,
     /// The next packet is the first after a pause in sending.
@@ -97,6 +106,8 @@ impl Session {
             packing: Packing::default(),
             identity,
             next: None,
+            lead: Duration::ZERO,
+            idle: false,
             sent_ms: 0,
             talkspurt: true,
             last_received: None,
@@ -137,6 +148,31 @@ impl Session {
         if !self.playout.push(play_id, elements, bargein) {
             self.report(MediaEvent::PlayDone { play_id, interrupted: true });
         }
+    }
+
+    /// Lets a prompt that follows silence begin now, up to one packet length before its turn, instead of in step; true when
+    /// the deadline has changed. Its packets, and those of what follows without a pause, keep that lead over the stream's
+    /// step. The silence after them gives it back, so that leads do not add up. The timestamps run on as ever: a receiver
+    /// has the prompt early, never late.
+    ///
+    /// The lead is a whole number of milliseconds, so that a session stays in its slot's step.
+    pub fn begin_at_once(&mut self, now: Instant) -> bool {
+        let Some((parameters, next)) = self.parameters.zip(self.next) else { return false };
+        let begins = self.settings.begin_at_once
+            && parameters.direction.sends()
+            && std::mem::take(&mut self.idle)
+            && !self.playout.is_empty()
+            && u128::from(self.sent_ms) >= self.settings.initial_silence.as_millis();
+        let wait_ms = next.saturating_duration_since(now).as_nanos().div_ceil(1_000_000);
+        let most = packet_length(&parameters).saturating_sub(self.lead);
+        let lead = Duration::from_millis(u64::try_from(wait_ms).unwrap_or(u64::MAX)).min(most);
+        if !begins || lead.is_zero() {
+            return false;
+        }
+        let Some(earlier) = next.checked_sub(lead) else { return false };
+        self.next = Some(earlier);
+        self.lead += lead;
+        true
     }
 
     /// Stops what plays and what waits.
@@ -226,10 +262,14 @@ impl Session {
         buffer: &mut [u8; MAX_TRANSMIT_OCTETS],
     ) -> Option<Transmit> {
         let parameters = self.parameters?;
-        let ptime = Duration::from_millis(parameters.ptime_ms.clamp(10, 60).into());
+        let ptime = packet_length(&parameters);
         loop {
             let due = self.next.filter(|&due| due <= now)?;
             self.handle_timers(now, &parameters);
+            if !self.lead.is_zero() && self.playout.is_empty() {
+                self.next = Some(due + std::mem::take(&mut self.lead));
+                continue;
+            }
             self.next = Some(due + ptime);
             let timestamp = self.identity.timestamp;
             let units = ptime.as_millis() as u32 * (parameters.encoding.clock_rate_hz() / 1_000);
@@ -247,8 +287,25 @@ impl Session {
             self.talkspurt = false;
             self.sent_ms += ptime.as_millis() as u64;
             self.statistics.transmitted += 1;
-            return Some(Transmit { remote: self.destination(&parameters), octets });
+            return Some(Transmit { remote: self.destination(&parameters), octets, due });
         }
+    }
+
+    /// The payload type of audio that nobody listens to, so that a sample of it will do: for the peer's sign of life, and to
+    /// estimate its losses. `None` as long as each packet is wanted.
+    pub fn unheard_payload_type(&self) -> Option<u8> {
+        let timeout_allows = self.settings.rtp_timeout.is_none_or(|timeout| timeout >= MIN_SAMPLED_TIMEOUT);
+        let heard =
+            self.listener.is_some() || self.in_band.is_some() || self.latched.is_none() || !timeout_allows;
+        self.parameters
+            // Each packet of AMR may ask for another mode.
+            .filter(|parameters| self.settings.sample_audio && !heard && parameters.amr.is_none())
+            .map(|parameters| parameters.receive_payload_type)
+    }
+
+    /// Says whether only a sample of the audio comes from here on.
+    pub fn set_sampled(&mut self, sampled: bool) {
+        self.receiver.set_sampled(sampled);
     }
 
     /// When [`Session::poll_transmit`] is to be called next; `None` before the stream is agreed. All timers are looked at
@@ -409,6 +466,7 @@ impl Session {
         // RFC 3551 §4.1: the marker says that packets were not sent contiguously before this one.
         let written = header(parameters.payload_type, self.talkspurt, timestamp)(buffer);
         let payload = buffer.get_mut(written..).unwrap_or_default();
+        self.idle = self.playout.is_empty();
         let is_before = u128::from(self.sent_ms) < self.settings.initial_silence.as_millis();
         let playout = Some(&mut self.playout).filter(|_| !is_before);
         let octets = self.packing.fill(parameters, &self.library, playout, payload, |done| out.done(done));
@@ -421,6 +479,10 @@ impl Session {
     fn report(&mut self, event: MediaEvent) {
         Outbox::new(&mut self.events, &mut self.statistics).push(event);
     }
+}
+
+fn packet_length(parameters: &StreamParameters) -> Duration {
+    Duration::from_millis(parameters.ptime_ms.clamp(10, 60).into())
 }
 
 /// Whether keys are tones in the audio: no events are agreed on, and the encoding keeps tones as they are.

@@ -215,6 +215,109 @@ fn a_play_is_done_when_its_last_packet_goes_out_and_the_next_follows_without_a_g
 }
 
 #[test]
+fn a_prompt_after_silence_begins_at_once_and_the_silence_after_it_gives_the_lead_back() {
+    let mut bench = Bench::prompt();
+    let ((menu, octets), (seven, more)) = (bench.clip("menu"), bench.clip("num-7"));
+    bench.run(500);
+    bench.session.play(1, vec![menu], true);
+    assert!(bench.session.begin_at_once(bench.at(487) + Duration::from_micros(300)), "13 ms before its turn");
+    let mut sent = bench.wake(488);
+    assert_eq!(sent[0].payload, octets[..160]);
+    sent.extend(bench.run(680));
+    bench.session.play(2, vec![seven], true);
+    assert!(!bench.session.begin_at_once(bench.at(670)), "it follows a prompt");
+    sent.extend(bench.run(1_000));
+    let heard: Vec<_> = sent.iter().flat_map(|packet| packet.payload.clone()).collect();
+    assert_eq!(heard[..2_240], [octets, more].concat());
+    let times: Vec<_> = sent.iter().map(|packet| packet.at_ms).collect();
+    let prompts = std::iter::once(488).chain((507..).step_by(20)).take(14);
+    assert_eq!(times[..14], prompts.collect::<Vec<_>>(), "13 ms ahead of the stream's step");
+    assert_eq!(times[14..], (780..1_000).step_by(20).collect::<Vec<_>>(), "in step again");
+    for (number, packet) in (25_u32..).zip(&sent) {
+        assert_eq!(packet.timestamp, IDENTITY.timestamp.wrapping_add(number * 160), "as ever");
+        assert!(!packet.marker);
+    }
+}
+
+#[test]
+fn a_lead_is_never_more_than_a_packet() {
+    let mut bench = Bench::prompt();
+    let mut led = 0;
+    for turn in 1..50 {
+        let at_ms = turn * 107;
+        bench.run(at_ms);
+        bench.session.stop();
+        let (menu, _) = bench.clip("menu");
+        bench.session.play(turn, vec![menu], true);
+        led += u32::from(bench.session.begin_at_once(bench.at(at_ms)));
+        let next = bench.session.deadline().expect("it runs").duration_since(bench.origin).as_millis();
+        let silence_sent = u128::from(bench.session.statistics().transmitted) * 20;
+        assert!((silence_sent - 20..=silence_sent).contains(&next), "{next} is the turn of {silence_sent}");
+    }
+    // A prompt that is stopped and followed at once leaves no silence to begin after.
+    assert_eq!(led, 1);
+}
+
+#[test]
+fn nothing_begins_early_during_the_initial_silence_on_hold_or_against_the_settings() {
+    let refused = |settings: SessionSettings, parameters: StreamParameters| {
+        let mut bench = Bench::with(settings, parameters);
+        bench.run(100);
+        let (menu, _) = bench.clip("menu");
+        bench.session.play(1, vec![menu], true);
+        !bench.session.begin_at_once(bench.at(87))
+    };
+    let none = Duration::ZERO;
+    let settings = SessionSettings { initial_silence: none, ..SessionSettings::default() };
+    assert!(!refused(settings, parameters()));
+    assert!(refused(SessionSettings::default(), parameters()));
+    assert!(refused(settings, StreamParameters { direction: Direction::RecvOnly, ..parameters() }));
+    assert!(refused(SessionSettings { begin_at_once: false, ..settings }, parameters()));
+}
+
+#[test]
+fn audio_is_sampled_once_the_peer_is_known_and_its_loss_is_estimated() {
+    let mut bench = Bench::prompt();
+    assert_eq!(bench.session.unheard_payload_type(), None, "the first packet says where the peer is");
+    bench.audio(0, "198.51.100.7:5004", 1);
+    assert_eq!(bench.session.unheard_payload_type(), Some(8));
+    bench.session.set_sampled(true);
+    // The kernel lets 0 and 1 of each 128 pass; two of those get lost.
+    for sequence in [128, 129, 256, 385, 512, 513, 640, 641] {
+        bench.audio(u64::from(sequence) * 20, "198.51.100.7:5004", sequence);
+    }
+    bench.key(13_000, 5, 650, 650, false);
+    bench.key(13_100, 5, 650, 655, true);
+    assert_eq!(bench.session.statistics().lost, 2 * 64);
+    bench.audio(14_080, "198.51.100.7:5004", 704);
+    bench.session.set_sampled(false);
+    for sequence in [737, 738, 740] {
+        bench.audio(u64::from(sequence) * 20, "198.51.100.7:5004", sequence);
+    }
+    assert_eq!(bench.session.statistics().lost, 2 * 64 + 1, "what was not let pass is not lost");
+}
+
+#[test]
+fn audio_is_not_sampled_where_each_packet_counts() {
+    let sampled = |settings: SessionSettings| {
+        let mut bench = Bench::with(settings, parameters());
+        bench.audio(0, "198.51.100.7:5004", 1);
+        bench.session.unheard_payload_type().is_some()
+    };
+    let settings = SessionSettings::default();
+    assert!(sampled(settings));
+    assert!(!sampled(SessionSettings { sample_audio: false, ..settings }));
+    assert!(!sampled(SessionSettings { rtp_timeout: Some(Duration::from_secs(5)), ..settings }));
+    assert!(sampled(SessionSettings { rtp_timeout: None, ..settings }));
+    let mut moved = Bench::prompt();
+    moved.audio(0, "198.51.100.7:5004", 1);
+    moved
+        .session
+        .start(moved.at(20), StreamParameters { remote: place("198.51.100.8:5004"), ..parameters() });
+    assert_eq!(moved.session.unheard_payload_type(), None, "the peer is to be found anew");
+}
+
+#[test]
 fn late_wake_ups_catch_up_and_never_shift_the_grid() {
     let mut bench = Bench::prompt();
     let (welcome, octets) = bench.clip("welcome");

@@ -3,12 +3,15 @@
 
 use std::time::{Duration, Instant};
 
-/// Slots of the wheel; longer than any packet length, ms.
+/// Slots of the wheel, ms: more than the longest packet length and the lead of a prompt, as long again.
 const SLOTS: u64 = 128;
 /// Sessions are spread over this many phases, ms: the usual packet length.
 const PHASES: usize = 20;
 
-/// A session on the wheel: its key and the key's generation, so that a late entry never meets a successor.
+/// Sessions that any millisecond may have: some 50 µs of sending.
+const ROOM: usize = 16;
+
+/// A session on the wheel: its key and the entry's own number, so that an entry that no longer counts is known.
 pub type Entry = (usize, u64);
 
 /// The wheel. Scheduling and taking allocate nothing once its slots have grown.
@@ -21,7 +24,7 @@ pub struct Wheel {
     occupancy: [u32; PHASES],
 }
 
-/// The millisecond within [`PHASES`] that a session sends at.
+/// The millisecond within [`PHASES`] that a session sends at; with another packet length, that it sends at next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Phase(usize);
 
@@ -35,12 +38,19 @@ impl Wheel {
     /// Gives a session the emptiest phase, and the first instant of that phase from `now` on.
     pub fn enter(&mut self, now: Instant) -> (Phase, Instant) {
         let emptiest = (0..PHASES).min_by_key(|&phase| self.occupancy.get(phase)).unwrap_or(0);
-        if let Some(occupancy) = self.occupancy.get_mut(emptiest) {
-            *occupancy += 1;
-        }
+        self.occupy(emptiest);
         let tick = self.tick_from(now);
         let wait = (emptiest as u64 + PHASES as u64 - tick % PHASES as u64) % PHASES as u64;
         (Phase(emptiest), self.origin + Duration::from_millis(tick + wait))
+    }
+
+    /// Whether the millisecond that `now` is in can take another of `sessions` sessions and still be no burst: it has no more than an
+    /// eighth above its share, and some.
+    pub fn has_room(&self, now: Instant, sessions: usize) -> bool {
+        let tick = now.saturating_duration_since(self.origin).as_millis() as u64;
+        let phase = (tick % PHASES as u64) as usize;
+        let there = self.occupancy.get(phase).map_or(0, |there| *there as usize);
+        there < sessions / PHASES + sessions / (8 * PHASES) + ROOM
     }
 
     /// Frees a session's phase.
@@ -50,9 +60,17 @@ impl Wheel {
         }
     }
 
-    /// Puts an entry at its deadline; one beyond the wheel comes early, one in the past with the next tick.
-    pub fn schedule(&mut self, entry: Entry, deadline: Instant) {
-        let tick = self.tick_from(deadline).clamp(self.cursor, self.cursor + SLOTS - 1);
+    /// Puts an entry at its deadline; one beyond the wheel comes early, one in the past with the next tick. The session's
+    /// phase is the deadline's from here on.
+    pub fn schedule(&mut self, entry: Entry, deadline: Instant, phase: &mut Phase) {
+        let tick = self.tick_from(deadline);
+        let new = (tick % PHASES as u64) as usize;
+        if new != phase.0 {
+            self.leave(*phase);
+            *phase = Phase(new);
+            self.occupy(new);
+        }
+        let tick = tick.clamp(self.cursor, self.cursor + SLOTS - 1);
         if let Some(slot) = self.slot(tick) {
             slot.push(entry);
         }
@@ -77,6 +95,12 @@ impl Wheel {
         (self.cursor..self.cursor + SLOTS)
             .find(|tick| self.slots.get((tick % SLOTS) as usize).is_some_and(|slot| !slot.is_empty()))
             .map(|tick| self.origin + Duration::from_millis(tick))
+    }
+
+    fn occupy(&mut self, phase: usize) {
+        if let Some(occupancy) = self.occupancy.get_mut(phase) {
+            *occupancy += 1;
+        }
     }
 
     /// The first tick that is not before `instant`.
@@ -113,20 +137,36 @@ mod tests {
     }
 
     #[test]
+    fn a_crowded_millisecond_takes_no_more() {
+        let origin = Clock::system().instant();
+        let mut wheel = Wheel::new(origin);
+        let mut led = 0;
+        while wheel.has_room(origin + Duration::from_micros(3_900), 1_000) {
+            let (mut phase, _) = wheel.enter(origin + ms(10));
+            wheel.schedule((led, 0), origin + ms(23), &mut phase);
+            assert_eq!(phase, Phase(3));
+            led += 1;
+        }
+        assert_eq!(led, 50 + 6 + ROOM);
+        assert!(wheel.has_room(origin + ms(4), 1_000));
+    }
+
+    #[test]
     fn entries_come_when_they_are_due() {
         let origin = Clock::system().instant();
         let mut wheel = Wheel::new(origin);
         assert_eq!(wheel.next(), None);
-        wheel.schedule((1, 0), origin + ms(20));
-        wheel.schedule((2, 0), origin + Duration::from_micros(20_001));
-        wheel.schedule((3, 0), origin + ms(100_000));
+        let (mut phase, _) = wheel.enter(origin);
+        wheel.schedule((1, 0), origin + ms(20), &mut phase);
+        wheel.schedule((2, 0), origin + Duration::from_micros(20_001), &mut phase);
+        wheel.schedule((3, 0), origin + ms(100_000), &mut phase);
         assert_eq!(wheel.next(), Some(origin + ms(20)));
         let mut due = Vec::new();
         wheel.take_due(origin + Duration::from_micros(19_999), &mut due);
         assert_eq!(due, []);
         wheel.take_due(origin + ms(20), &mut due);
         assert_eq!(due, [(1, 0)]);
-        wheel.schedule((4, 0), origin);
+        wheel.schedule((4, 0), origin, &mut phase);
         assert_eq!(wheel.next(), Some(origin + ms(21)), "a deadline in the past is due at once");
         wheel.take_due(origin + ms(10_000), &mut due);
         assert_eq!(due.len(), 4);
@@ -139,7 +179,7 @@ mod tests {
             let origin = Clock::system().instant();
             let mut wheel = Wheel::new(origin);
             for (key, deadline) in deadlines.iter().enumerate() {
-                wheel.schedule((key, 0), origin + ms(*deadline));
+                wheel.schedule((key, 0), origin + ms(*deadline), &mut Phase(0));
             }
             let mut taken = Vec::new();
             let mut now = 0;

@@ -1,5 +1,7 @@
 //! The thread that moves octets between sockets and sessions, and nothing else.
 
+use super::alarm::Alarm;
+use super::audio_filter::audio_filter;
 use super::event::{MediaEvent, Statistics};
 use super::listener::Recording;
 use super::playout::Element;
@@ -11,6 +13,7 @@ use crate::units::rtp::StreamParameters;
 use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
+use socket2::SockRef;
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
@@ -21,6 +24,8 @@ use tokio::sync::{mpsc, oneshot};
 
 /// The waker's token; no slab grows that far.
 pub const WAKER: Token = Token(usize::MAX);
+/// The alarm's.
+const ALARM: Token = Token(usize::MAX - 1);
 /// Datagrams that are read from one socket before the others have their turn.
 const MAX_READS: usize = 32;
 /// Readiness events taken at once.
@@ -68,6 +73,21 @@ pub struct WorkerCounters {
     pub send_errors: AtomicU64,
     pub events_lost: AtomicU64,
     pub streams: AtomicU64,
+    pub sent_within_1_ms: AtomicU64,
+    pub sent_within_20_ms: AtomicU64,
+    pub sent_later: AtomicU64,
+}
+
+impl WorkerCounters {
+    /// A packet goes out so long after its deadline.
+    fn sent(&self, lateness: Duration) {
+        let class = match lateness.as_micros() {
+            0..=1_000 => &self.sent_within_1_ms,
+            1_001..=20_000 => &self.sent_within_20_ms,
+            _ => &self.sent_later,
+        };
+        class.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 struct Call {
@@ -78,11 +98,46 @@ struct Call {
     events: mpsc::Sender<MediaEvent>,
     closed: Arc<AtomicBool>,
     phase: Option<Phase>,
+    /// The number of its entry on the wheel; entries with other numbers are of deadlines that were brought forward.
+    turn: u64,
+    /// The payload type of the audio that the kernel drops.
+    filtered: Option<u8>,
 }
 
 impl Call {
     fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
+    }
+
+    /// Lets the kernel drop the audio that the session needs no longer, or not.
+    fn set_filter(&mut self) {
+        let wanted = self.session.unheard_payload_type();
+        if self.filtered == wanted {
+            return;
+        }
+        let socket = SockRef::from(&self.socket);
+        let set = match wanted {
+            Some(payload_type) => socket.attach_filter(&audio_filter(payload_type)),
+            None => socket.detach_filter(),
+        };
+        // Without a filter the call goes on, at more cost.
+        let filtered = set.is_ok() && wanted.is_some();
+        self.session.set_sampled(filtered);
+        self.filtered = wanted;
+    }
+
+    /// Sends what is due.
+    fn transmit(&mut self, clock: Clock, counters: &WorkerCounters) {
+        let now = clock.instant();
+        let mut buffer = [0; MAX_TRANSMIT_OCTETS];
+        while let Some(transmit) = self.session.poll_transmit(now, &mut buffer) {
+            let octets = buffer.get(..transmit.octets).unwrap_or_default();
+            counters.sent(now.saturating_duration_since(transmit.due));
+            if self.socket.send_to(octets, transmit.remote).is_err() {
+                counters.send_errors.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        self.deliver();
     }
 
     /// Hands over what the session reports. What the call has no room for waits in the session's own bounded queue.
@@ -112,6 +167,9 @@ pub struct Worker {
     calls: Slab<Call>,
     keys: HashMap<u64, usize>,
     wheel: Wheel,
+    alarm: Alarm,
+    /// Entries that were put on the wheel so far.
+    turns: u64,
     due: Vec<Entry>,
     /// Sockets that may hold more than was read in their turn.
     unread: Vec<usize>,
@@ -125,8 +183,9 @@ impl Worker {
         released: Sender<(Instant, u16)>,
         counters: Arc<WorkerCounters>,
         clock: Clock,
-    ) -> Self {
-        Self {
+    ) -> io::Result<Self> {
+        Ok(Self {
+            alarm: Alarm::new(poll.registry(), ALARM)?,
             poll,
             commands,
             stopping,
@@ -136,19 +195,17 @@ impl Worker {
             calls: Slab::new(),
             keys: HashMap::new(),
             wheel: Wheel::new(clock.instant()),
+            turns: 0,
             due: Vec::new(),
             unread: Vec::new(),
-        }
+        })
     }
 
     /// Runs until told to stop.
     pub fn run(mut self) {
         let mut events = Events::with_capacity(MAX_EVENTS);
         while !self.stopping.load(Ordering::Acquire) {
-            let timeout = self.timeout();
-            if let Err(error) = self.poll.poll(&mut events, timeout)
-                && error.kind() != io::ErrorKind::Interrupted
-            {
+            if let Err(error) = self.wait(&mut events) {
                 tracing::error!(%error, "the media worker cannot wait for packets");
                 return;
             }
@@ -156,18 +213,27 @@ impl Worker {
             for key in std::mem::take(&mut self.unread) {
                 self.receive(key);
             }
-            for event in events.iter().filter(|event| event.token() != WAKER) {
-                self.receive(event.token().0);
+            for event in &events {
+                match event.token() {
+                    WAKER => {}
+                    ALARM => self.alarm.rang(),
+                    Token(key) => self.receive(key),
+                }
             }
             self.transmit();
         }
     }
 
-    fn timeout(&self) -> Option<Duration> {
-        if !self.unread.is_empty() {
-            return Some(Duration::ZERO);
+    fn wait(&mut self, events: &mut Events) -> io::Result<()> {
+        let next = self.wheel.next();
+        let at_once = !self.unread.is_empty() || next.is_some_and(|next| next <= self.clock.instant());
+        if !at_once {
+            self.alarm.set(self.clock, next)?;
         }
-        self.wheel.next().map(|next| next.saturating_duration_since(self.clock.instant()))
+        match self.poll.poll(events, at_once.then_some(Duration::ZERO)) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(error),
+            _ => Ok(()),
+        }
     }
 
     fn commands(&mut self) {
@@ -177,6 +243,7 @@ impl Worker {
                 Command::Start(stream, parameters) => self.start(stream, parameters),
                 Command::Play { stream, play_id, elements, bargein } => {
                     self.with(stream, |session| session.play(play_id, elements, bargein));
+                    self.begin_at_once(stream);
                 }
                 Command::Stop(stream) => self.with(stream, Session::stop),
                 Command::KeysElsewhere(stream, elsewhere) => {
@@ -205,6 +272,27 @@ impl Worker {
         }
     }
 
+    /// Sends the first packet of a prompt that follows silence, unless many would do so in the same millisecond.
+    fn begin_at_once(&mut self, stream: u64) {
+        let now = self.clock.instant();
+        let has_room = self.wheel.has_room(now, self.calls.len());
+        let Some(&key) = self.keys.get(&stream).filter(|_| has_room) else { return };
+        let Some(call) = self.calls.get_mut(key).filter(|call| !call.is_closed()) else { return };
+        if call.session.begin_at_once(now) {
+            call.transmit(self.clock, &self.counters);
+            self.schedule(key);
+        }
+    }
+
+    /// Puts a call on the wheel at its deadline; an entry that it has there already counts no longer.
+    fn schedule(&mut self, key: usize) {
+        let Some(call) = self.calls.get_mut(key) else { return };
+        let Some((deadline, phase)) = call.session.deadline().zip(call.phase.as_mut()) else { return };
+        self.turns += 1;
+        call.turn = self.turns;
+        self.wheel.schedule((key, call.turn), deadline, phase);
+    }
+
     fn open(&mut self, opening: Opening) {
         let Opening { stream, socket, port, session, events, closed } = opening;
         let mut socket = UdpSocket::from_std(socket);
@@ -216,7 +304,17 @@ impl Worker {
             let _ = self.released.send((self.clock.instant(), port));
             return;
         }
-        entry.insert(Call { stream, socket, port, session, events, closed, phase: None });
+        entry.insert(Call {
+            stream,
+            socket,
+            port,
+            session,
+            events,
+            closed,
+            phase: None,
+            turn: 0,
+            filtered: None,
+        });
         self.keys.insert(stream, key);
         self.counters.streams.fetch_add(1, Ordering::Relaxed);
     }
@@ -227,12 +325,13 @@ impl Worker {
         let now = self.clock.instant();
         if call.phase.is_some() {
             call.session.start(now, parameters);
+            call.set_filter();
             return;
         }
         let (phase, first) = self.wheel.enter(now);
         call.phase = Some(phase);
         call.session.start(first, parameters);
-        self.wheel.schedule((key, stream), first);
+        self.schedule(key);
     }
 
     fn close(&mut self, stream: u64) -> Option<Session> {
@@ -268,6 +367,7 @@ impl Worker {
                     call.session.handle_packet(now, source, octets);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    call.set_filter();
                     call.deliver();
                     return;
                 }
@@ -283,26 +383,17 @@ impl Worker {
     fn transmit(&mut self) {
         let mut due = std::mem::take(&mut self.due);
         self.wheel.take_due(self.clock.instant(), &mut due);
-        let mut buffer = [0; MAX_TRANSMIT_OCTETS];
-        for (key, stream) in due.drain(..) {
-            let Some(call) = self.calls.get_mut(key).filter(|call| call.stream == stream) else { continue };
+        for (key, turn) in due.drain(..) {
+            let Some(call) = self.calls.get_mut(key).filter(|call| call.turn == turn) else { continue };
             if call.is_closed() {
+                let stream = call.stream;
                 // A handle that wants the summary has said so before it set the flag.
                 self.commands();
                 self.close(stream);
                 continue;
             }
-            let now = self.clock.instant();
-            while let Some(transmit) = call.session.poll_transmit(now, &mut buffer) {
-                let octets = buffer.get(..transmit.octets).unwrap_or_default();
-                if call.socket.send_to(octets, transmit.remote).is_err() {
-                    self.counters.send_errors.fetch_add(1, Ordering::Relaxed);
-                }
-            }
-            call.deliver();
-            if let Some(deadline) = call.session.deadline() {
-                self.wheel.schedule((key, stream), deadline);
-            }
+            call.transmit(self.clock, &self.counters);
+            self.schedule(key);
         }
         self.due = due;
     }
