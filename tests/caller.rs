@@ -70,6 +70,24 @@ fn it_phones_over_websocket_and_believes_only_certificates_that_it_is_told_of() 
 }
 
 #[test]
+fn it_speaks_srtp_over_tls_and_not_where_its_keys_could_be_read() {
+    let service = by_every_transport();
+    let arguments = ["--hang-up-after-s", "6", "--timeout-s", "60", "--tls-ca", "klikon.pem", "--srtp"];
+    let called = service.caller(&uri(&service, "tls"), &arguments).output().unwrap();
+    let said = text(&called.stdout) + &text(&called.stderr);
+    assert!(called.status.success() && said.contains("answered after"), "{said}");
+    assert!(service.log_line("rtp sent=").contains("srtp=\"AEAD_AES_128_GCM\""));
+    let called = service.caller(&uri(&service, "tcp"), &arguments).output().unwrap();
+    let said = text(&called.stdout) + &text(&called.stderr);
+    assert!(
+        !called.status.success() && said.contains("TCP would send the keys of --srtp for all to read"),
+        "{said}"
+    );
+    let log = service.stop();
+    assert!(log.contains("sessions_confirmed=1 "), "{log}");
+}
+
+#[test]
 fn it_makes_many_calls_over_one_connection() {
     let service = by_every_transport();
     for transport in ["tcp", "tls", "ws", "wss"] {

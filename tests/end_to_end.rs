@@ -101,6 +101,7 @@ impl Bench {
             from: None,
             session_expires_s: 0,
             in_band: false,
+            srtp: false,
             codecs: Codecs::default(),
             keys: keys.iter().map(|&keys| KeyGroup { prompt: None, keys: keys.to_owned() }).collect(),
             // Longer than the guard of the confirmation.

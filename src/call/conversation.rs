@@ -425,6 +425,7 @@ fn account_for(counted: &Statistics, agreed: &StreamParameters) {
     let (events, tones) = (counted.keys.presses, counted.in_band.presses);
     tracing::info!(
         sent = counted.transmitted,
+        srtp = agreed.security.map(|keys| keys.send.profile().name()),
         received = counted.received,
         lost = counted.lost,
         events,

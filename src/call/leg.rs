@@ -8,11 +8,11 @@ use super::observer::{CallEvent, Step};
 use super::record::RecordBuilder;
 use super::registry::Command;
 use super::service::Service;
-use super::settings::EarlyMedia;
+use super::settings::{EarlyMedia, Srtp};
 use super::trust::{Caller, Shown, origin_of};
 use crate::dialplan::Flow;
 use crate::media::{MediaEvent, OpenError, Reach, Stream};
-use crate::sdp::Capabilities;
+use crate::sdp::{Capabilities, Security};
 use crate::sip::{EndCause, IncomingInvite, Reason, Rejection, Reliability};
 use crate::store::CallEnd;
 use crate::units::CallId;
@@ -169,7 +169,8 @@ impl Leg {
             self.service.media.open(local, self.reach(), sender).map_err(|error| self.no_media(&error))?;
         let address = self.service.media_advertised.unwrap_or(local);
         let capabilities = Capabilities::new(address, stream.local().port(), self.service.ids.sdp_session())
-            .with(self.service.codecs.clone());
+            .with(self.service.codecs.clone())
+            .secured(self.security());
         let mut negotiation = Negotiation::new(capabilities);
         let sdp = negotiation.describe(self.invite.offer.as_ref())?;
         let session = self.invite.session;
@@ -183,6 +184,16 @@ impl Leg {
             self.tell_sip(Command::Accept { session, sdp }).await;
         }
         Ok(Open { stream, events, negotiation })
+    }
+
+    /// What protection of the media is agreed to. Keys are named only where TLS hides them (RFC 4568 §8.3).
+    fn security(&self) -> Security {
+        let keys = || self.invite.flow.transport.is_secure().then(|| self.service.ids.own_keys());
+        match self.service.srtp {
+            Srtp::Off => Security::default(),
+            Srtp::OverTls => Security { plain: true, keys: keys() },
+            Srtp::Required => Security { plain: false, keys: keys() },
+        }
     }
 
     /// A stranger who has acknowledged the call has proved the address that he signals from, and no other.

@@ -33,7 +33,7 @@ pub use phone::{Notice, Phone, PhoneError, PhoneSettings, Report};
 pub use registry::{Account, Command, Registry};
 pub use script::{KeyGroup, Manner};
 pub use service::{Ids, Service};
-pub use settings::{EarlyMedia, Settings};
+pub use settings::{EarlyMedia, Settings, Srtp};
 pub use trunk::{Desk, TrunkNews, TrunkOrder, TrunkParts, TrunkSettings};
 pub use trust::{
     Caller, Claims, Identified, IdentityHeader, Neighbours, Peer, Shown, Source, User, identify, peer_of,

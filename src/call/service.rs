@@ -1,7 +1,7 @@
 //! What all calls share: flows, prompts, media engine, store, settings.
 
 use super::observer::Observer;
-use super::settings::Settings;
+use super::settings::{Settings, Srtp};
 use super::trust::Neighbours;
 use crate::dialplan::Flow;
 use crate::media::Engine;
@@ -10,6 +10,7 @@ use crate::sip::Rejection;
 use crate::speech::Prompts;
 use crate::store::{Activation, CallRecord, Store, StoreError};
 use crate::units::clock::Clock;
+use crate::units::srtp::{OWN_KEYS_OCTETS, OwnKeys};
 use crate::units::{ActivationId, CallId};
 use jiff::Timestamp;
 use rand::rngs::StdRng;
@@ -42,6 +43,8 @@ pub struct Service {
     pub media: Engine,
     /// What calls can be held in: the library holds each clip in it.
     pub codecs: Codecs,
+    /// Whether media is encrypted.
+    pub srtp: Srtp,
     /// Address for RTP that SDP says, when it is not the one the INVITE arrived at.
     pub media_advertised: Option<IpAddr>,
     /// The billing ledger.
@@ -131,6 +134,13 @@ impl Ids {
     pub fn sdp_session(&self) -> u64 {
         // 63 bits: some peers read it as a signed number.
         self.0.lock().unwrap_or_else(PoisonError::into_inner).random::<u64>() >> 1
+    }
+
+    /// Keys of our side of a call, for the session description.
+    pub fn own_keys(&self) -> OwnKeys {
+        let mut octets = [0; OWN_KEYS_OCTETS];
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).fill(&mut octets);
+        OwnKeys::new(&octets)
     }
 
     fn octets(&self) -> [u8; 10] {

@@ -17,6 +17,20 @@ pub enum EarlyMedia {
     Welcome,
 }
 
+/// Whether media is encrypted (SRTP, RFC 3711) by keys in the session description (SDES, RFC 4568). Such keys are named
+/// only where TLS hides them from others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Srtp {
+    /// Never.
+    Off,
+    /// Where the signalling comes over TLS and the caller's side offers it.
+    #[default]
+    OverTls,
+    /// Always: other calls are refused with 488.
+    Required,
+}
+
 /// `[calls]` of the settings.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -28,7 +28,7 @@ use std::time::Duration;
   klikon call sip:130@127.0.0.1:5060 --identity tel:+355691234567 --keys 9 --expect goodbye
   klikon call sip:131@192.0.2.10 --hang-up-after-s 10
   klikon call 'sip:130@192.0.2.10;transport=tcp' --keys 9
-  klikon call sips:130@klikon.example --tls-ca ca.pem --keys 9
+  klikon call sips:130@klikon.example --tls-ca ca.pem --keys 9 --srtp
   klikon call 'sip:130@192.0.2.10:8080;transport=ws' --keys 9
   klikon call sip:130@example.com --resolver 192.0.2.53 --keys 9
   klikon call sip:131@192.0.2.10 --rate 50 --calls 3000 --hold 10
@@ -93,13 +93,17 @@ pub struct Arguments {
     #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = codec, default_values = ["PCMA", "PCMU"])]
     codecs: Vec<Encoding>,
 
+    /// Encrypt the media (SRTP); over TLS only, since its keys stand in the session description.
+    #[arg(long)]
+    srtp: bool,
+
     /// Write what was heard.
     #[arg(long, value_name = "FILE")]
     wav: Option<PathBuf>,
 
     /// Make many calls, so many begun a second: signalling only, nothing is heard or keyed. Says what was answered, what
     /// failed, and how long it took; exits with 0 when every call was answered and ended in good order.
-    #[arg(long, value_name = "R", requires = "calls", value_parser = rate, conflicts_with_all = ["keys", "in_band", "listen", "expect", "hang_up_after_s", "wav", "session_expires_s"])]
+    #[arg(long, value_name = "R", requires = "calls", value_parser = rate, conflicts_with_all = ["keys", "in_band", "srtp", "listen", "expect", "hang_up_after_s", "wav", "session_expires_s"])]
     rate: Option<f64>,
 
     /// With --rate: how many calls.
@@ -183,6 +187,7 @@ pub fn run(arguments: Arguments, settings: &Settings) -> anyhow::Result<()> {
         from: arguments.from.clone(),
         session_expires_s: arguments.session_expires_s,
         in_band: arguments.in_band,
+        srtp: arguments.srtp,
         codecs: Codecs::new(arguments.codecs.clone()),
         keys: arguments.keys.clone(),
         manner: manner(arguments.listen, arguments.barge_in_after_ms),
@@ -198,6 +203,9 @@ pub fn run(arguments: Arguments, settings: &Settings) -> anyhow::Result<()> {
         loop {
             let target = targets.next().context("there is no server to try")?;
             let remote = target.address;
+            if arguments.srtp && !target.transport.is_secure() {
+                bail!("{} would send the keys of --srtp for all to read; phone a sips: URI, or add ;transport=tls", target.transport.via_name());
+            }
             let call = Phone::new(phone(&target), Arc::clone(&prompts), Clock::system()).call(print).await;
             match call {
                 Err(error) if targets.peek().is_some() && leaves(&error) => {

@@ -97,6 +97,7 @@ async fn show(arguments: &Arguments, settings: Settings, folder: &Path) -> anyho
         from: None,
         session_expires_s: 0,
         in_band: false,
+        srtp: false,
         codecs: crate::sdp::Codecs::default(),
         keys: keys()?,
         manner: super::call::manner(arguments.listen, BARGE_IN_AFTER_MS),

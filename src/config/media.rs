@@ -1,6 +1,7 @@
 //! `[media]`: RTP.
 
 use super::problem::{Problem, problem, within};
+use crate::call::Srtp;
 use crate::sdp::{Codecs, Preference};
 use crate::units::amr::ModeSet;
 use crate::units::rtp::Encoding;
@@ -35,6 +36,8 @@ pub struct Media {
     pub amr_modes: Vec<u8>,
     /// Modes of AMR-WB that prompts are kept in.
     pub amr_wb_modes: Vec<u8>,
+    /// Whether media is encrypted.
+    pub srtp: Srtp,
     /// Silence before the first prompt, ms, so that its beginning is not clipped.
     pub initial_silence_ms: u16,
     /// A prompt that follows silence begins at once, up to one packet length before the stream's step.
@@ -61,6 +64,7 @@ impl Default for Media {
             codec_order: CodecOrder::Offer,
             amr_modes: ModeSet::all(Encoding::Amr).modes().collect(),
             amr_wb_modes: ModeSet::all(Encoding::AmrWb).modes().collect(),
+            srtp: Srtp::default(),
             initial_silence_ms: 300,
             begin_at_once: true,
             sample_audio: true,

@@ -57,6 +57,10 @@ pub struct Statistics {
     pub dropped_size: u64,
     /// Dropped: RTCP on the RTP port.
     pub dropped_rtcp: u64,
+    /// Dropped: its tag is not that of the peer's key, or it is not protected at all (RFC 3711).
+    pub dropped_tag: u64,
+    /// Dropped: a protected packet that came before, or too late to tell.
+    pub dropped_replay: u64,
     /// Dropped: from another place than the peer's.
     pub dropped_source: u64,
     /// Dropped: a payload type that was not agreed.

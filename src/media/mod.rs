@@ -27,6 +27,7 @@ mod packing;
 mod playout;
 mod ports;
 mod prompt;
+mod protection;
 pub mod rtcp;
 mod rtp;
 mod session;
@@ -59,5 +60,7 @@ pub use tone::InBandStatistics;
 mod codec_tests;
 #[cfg(test)]
 mod engine_tests;
+#[cfg(test)]
+mod protection_tests;
 #[cfg(test)]
 mod session_tests;

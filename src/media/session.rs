@@ -7,8 +7,10 @@ use super::listener::{FrameIndex, Listener, Recording};
 use super::packing::Packing;
 use super::playout::{Element, Playout};
 use super::prompt::PromptLibrary;
+use super::protection::Protection;
 use super::rtp::{Admission, HEADER_OCTETS, Packet, ReadError, Receiver};
 use super::settings::{DigitTiming, Identity, Reach, SessionSettings};
+use super::srtp::{self, Refusal};
 use super::telephone_event::{DigitSender, EVENT_OCTETS, EventReader, event_of};
 use super::tone::{InBandKeys, ToneSender};
 use crate::units::rtp::{Direction, Encoding, StreamParameters, TelephoneEvent};
@@ -18,7 +20,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Longest packet that a session sends: 60 ms of G.711; none of another codec is longer.
-pub const MAX_TRANSMIT_OCTETS: usize = HEADER_OCTETS + 60 * OCTETS_PER_MS;
+pub const MAX_TRANSMIT_OCTETS: usize = HEADER_OCTETS + 60 * OCTETS_PER_MS + srtp::MAX_TRAILER_OCTETS;
 
 /// A wake-up later than this does not catch up packet by packet: what is overdue is left out, as a gap in the timestamps.
 const MAX_CATCH_UP: Duration = Duration::from_millis(200);
@@ -47,6 +49,7 @@ pub struct Session {
     library: Arc<PromptLibrary>,
     listener: Option<Box<Listener>>,
     parameters: Option<StreamParameters>,
+    protection: Option<Box<Protection>>,
     /// Where the first valid packet came from.
     latched: Option<SocketAddr>,
     receiver: Receiver,
@@ -93,6 +96,7 @@ impl Session {
             library,
             listener: listen.map(|index| Box::new(Listener::new(index))),
             parameters: None,
+            protection: None,
             latched: None,
             receiver: Receiver::default(),
             keys: EventReader::default(),
@@ -136,6 +140,7 @@ impl Session {
             }
         }
         self.gate.set_on_hold(parameters.direction != Direction::SendRecv);
+        self.protection = Protection::agreed(self.protection.take(), parameters.security);
         self.choose_in_band(&parameters, first);
         self.parameters = Some(parameters);
         // A peer that never sends is silent from here on; one that was on hold begins anew.
@@ -214,6 +219,33 @@ impl Session {
             self.statistics.dropped_source += 1;
             return;
         }
+        // Its packet is borrowed for as long as this takes.
+        let mut protection = self.protection.take();
+        let opened = match &mut protection {
+            Some(protection) => protection.open(octets),
+            None => Ok(octets),
+        };
+        match opened {
+            Ok(octets) => self.handle_opened(now, source, &parameters, octets),
+            Err(refusal) => {
+                *match refusal {
+                    Refusal::Size => &mut self.statistics.dropped_size,
+                    Refusal::Tag | Refusal::Plain => &mut self.statistics.dropped_tag,
+                    Refusal::Replay | Refusal::Late => &mut self.statistics.dropped_replay,
+                } += 1;
+            }
+        }
+        self.protection = protection;
+    }
+
+    /// Takes an RTP packet, without what protected it.
+    fn handle_opened(
+        &mut self,
+        now: Instant,
+        source: SocketAddr,
+        parameters: &StreamParameters,
+        octets: &[u8],
+    ) {
         let packet = match Packet::read(octets) {
             Ok(packet) => packet,
             Err(error) => {
@@ -243,7 +275,7 @@ impl Session {
         if let Some(event) = event {
             self.receive_event(now, &packet, event.clock_rate_hz);
         } else if is_audio || packet.payload_type == COMFORT_NOISE {
-            if !self.receive_audio(now, &parameters, &packet) {
+            if !self.receive_audio(now, parameters, &packet) {
                 return;
             }
         } else {
@@ -282,12 +314,18 @@ impl Session {
                 self.talkspurt = true;
                 continue;
             }
-            let octets = self.write(&parameters, timestamp, buffer);
+            let plain = self.write(&parameters, timestamp, buffer);
+            let octets = match &mut self.protection {
+                Some(protection) => protection.protect(buffer, plain),
+                None => Some(plain),
+            };
             self.identity.sequence = self.identity.sequence.wrapping_add(1);
             self.talkspurt = false;
             self.sent_ms += ptime.as_millis() as u64;
             self.statistics.transmitted += 1;
-            return Some(Transmit { remote: self.destination(&parameters), octets, due });
+            if let Some(octets) = octets {
+                return Some(Transmit { remote: self.destination(&parameters), octets, due });
+            }
         }
     }
 

@@ -27,4 +27,6 @@ pub use writer::offer;
 #[cfg(test)]
 mod codec_tests;
 #[cfg(test)]
+mod crypto_tests;
+#[cfg(test)]
 mod tests;

@@ -22,6 +22,7 @@ use caller::Caller;
 use kamailio::Kamailio;
 use service::{Service, text};
 use softphone::{Baresip, Linphone, loud_s};
+use std::path::Path;
 use std::process::{Child, Output, Stdio};
 
 const LEADER: &str = "0672003456";
@@ -250,6 +251,60 @@ fn baresip_hears_the_prompt_in_amr_and_amr_wb() {
         let fit = fit_in_call(&service, codec, "module amr.so\n");
         assert!(fit > 0.80, "{codec}: {fit}");
     }
+    service.stop();
+}
+
+/// Settings of a test bench that listens on TLS too, with a certificate in `folder`.
+fn over_tls(folder: &Path) -> String {
+    let certified = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
+    let (certificate, key) = (folder.join("klikon.pem"), folder.join("klikon.key"));
+    std::fs::write(&certificate, certified.cert.pem()).unwrap();
+    std::fs::write(&key, certified.signing_key.serialize_pem()).unwrap();
+    format!(
+        "peers = [{{ name = \"softphone\", addresses = [\"127.0.0.0/8\"], identity = \"from\" }}]\n\
+         [sip]\nlisten = [\"udp:127.0.0.1:0\", \"tls:127.0.0.1:0\"]\n\
+         [tls]\ncertificate = {certificate:?}\nkey = {key:?}\n"
+    )
+}
+
+/// A phone that takes no media but SRTP, in a call of `called` over TLS.
+fn phone_through_srtp(service: &Service, called: &str) -> Baresip {
+    let address = service.listening.iter().find_map(|one| one.strip_prefix("tls ")).unwrap();
+    let settings = "module srtp.so\nsip_verify_server no\n";
+    let mut phone = Baresip::start(LEADER, settings, ";mediaenc=srtp-mand");
+    phone.order("dial", &format!("sip:{called}@{address};transport=tls"));
+    phone.wait_for("CALL_ESTABLISHED");
+    phone
+}
+
+#[test]
+fn baresip_hears_the_prompt_through_srtp() {
+    let certificates = tempfile::tempdir().unwrap();
+    let folder = service::folder_with(&over_tls(certificates.path()));
+    std::fs::copy(service::repository().join(SPOKEN), folder.path().join("prompts/sq/line-test.wav"))
+        .unwrap();
+    let service = Service::start_in(folder);
+    let mut phone = phone_through_srtp(&service, "131");
+    // The second time it is said, the first is over.
+    service.line("\"event\":\"say\"");
+    service.line("\"event\":\"say\"");
+    phone.order("hangup", "");
+    phone.wait_for("CALL_CLOSED");
+    let master = correlation::read_wav(&service::repository().join(SPOKEN));
+    let fit = correlation::best_fit(&master, &correlation::read_wav(&phone.heard())).1;
+    assert!(fit > 0.95, "{fit}");
+    let said = service.log_line("rtp sent=");
+    assert!(said.contains("srtp=\"AES_CM_128_HMAC_SHA1_80\""), "{said}");
+    service.stop();
+}
+
+#[test]
+fn baresip_keys_through_srtp() {
+    let certificates = tempfile::tempdir().unwrap();
+    let service = Service::start_with(&over_tls(certificates.path()));
+    let mut phone = phone_through_srtp(&service, "130");
+    keys_and_leaves(&service, |keys| phone.order("sndcode", keys));
+    phone.wait_for("CALL_CLOSED");
     service.stop();
 }
 

@@ -10,11 +10,12 @@ use crate::media::{
     DigitTiming, Engine, EngineSettings, Heard, MediaEvent, PromptLibrary, SessionSettings, Stream,
 };
 use crate::net::{Driver, Sockets, StreamSettings, TlsSettings, UdpTransport};
-use crate::sdp::{Capabilities, Codecs, Exchange};
+use crate::sdp::{Capabilities, Codecs, Exchange, Security};
 use crate::sip::{
     ChangeId, EndCause, Endpoint, EndpointConfig, Event, InviteParams, SessionId, SessionIntervals, Transport,
 };
 use crate::units::clock::{Clock, entropy};
+use crate::units::srtp::{OWN_KEYS_OCTETS, OwnKeys};
 use bytes::Bytes;
 use line::{Command, Line};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -54,6 +55,8 @@ pub struct PhoneSettings {
     pub in_band: bool,
     /// What is offered.
     pub codecs: Codecs,
+    /// Offer SRTP and nothing else; only over TLS, which hides its keys.
+    pub srtp: bool,
     /// Groups of keys, one a prompt.
     pub keys: Vec<KeyGroup>,
     /// When to key.
@@ -80,6 +83,16 @@ impl Phone {
         Self { settings, prompts, clock }
     }
 
+    fn security(&self) -> Security {
+        if !self.settings.srtp {
+            return Security::default();
+        }
+        let random = [entropy(), entropy(), entropy()].concat();
+        let mut octets = [0; OWN_KEYS_OCTETS];
+        octets.iter_mut().zip(random).for_each(|(to, from)| *to = from);
+        Security { plain: false, keys: Some(OwnKeys::new(&octets)) }
+    }
+
     /// Phones; tells what happens while it happens, with the time since the INVITE.
     pub async fn call(self, mut tell: impl FnMut(Duration, &Notice)) -> Result<Report, PhoneError> {
         let PhoneSettings { transport, remote, server_ca, .. } = &self.settings;
@@ -98,6 +111,7 @@ impl Phone {
             telephone_event: !self.settings.in_band,
             ..Capabilities::new(flow.local.ip(), stream.local().port(), session_id(&seed))
                 .with(self.settings.codecs.clone())
+                .secured(self.security())
         };
         let mut exchange = Exchange::new(capabilities);
         let invite = self.invite(exchange.offer());

@@ -14,8 +14,8 @@ const RTCP_INDEX_MAX: u32 = (1 << 31) - 1;
 pub struct SrtpSender {
     rtp: Cipher,
     rtcp: Cipher,
-    /// The index of the packet that was protected last; `None` before the first.
-    last: Option<u64>,
+    /// The source and the index of the packet that was protected last; `None` before the first.
+    last: Option<(u32, u64)>,
     rtcp_index: u32,
 }
 
@@ -32,15 +32,15 @@ impl SrtpSender {
         self
     }
 
-    /// Protects the RTP packet in the first `octets` of `buffer`; how long it is then. Packets come in the order of their
-    /// sequence numbers, of one source. `None` where the buffer has no room for the tag, or the octets are no RTP packet:
+    /// Protects the RTP packet in the first `octets` of `buffer`; how long it is then. Packets of one
+    /// source come in the order of their sequence numbers; another source begins with a rollover counter of 0. `None` where the buffer has no room for the tag, or the octets are no RTP packet:
     /// such a packet must not be sent.
     pub fn protect(&mut self, buffer: &mut [u8], octets: usize) -> Option<usize> {
         let packet = buffer.get(..octets)?;
         let (sequence, ssrc, offset) = (sequence(packet)?, word(packet, 8)?, payload_offset(packet)?);
         let index = match self.last {
-            None => sequence.into(),
-            Some(last) => last + u64::from(sequence.wrapping_sub(last as u16)),
+            Some((source, last)) if source == ssrc => last + u64::from(sequence.wrapping_sub(last as u16)),
+            _ => sequence.into(),
         };
         if index > RTP_INDEX_MAX {
             return None;
@@ -52,7 +52,7 @@ impl SrtpSender {
         let trailing: &[u8] = if self.rtp.is_aead() { &[] } else { &rollovers };
         let made = self.rtp.seal(Nonce { ssrc, index }, header, payload, trailing);
         tag.copy_from_slice(made.get(..tag.len())?);
-        self.last = Some(index);
+        self.last = Some((ssrc, index));
         Some(whole.len())
     }
 
