@@ -46,6 +46,7 @@ cases! {
         cancel_after_answer
         cancel_of_nothing
         codec_change
+        codec_change_wideband
         content_not_understood
         cseq_method_mismatch
         digest
