@@ -2,9 +2,10 @@
 
 use crate::call::load::{self, Histogram, LoadSettings, SharedTally, Tally};
 use crate::units::clock::Clock;
-use anyhow::bail;
+use anyhow::{Context, bail};
 use std::fmt::Write;
 use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 /// Between two lines of progress.
@@ -20,12 +21,14 @@ pub(super) async fn run(settings: LoadSettings) -> anyhow::Result<()> {
     tokio::pin!(calling);
     let mut progress = tokio::time::interval(PROGRESS);
     progress.tick().await;
+    // One stream for all of them: what came between two would be lost.
+    let mut interrupted = signal(SignalKind::interrupt()).context("cannot watch for Ctrl-C")?;
     let mut interrupts = 0;
     loop {
         tokio::select! {
             outcome = &mut calling => break outcome?,
             _ = progress.tick() => eprintln!("{}", line(&tally.read(), (clock.instant() - began).as_secs())),
-            _ = tokio::signal::ctrl_c() => {
+            _ = interrupted.recv() => {
                 interrupts += 1;
                 if interrupts > 1 {
                     break;
