@@ -63,6 +63,7 @@ fn packet_cost(clock: Clock, encoding: Encoding, library: Arc<PromptLibrary>) ->
     let amr = matches!(encoding, Encoding::Amr | Encoding::AmrWb);
     let parameters = StreamParameters {
         remote: ([127, 0, 0, 1], 9).into(),
+        remote_rtcp: ([127, 0, 0, 1], 9).into(),
         encoding,
         amr: amr.then_some(AmrParameters::unrestricted(encoding)),
         payload_type: 96,

@@ -102,6 +102,7 @@ fn parameters(remote: SocketAddr) -> StreamParameters {
     let event = TelephoneEvent { payload_type: 101, receive_payload_type: 101, clock_rate_hz: 8_000 };
     StreamParameters {
         remote,
+        remote_rtcp: remote,
         encoding: Encoding::Pcma,
         amr: None,
         payload_type: 8,

@@ -345,6 +345,7 @@ fn engine_settings(media: &Media, max_calls: usize) -> EngineSettings {
             initial_silence: Duration::from_millis(media.initial_silence_ms.into()),
             nat: media.nat,
             rtp_timeout: (media.rtp_timeout_s > 0).then(|| Duration::from_secs(media.rtp_timeout_s)),
+            rtcp: media.rtcp,
             in_band_keys: media.in_band_keys,
             begin_at_once: media.begin_at_once,
             sample_audio: media.sample_audio,

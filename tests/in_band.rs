@@ -130,6 +130,7 @@ fn call(settings: SessionSettings, library: Arc<PromptLibrary>) -> Call {
         now,
         StreamParameters {
             remote,
+            remote_rtcp: remote,
             encoding: Encoding::Pcma,
             amr: None,
             payload_type: 8,

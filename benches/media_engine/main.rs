@@ -96,6 +96,7 @@ fn engine(calls: usize, callers: Callers) -> Engine {
 fn parameters(remote: SocketAddr) -> StreamParameters {
     StreamParameters {
         remote,
+        remote_rtcp: remote,
         encoding: Encoding::Pcma,
         amr: None,
         payload_type: 8,

@@ -3,8 +3,8 @@
 
 use klikon::media::telephone_event::EVENT_OCTETS;
 use klikon::media::{
-    Direction, Encoding, Identity, MAX_TRANSMIT_OCTETS, MediaEvent, PromptLibrary, Session, Reach, SessionSettings,
-    StreamParameters, TelephoneEvent,
+    Direction, Encoding, Identity, MAX_TRANSMIT_OCTETS, MediaEvent, PromptLibrary, Reach, Session,
+    SessionSettings, StreamParameters, TelephoneEvent,
 };
 use klikon::units::clock::Clock;
 use libfuzzer_sys::fuzz_target;
@@ -53,6 +53,7 @@ fn turn(session: &mut Session, now: std::time::Instant) -> usize {
 fn parameters(remote: std::net::SocketAddr) -> StreamParameters {
     StreamParameters {
         remote,
+        remote_rtcp: remote,
         encoding: Encoding::Pcma,
         amr: None,
         payload_type: 8,
@@ -63,6 +64,7 @@ fn parameters(remote: std::net::SocketAddr) -> StreamParameters {
             clock_rate_hz: 8_000,
         }),
         ptime_ms: 20,
-        direction: Direction::SendRecv, security: None,
+        direction: Direction::SendRecv,
+        security: None,
     }
 }

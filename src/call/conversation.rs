@@ -5,6 +5,7 @@ use super::key_source::{ChosenSource, KeySource};
 use super::leg::{Leg, LegInput, Open, call_end, reason_of};
 use super::negotiation::Negotiation;
 use super::observer::Step;
+use super::quality::media_quality;
 use super::speak::speak;
 use crate::dialplan::{Effect, Event, Interpreter, PlayId, RequestId, Segment};
 use crate::media::{CommandError, Element, MediaEvent, Statistics, Stream};
@@ -97,6 +98,7 @@ impl Leg {
         let (mut leg, mut pending, agreed) = (conversation.leg, conversation.pending, conversation.agreed);
         if let Ok(summary) = summary.await {
             account_for(&summary.statistics, &agreed);
+            leg.record.media(media_quality(&summary.statistics, &agreed));
         }
         // A booking that was under way when the caller hung up goes on; the record waits for what became of it.
         while let Some(answered) = pending.join_next().await {
@@ -430,6 +432,8 @@ fn account_for(counted: &Statistics, agreed: &StreamParameters) {
         lost = counted.lost,
         events,
         tones,
+        rtcp_sent = counted.rtcp.sent,
+        rtcp_received = counted.rtcp.received,
         "rtp"
     );
     if came_only_from_elsewhere(counted) {

@@ -13,6 +13,7 @@ mod negotiation;
 mod next_hop;
 mod observer;
 mod phone;
+mod quality;
 mod record;
 mod registry;
 pub mod saying;

@@ -2,7 +2,7 @@
 
 use super::trust::Caller;
 use crate::sip::IncomingInvite;
-use crate::store::{CallEnd, CallRecord, Origin};
+use crate::store::{CallEnd, CallRecord, MediaQuality, Origin};
 use crate::units::CallId;
 use jiff::Timestamp;
 
@@ -37,6 +37,7 @@ impl RecordBuilder {
             nodes: Vec::new(),
             free_of_charge: true,
             origin,
+            media: None,
         })
     }
 
@@ -61,6 +62,11 @@ impl RecordBuilder {
     pub fn reason(&mut self, value: &str) {
         let kept = (0..=value.len().min(MAX_REASON_OCTETS)).rev().find(|end| value.is_char_boundary(*end));
         self.0.reason = Some(value[..kept.unwrap_or(0)].to_owned());
+    }
+
+    /// How the media fared.
+    pub fn media(&mut self, quality: MediaQuality) {
+        self.0.media = Some(quality);
     }
 
     /// Over.

@@ -2,7 +2,7 @@
 
 use super::admin::parse;
 use super::admin::table::{Table, local_time, local_time_option};
-use crate::store::{self, Activation, CallRecord, Store};
+use crate::store::{self, Activation, CallRecord, Store, StreamQuality};
 use crate::units::Msisdn;
 use anyhow::{Context, bail};
 use clap::Args;
@@ -119,6 +119,18 @@ fn printable(text: &str) -> String {
     text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
 }
 
+/// One direction of the media: what is known of it.
+fn stream(encoding: &str, quality: &StreamQuality) -> String {
+    let StreamQuality { packets, lost, jitter_ms, mean_opinion_score } = quality;
+    let parts = [
+        Some(format!("{packets} packets of {encoding}")),
+        lost.map(|lost| format!("{lost} lost")),
+        jitter_ms.map(|ms| format!("jitter {ms} ms")),
+        mean_opinion_score.map(|score| format!("score {score}")),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
 /// Everything about one call.
 fn whole(call: &CallRecord, activations: &[Activation]) -> String {
     let mut text = String::new();
@@ -147,6 +159,13 @@ fn whole(call: &CallRecord, activations: &[Activation]) -> String {
     }
     say("outcome", &call.outcome);
     say("nodes", &call.nodes.join(" "));
+    if let Some(media) = &call.media {
+        say("heard", &stream(&media.encoding, &media.heard));
+        say("sent", &stream(&media.encoding, &media.far));
+        if let Some(ms) = media.round_trip_ms {
+            say("round trip", &format!("{ms} ms"));
+        }
+    }
     for field in &origin.stated {
         say("stated", &format!("{}: {}", field.name, field.value));
     }

@@ -36,6 +36,8 @@ pub struct Media {
     pub amr_modes: Vec<u8>,
     /// Modes of AMR-WB that prompts are kept in.
     pub amr_wb_modes: Vec<u8>,
+    /// Whether RTCP is sent and read: what both streams lose, and how evenly they come.
+    pub rtcp: bool,
     /// Whether media is encrypted.
     pub srtp: Srtp,
     /// Silence before the first prompt, ms, so that its beginning is not clipped.
@@ -64,6 +66,7 @@ impl Default for Media {
             codec_order: CodecOrder::Offer,
             amr_modes: ModeSet::all(Encoding::Amr).modes().collect(),
             amr_wb_modes: ModeSet::all(Encoding::AmrWb).modes().collect(),
+            rtcp: true,
             srtp: Srtp::default(),
             initial_silence_ms: 300,
             begin_at_once: true,

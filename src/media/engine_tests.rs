@@ -27,6 +27,7 @@ fn parameters(remote: SocketAddr) -> StreamParameters {
     let event = TelephoneEvent { payload_type: 101, receive_payload_type: 101, clock_rate_hz: 8_000 };
     StreamParameters {
         remote,
+        remote_rtcp: remote,
         encoding: Encoding::Pcmu,
         amr: None,
         payload_type: 0,
@@ -117,8 +118,13 @@ async fn a_closed_stream_sends_nothing_more() {
     let summary = stream.finish().await.expect("a summary");
     // The stream is gone: all that it sent is in our socket by now.
     peer.set_nonblocking(true).expect("not to wait");
-    let rest = std::iter::from_fn(|| peer.recv_from(&mut datagram).ok()).count() as u64;
-    assert_eq!(summary.statistics.transmitted, 5 + rest);
+    let mut rest = Vec::new();
+    while let Ok((length, _)) = peer.recv_from(&mut datagram) {
+        rest.push(datagram[..length].to_vec());
+    }
+    let goodbye = rest.pop().expect("a last report");
+    assert!(goodbye[1] == 200 && goodbye[goodbye.len() - 7] == 203, "SR first, BYE last: {goodbye:?}");
+    assert_eq!(summary.statistics.transmitted, 5 + rest.len() as u64);
     assert_eq!(reports.recv().await, None, "and so is its end of the channel");
 }
 

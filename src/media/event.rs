@@ -1,5 +1,6 @@
 //! What a session reports and counts.
 
+use super::control::RtcpStatistics;
 use super::listener::Heard;
 use super::playout::Done;
 use super::telephone_event::{Key, KeyStatistics};
@@ -89,6 +90,8 @@ pub struct Statistics {
     pub keys: KeyStatistics,
     /// The keys that came as tones.
     pub in_band: InBandStatistics,
+    /// What RTCP said.
+    pub rtcp: RtcpStatistics,
 }
 
 /// The bounded queue of events.

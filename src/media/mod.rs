@@ -14,6 +14,7 @@ mod alarm;
 mod amr;
 mod audio_filter;
 mod cache;
+mod control;
 mod decimator;
 mod decoder;
 mod engine;
@@ -41,6 +42,7 @@ mod worker;
 pub use crate::units::rtp::{Direction, Encoding, StreamParameters, TelephoneEvent};
 pub use audio_filter::audio_filter;
 pub use cache::PromptCache;
+pub use control::{FarReport, RtcpStatistics};
 pub use engine::{
     CommandError, Engine, EngineCounters, EngineError, EngineSettings, OpenError, Stream, StreamId, Summary,
 };
@@ -58,6 +60,8 @@ pub use tone::InBandStatistics;
 
 #[cfg(test)]
 mod codec_tests;
+#[cfg(test)]
+mod control_tests;
 #[cfg(test)]
 mod engine_tests;
 #[cfg(test)]

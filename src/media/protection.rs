@@ -36,6 +36,19 @@ impl Protection {
         self.sender.protect(buffer, octets)
     }
 
+    /// The same for a compound RTCP packet.
+    pub fn protect_rtcp(&mut self, buffer: &mut [u8], octets: usize) -> Option<usize> {
+        self.sender.protect_rtcp(buffer, octets)
+    }
+
+    /// The compound RTCP packet in a protected one.
+    pub fn open_rtcp(&mut self, octets: &[u8]) -> Result<&[u8], Refusal> {
+        let place = self.opened.get_mut(..octets.len()).ok_or(Refusal::Size)?;
+        place.copy_from_slice(octets);
+        let length = self.receiver.open_rtcp(place)?;
+        self.opened.get(..length).ok_or(Refusal::Size)
+    }
+
     /// The RTP packet in a protected one.
     pub fn open(&mut self, octets: &[u8]) -> Result<&[u8], Refusal> {
         let place = self.opened.get_mut(..octets.len()).ok_or(Refusal::Size)?;

@@ -1,5 +1,6 @@
 //! One call's RTP session as a pure state machine: packets and `now` in; packets, events and a deadline out.
 
+use super::control::{Control, OwnStream};
 use super::event::{MediaEvent, Outbox, Statistics};
 use super::g711::OCTETS_PER_MS;
 use super::key_gate::KeyGate;
@@ -8,6 +9,7 @@ use super::packing::Packing;
 use super::playout::{Element, Playout};
 use super::prompt::PromptLibrary;
 use super::protection::Protection;
+use super::rtcp::MAX_COMPOUND_OCTETS;
 use super::rtp::{Admission, HEADER_OCTETS, Packet, ReadError, Receiver};
 use super::settings::{DigitTiming, Identity, Reach, SessionSettings};
 use super::srtp::{self, Refusal};
@@ -21,6 +23,9 @@ use std::time::{Duration, Instant};
 
 /// Longest packet that a session sends: 60 ms of G.711; none of another codec is longer.
 pub const MAX_TRANSMIT_OCTETS: usize = HEADER_OCTETS + 60 * OCTETS_PER_MS + srtp::MAX_TRAILER_OCTETS;
+
+/// Longest report that a session sends.
+pub const MAX_RTCP_OCTETS: usize = MAX_COMPOUND_OCTETS + srtp::MAX_TRAILER_OCTETS;
 
 /// A wake-up later than this does not catch up packet by packet: what is overdue is left out, as a gap in the timestamps.
 const MAX_CATCH_UP: Duration = Duration::from_millis(200);
@@ -50,6 +55,7 @@ pub struct Session {
     listener: Option<Box<Listener>>,
     parameters: Option<StreamParameters>,
     protection: Option<Box<Protection>>,
+    control: Option<Box<Control>>,
     /// Where the first valid packet came from.
     latched: Option<SocketAddr>,
     receiver: Receiver,
@@ -97,6 +103,7 @@ impl Session {
             listener: listen.map(|index| Box::new(Listener::new(index))),
             parameters: None,
             protection: None,
+            control: None,
             latched: None,
             receiver: Receiver::default(),
             keys: EventReader::default(),
@@ -140,6 +147,9 @@ impl Session {
             }
         }
         self.gate.set_on_hold(parameters.direction != Direction::SendRecv);
+        if self.settings.rtcp && self.control.is_none() {
+            self.control = Some(Box::new(Control::new(first, self.identity)));
+        }
         self.protection = Protection::agreed(self.protection.take(), parameters.security);
         self.choose_in_band(&parameters, first);
         self.parameters = Some(parameters);
@@ -219,6 +229,12 @@ impl Session {
             self.statistics.dropped_source += 1;
             return;
         }
+        if parameters.remote_rtcp == parameters.remote && is_rtcp(octets) {
+            // It has counters of its own.
+            self.statistics.received -= 1;
+            self.take_rtcp(now, octets);
+            return;
+        }
         // Its packet is borrowed for as long as this takes.
         let mut protection = self.protection.take();
         let opened = match &mut protection {
@@ -236,6 +252,96 @@ impl Session {
             }
         }
         self.protection = protection;
+    }
+
+    /// Takes a datagram that came to our RTCP port, where RTCP has one of its own.
+    pub fn handle_rtcp(&mut self, now: Instant, source: SocketAddr, octets: &[u8]) {
+        let Some(parameters) = self.parameters else { return };
+        let is_peer = source.ip() == parameters.remote_rtcp.ip()
+            || self.latched.is_some_and(|latched| latched.ip() == source.ip());
+        if is_peer && is_rtcp(octets) {
+            self.take_rtcp(now, octets);
+        } else if let Some(control) = &mut self.control {
+            control.drop_one();
+        }
+    }
+
+    fn take_rtcp(&mut self, now: Instant, octets: &[u8]) {
+        let Some(control) = &mut self.control else {
+            self.statistics.dropped_rtcp += 1;
+            return;
+        };
+        let opened = match &mut self.protection {
+            Some(protection) => protection.open_rtcp(octets),
+            None => Ok(octets),
+        };
+        match opened {
+            // It shows that the peer lives, though it may say nothing.
+            Ok(octets) => {
+                if control.handle(now, self.identity.ssrc, octets).is_ok() && self.last_received.is_some() {
+                    self.last_received = Some(now);
+                }
+            }
+            Err(_) => control.drop_one(),
+        }
+    }
+
+    /// The report that is due at `now`, if one is. `buffer` takes the octets.
+    pub fn poll_rtcp(&mut self, now: Instant, buffer: &mut [u8; MAX_RTCP_OCTETS]) -> Option<Transmit> {
+        if !self.control.as_mut().is_some_and(|control| control.is_due(now)) {
+            return None;
+        }
+        self.write_report(now, false, buffer)
+    }
+
+    /// The last report, which says that we leave (RFC 3550 §6.6).
+    pub fn goodbye(&mut self, now: Instant, buffer: &mut [u8; MAX_RTCP_OCTETS]) -> Option<Transmit> {
+        self.write_report(now, true, buffer)
+    }
+
+    fn write_report(
+        &mut self,
+        now: Instant,
+        goodbye: bool,
+        buffer: &mut [u8; MAX_RTCP_OCTETS],
+    ) -> Option<Transmit> {
+        let parameters = self.parameters?;
+        let shared = parameters.remote_rtcp == parameters.remote;
+        let remote = match self.latched.filter(|_| self.settings.nat) {
+            Some(latched) if shared => latched,
+            Some(latched) => SocketAddr::new(latched.ip(), parameters.remote_rtcp.port()),
+            None => parameters.remote_rtcp,
+        };
+        if !self.reaches(&parameters)
+            || remote.ip().is_unspecified()
+            || remote.port() == 0
+            || self.statistics.transmitted == 0
+        {
+            return None;
+        }
+        let ahead = self.next.map_or(Duration::ZERO, |next| next.saturating_duration_since(now));
+        let units = ahead.as_millis() as u32 * (parameters.encoding.clock_rate_hz() / 1_000);
+        let own = OwnStream {
+            ssrc: self.identity.ssrc,
+            timestamp: self.identity.timestamp.wrapping_sub(units),
+            packets: self.statistics.transmitted,
+            lost: self.receiver.lost(),
+        };
+        let report = self.control.as_mut()?.report(now, own, goodbye);
+        let mut plain = [0; MAX_COMPOUND_OCTETS];
+        let length = report.write(&mut plain);
+        buffer.get_mut(..length)?.copy_from_slice(plain.get(..length)?);
+        let octets = match &mut self.protection {
+            Some(protection) => protection.protect_rtcp(buffer, length)?,
+            None => length,
+        };
+        Some(Transmit { remote, octets, due: now })
+    }
+
+    /// Whether RTCP needs a port of its own.
+    pub fn has_rtcp_port(&self) -> bool {
+        let apart = |parameters: StreamParameters| parameters.remote_rtcp != parameters.remote;
+        self.control.is_some() && self.parameters.is_some_and(apart)
     }
 
     /// Takes an RTP packet, without what protected it.
@@ -323,6 +429,9 @@ impl Session {
             self.talkspurt = false;
             self.sent_ms += ptime.as_millis() as u64;
             self.statistics.transmitted += 1;
+            if let Some(control) = &mut self.control {
+                control.sent(plain.saturating_sub(HEADER_OCTETS));
+            }
             if let Some(octets) = octets {
                 return Some(Transmit { remote: self.destination(&parameters), octets, due });
             }
@@ -372,7 +481,14 @@ impl Session {
         // What a detector that was given up had counted is kept beside.
         let mut in_band = self.statistics.in_band;
         in_band += self.in_band.as_ref().map(|in_band| in_band.statistics()).unwrap_or_default();
-        Statistics { lost: self.receiver.lost(), keys: self.keys.statistics(), in_band, ..self.statistics }
+        let rtcp = self.control.as_ref().map(|control| control.statistics()).unwrap_or_default();
+        Statistics {
+            lost: self.receiver.lost(),
+            keys: self.keys.statistics(),
+            in_band,
+            rtcp,
+            ..self.statistics
+        }
     }
 
     /// Ends the session; what was recorded, if it listened.
@@ -439,6 +555,9 @@ impl Session {
                 in_band.handle_comfort_noise(packet);
             }
             return true;
+        }
+        if let Some(control) = &mut self.control {
+            control.audio(now, packet, parameters.encoding.clock_rate_hz());
         }
         self.packing.receive(parameters, packet.payload, &mut self.statistics);
         let (keys, gate, playout) = (&mut self.keys, &mut self.gate, &mut self.playout);
@@ -517,6 +636,11 @@ impl Session {
     fn report(&mut self, event: MediaEvent) {
         Outbox::new(&mut self.events, &mut self.statistics).push(event);
     }
+}
+
+/// Whether a datagram is RTCP (RFC 5761 §4): packet types 192 to 223.
+fn is_rtcp(octets: &[u8]) -> bool {
+    octets.len() >= 4 && octets[0] >> 6 == 2 && (192..=223).contains(&octets[1])
 }
 
 fn packet_length(parameters: &StreamParameters) -> Duration {

@@ -16,6 +16,8 @@ pub struct SessionSettings {
     /// and while both sides may send, so a caller that never sends is left to the dialogue's own limits. `None` is off.
     /// Default 60 s.
     pub rtp_timeout: Option<Duration>,
+    /// Whether RTCP is sent and read. Default true.
+    pub rtcp: bool,
     /// Whether keys are read from tones in the audio where no telephone-event was agreed on. Default true.
     pub in_band_keys: bool,
     /// True (default): a prompt that follows silence begins at once, up to one packet length before the stream's step.
@@ -33,6 +35,7 @@ impl Default for SessionSettings {
             initial_silence: Duration::from_millis(300),
             nat: false,
             rtp_timeout: Some(Duration::from_secs(60)),
+            rtcp: true,
             in_band_keys: true,
             begin_at_once: true,
             sample_audio: true,

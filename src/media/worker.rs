@@ -5,17 +5,18 @@ use super::audio_filter::audio_filter;
 use super::event::{MediaEvent, Statistics};
 use super::listener::Recording;
 use super::playout::Element;
-use super::session::{MAX_TRANSMIT_OCTETS, Session};
+use super::session::{MAX_RTCP_OCTETS, MAX_TRANSMIT_OCTETS, Session};
 use super::settings::DigitTiming;
 use super::wheel::{Entry, Phase, Wheel};
 use crate::units::clock::Clock;
 use crate::units::rtp::StreamParameters;
 use mio::net::UdpSocket;
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Interest, Poll, Registry, Token};
 use slab::Slab;
 use socket2::SockRef;
 use std::collections::HashMap;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender};
@@ -26,6 +27,8 @@ use tokio::sync::{mpsc, oneshot};
 pub const WAKER: Token = Token(usize::MAX);
 /// The alarm's.
 const ALARM: Token = Token(usize::MAX - 1);
+/// Set in the token of a call's RTCP socket beside its key.
+const RTCP: usize = 1 << (usize::BITS - 2);
 /// Datagrams that are read from one socket before the others have their turn.
 const MAX_READS: usize = 32;
 /// Readiness events taken at once.
@@ -94,6 +97,8 @@ struct Call {
     stream: u64,
     socket: UdpSocket,
     port: u16,
+    /// Of RTCP, where it has a port of its own: the one above that of RTP (RFC 3550 §11).
+    rtcp: Option<UdpSocket>,
     session: Session,
     events: mpsc::Sender<MediaEvent>,
     closed: Arc<AtomicBool>,
@@ -126,6 +131,42 @@ impl Call {
         self.filtered = wanted;
     }
 
+    /// Sends a report, by the port of RTCP where there is one, else by that of RTP.
+    fn send_report(&self, octets: &[u8], remote: SocketAddr) {
+        let socket = self.rtcp.as_ref().unwrap_or(&self.socket);
+        // A report that is lost is made up for by the next one.
+        let _ = socket.send_to(octets, remote);
+    }
+
+    /// Opens the port of RTCP where it needs one, next to that of RTP. Where another program has it, reports are sent from
+    /// the port of RTP, and none are read.
+    fn open_rtcp(&mut self, registry: &Registry, key: usize) {
+        if self.rtcp.is_some() || !self.session.has_rtcp_port() {
+            return;
+        }
+        let next = |local: SocketAddr| Some(SocketAddr::new(local.ip(), local.port().checked_add(1)?));
+        let socket =
+            self.socket.local_addr().ok().and_then(next).and_then(|local| UdpSocket::bind(local).ok());
+        self.rtcp = socket.and_then(|mut socket| {
+            registry.register(&mut socket, Token(key | RTCP), Interest::READABLE).ok().map(|()| socket)
+        });
+    }
+
+    fn receive_rtcp(&mut self, now: Instant) {
+        let Some(socket) = &self.rtcp else { return };
+        let mut datagram = [0; DATAGRAM_OCTETS];
+        // What is left after so many is read with the next: reports are few, and a flood of them is not for us.
+        for _ in 0..MAX_READS {
+            match socket.recv_from(&mut datagram) {
+                Ok((length, source)) => {
+                    self.session.handle_rtcp(now, source, datagram.get(..length).unwrap_or_default());
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(_) => {}
+            }
+        }
+    }
+
     /// Sends what is due.
     fn transmit(&mut self, clock: Clock, counters: &WorkerCounters) {
         let now = clock.instant();
@@ -136,6 +177,10 @@ impl Call {
             if self.socket.send_to(octets, transmit.remote).is_err() {
                 counters.send_errors.fetch_add(1, Ordering::Relaxed);
             }
+        }
+        let mut buffer = [0; MAX_RTCP_OCTETS];
+        if let Some(transmit) = self.session.poll_rtcp(now, &mut buffer) {
+            self.send_report(buffer.get(..transmit.octets).unwrap_or_default(), transmit.remote);
         }
         self.deliver();
     }
@@ -217,6 +262,12 @@ impl Worker {
                 match event.token() {
                     WAKER => {}
                     ALARM => self.alarm.rang(),
+                    Token(key) if key & RTCP != 0 => {
+                        let now = self.clock.instant();
+                        if let Some(call) = self.calls.get_mut(key & !RTCP) {
+                            call.receive_rtcp(now);
+                        }
+                    }
                     Token(key) => self.receive(key),
                 }
             }
@@ -308,6 +359,7 @@ impl Worker {
             stream,
             socket,
             port,
+            rtcp: None,
             session,
             events,
             closed,
@@ -325,18 +377,27 @@ impl Worker {
         let now = self.clock.instant();
         if call.phase.is_some() {
             call.session.start(now, parameters);
+            call.open_rtcp(self.poll.registry(), key);
             call.set_filter();
             return;
         }
         let (phase, first) = self.wheel.enter(now);
         call.phase = Some(phase);
         call.session.start(first, parameters);
+        call.open_rtcp(self.poll.registry(), key);
         self.schedule(key);
     }
 
     fn close(&mut self, stream: u64) -> Option<Session> {
         let key = self.keys.remove(&stream)?;
         let mut call = self.calls.try_remove(key)?;
+        let mut buffer = [0; MAX_RTCP_OCTETS];
+        if let Some(goodbye) = call.session.goodbye(self.clock.instant(), &mut buffer) {
+            call.send_report(buffer.get(..goodbye.octets).unwrap_or_default(), goodbye.remote);
+        }
+        if let Some(mut rtcp) = call.rtcp.take() {
+            let _ = self.poll.registry().deregister(&mut rtcp);
+        }
         // Closing the socket would do it too; this keeps the poll's own book right.
         let _ = self.poll.registry().deregister(&mut call.socket);
         drop(call.socket);

@@ -89,6 +89,10 @@ pub struct MediaDescription {
     pub ptime_ms: Option<u32>,
     /// `a=maxptime`, ms.
     pub maxptime_ms: Option<u32>,
+    /// Whether RTP and RTCP may share a port (`a=rtcp-mux`, RFC 5761).
+    pub rtcp_mux: bool,
+    /// The port of RTCP where it is not the one above that of RTP (`a=rtcp`, RFC 3605).
+    pub rtcp_port: Option<u16>,
     /// The `a=crypto` lines that we can act on, in order, of the first [`MAX_CRYPTO`].
     pub crypto: Vec<Crypto>,
 }
@@ -221,6 +225,11 @@ fn media_description(
         direction: direction(&media.attributes).unwrap_or(session_direction),
         ptime_ms: milliseconds(media, "ptime"),
         maxptime_ms: milliseconds(media, "maxptime"),
+        rtcp_mux: media
+            .attributes
+            .iter()
+            .any(|attribute| attribute.attribute.eq_ignore_ascii_case("rtcp-mux")),
+        rtcp_port: attribute_values(media, "rtcp").find_map(rtcp_port),
         crypto: attribute_values(media, "crypto").take(MAX_CRYPTO).filter_map(Crypto::parse).collect(),
     })
 }
@@ -230,6 +239,11 @@ fn milliseconds(media: &sdp_types::Media, name: &str) -> Option<u32> {
     let value = attribute_values(media, name).next()?.trim();
     let digits = value.find(|character: char| !character.is_ascii_digit()).unwrap_or(value.len());
     value.get(..digits)?.parse().ok().filter(|&milliseconds| milliseconds > 0)
+}
+
+/// `53020`, or `53020 IN IP4 198.51.100.7`, of which the address is that of the stream wherever it matters here.
+fn rtcp_port(value: &str) -> Option<u16> {
+    value.split_ascii_whitespace().next()?.parse().ok().filter(|port| *port != 0)
 }
 
 fn attribute_values<'m>(media: &'m sdp_types::Media, name: &'m str) -> impl Iterator<Item = &'m str> {

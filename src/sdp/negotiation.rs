@@ -279,6 +279,7 @@ fn suits(line: &MediaDescription, capabilities: &Capabilities) -> Result<StreamP
         if capabilities.telephone_event { telephone_event(line, encoding.clock_rate_hz()) } else { None };
     Ok(StreamParameters {
         remote: SocketAddr::new(remote_ip, line.port),
+        remote_rtcp: SocketAddr::new(remote_ip, rtcp_port(line)),
         encoding,
         amr,
         payload_type,
@@ -341,6 +342,11 @@ fn packet_time(line: &MediaDescription, encoding: Encoding, ours_ms: u8) -> u8 {
         return wanted;
     }
     can().find(|&can| u32::from(can) <= most).unwrap_or(step)
+}
+
+/// Where the peer takes RTCP: with RTP where both may share a port, else where it says, else one port above (RFC 3550 §11).
+fn rtcp_port(line: &MediaDescription) -> u16 {
+    if line.rtcp_mux { line.port } else { line.rtcp_port.unwrap_or(line.port.wrapping_add(1)) }
 }
 
 /// RFC 3264 §6.1, and the unspecified address of RFC 2543's hold, which takes nothing.

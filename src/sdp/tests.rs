@@ -61,6 +61,7 @@ fn asterisk() {
     );
     let expected = StreamParameters {
         remote: "198.51.100.20:11876".parse().expect("an address"),
+        remote_rtcp: "198.51.100.20:11877".parse().expect("an address"),
         encoding: Encoding::Pcmu,
         amr: None,
         payload_type: 0,
@@ -430,7 +431,28 @@ fn our_offer_and_its_answer() {
     let agreed = accept_answer(&caller, &answer).expect("agreed");
     assert_eq!(agreed.remote.to_string(), "192.0.2.130:40000");
     assert_eq!(callee.remote.to_string(), "198.51.100.9:31000");
-    assert_eq!(StreamParameters { remote: callee.remote, ..agreed }, callee, "both sides agreed on the same");
+    let theirs = StreamParameters { remote: callee.remote, remote_rtcp: callee.remote_rtcp, ..agreed };
+    assert_eq!(theirs, callee, "both sides agreed on the same");
+    assert_eq!((agreed.remote_rtcp, callee.remote_rtcp), (agreed.remote, callee.remote), "they share ports");
+}
+
+#[test]
+fn rtcp_shares_the_port_only_where_both_want_it() {
+    for (attributes, port, shares) in [
+        ("a=rtcp-mux", 5_004, true),
+        ("a=rtcp:5099 IN IP4 198.51.100.7\na=rtcp-mux", 5_004, true),
+        ("a=rtcp:5099 IN IP4 198.51.100.7", 5_099, false),
+        ("a=rtcp:5099", 5_099, false),
+        ("a=rtcp:0", 5_005, false),
+        ("a=rtcp:many", 5_005, false),
+        ("a=ptime:20", 5_005, false),
+    ] {
+        let (answer, agreed) = agree(&audio(&format!("m=audio 5004 RTP/AVP 8\n{attributes}")));
+        assert_eq!(agreed.remote_rtcp.to_string(), format!("198.51.100.7:{port}"), "{attributes}");
+        assert_eq!(answer.contains("a=rtcp-mux\r\n"), shares, "{answer}");
+    }
+    let (_, agreed) = agree(&audio("m=audio 65535 RTP/AVP 8"));
+    assert_eq!(agreed.remote_rtcp.port(), 0, "there is no port above");
 }
 
 #[test]

@@ -37,11 +37,17 @@ pub(super) fn offer_again(
 
 fn offered_audio(text: &mut String, capabilities: &Capabilities, secure: bool) {
     let keys = capabilities.security.keys.filter(|_| secure);
-    let crypto: Vec<Crypto> = keys.iter().flat_map(crypto::offered).collect();
-    let formats = format::offered(&capabilities.codecs);
-    let events: Vec<(u8, u32)> =
-        format::offered_events(&capabilities.codecs).filter(|_| capabilities.telephone_event).collect();
-    audio(text, capabilities.port, &formats, &events, capabilities.ptime_ms, Direction::SendRecv, &crypto);
+    let events = format::offered_events(&capabilities.codecs).filter(|_| capabilities.telephone_event);
+    AudioLine {
+        port: capabilities.port,
+        formats: &format::offered(&capabilities.codecs),
+        events: &events.collect::<Vec<_>>(),
+        ptime_ms: capabilities.ptime_ms,
+        direction: Direction::SendRecv,
+        rtcp_mux: true,
+        crypto: &keys.iter().flat_map(crypto::offered).collect::<Vec<_>>(),
+    }
+    .write(text);
 }
 
 fn turned_off(text: &mut String, line: &MediaDescription) {
@@ -64,15 +70,16 @@ pub(super) fn answer(
             let StreamParameters { receive_payload_type: payload_type, encoding, amr, .. } = *agreed;
             let formats = [AudioFormat { payload_type, encoding, amr }];
             let crypto = agreed.security.map(|keys| Crypto { tag: keys.tag, key: keys.send });
-            audio(
-                &mut text,
-                capabilities.port,
-                &formats,
-                event.as_slice(),
-                agreed.ptime_ms,
-                agreed.direction,
-                crypto.as_slice(),
-            );
+            AudioLine {
+                port: capabilities.port,
+                formats: &formats,
+                events: event.as_slice(),
+                ptime_ms: agreed.ptime_ms,
+                direction: agreed.direction,
+                rtcp_mux: line.rtcp_mux,
+                crypto: crypto.as_slice(),
+            }
+            .write(&mut text);
         } else {
             turned_off(&mut text, line);
         }
@@ -99,46 +106,58 @@ fn session(text: &mut String, capabilities: &Capabilities, time: (u64, u64)) {
     put(text, format_args!("t={} {}", time.0, time.1));
 }
 
-fn audio(
-    text: &mut String,
+/// What one audio line says.
+struct AudioLine<'a> {
     port: u16,
-    formats: &[AudioFormat],
-    events: &[(u8, u32)],
+    formats: &'a [AudioFormat],
+    /// Payload types and clocks of telephone-event.
+    events: &'a [(u8, u32)],
     ptime_ms: u8,
     direction: Direction,
-    crypto: &[Crypto],
-) {
-    let mut list = String::new();
-    for payload_type in formats.iter().map(|format| format.payload_type).chain(events.iter().map(|(p, _)| *p))
-    {
-        let _ = write!(list, " {payload_type}");
-    }
-    let protocol = if crypto.is_empty() { "RTP/AVP" } else { "RTP/SAVP" };
-    put(text, format_args!("m=audio {port} {protocol}{list}"));
-    for crypto in crypto {
-        put(text, format_args!("a=crypto:{}", crypto.value()));
-    }
-    for format in formats {
-        let (AudioFormat { payload_type, encoding, .. }, parameters) = (format, format.parameters());
-        // RFC 8866 §6.6: one channel need not be said.
-        let channels =
-            if encoding.channels() > 1 { format!("/{}", encoding.channels()) } else { String::new() };
-        put(
-            text,
-            format_args!(
-                "a=rtpmap:{payload_type} {}/{}{channels}",
-                encoding.name(),
-                encoding.clock_rate_hz()
-            ),
-        );
-        if !parameters.is_empty() {
-            put(text, format_args!("a=fmtp:{payload_type} {parameters}"));
+    rtcp_mux: bool,
+    /// Empty for RTP without protection.
+    crypto: &'a [Crypto],
+}
+
+impl AudioLine<'_> {
+    fn write(&self, text: &mut String) {
+        let Self { port, formats, events, ptime_ms, direction, rtcp_mux, crypto } = *self;
+        let mut list = String::new();
+        for payload_type in
+            formats.iter().map(|format| format.payload_type).chain(events.iter().map(|(p, _)| *p))
+        {
+            let _ = write!(list, " {payload_type}");
         }
+        let protocol = if crypto.is_empty() { "RTP/AVP" } else { "RTP/SAVP" };
+        put(text, format_args!("m=audio {port} {protocol}{list}"));
+        for crypto in crypto {
+            put(text, format_args!("a=crypto:{}", crypto.value()));
+        }
+        for format in formats {
+            let (AudioFormat { payload_type, encoding, .. }, parameters) = (format, format.parameters());
+            // RFC 8866 §6.6: one channel need not be said.
+            let channels =
+                if encoding.channels() > 1 { format!("/{}", encoding.channels()) } else { String::new() };
+            put(
+                text,
+                format_args!(
+                    "a=rtpmap:{payload_type} {}/{}{channels}",
+                    encoding.name(),
+                    encoding.clock_rate_hz()
+                ),
+            );
+            if !parameters.is_empty() {
+                put(text, format_args!("a=fmtp:{payload_type} {parameters}"));
+            }
+        }
+        for (payload_type, clock_rate_hz) in events {
+            put(text, format_args!("a=rtpmap:{payload_type} telephone-event/{clock_rate_hz}"));
+            put(text, format_args!("a=fmtp:{payload_type} {EVENTS}"));
+        }
+        if rtcp_mux {
+            put(text, format_args!("a=rtcp-mux"));
+        }
+        put(text, format_args!("a=ptime:{ptime_ms}"));
+        put(text, format_args!("a={}", direction.name()));
     }
-    for (payload_type, clock_rate_hz) in events {
-        put(text, format_args!("a=rtpmap:{payload_type} telephone-event/{clock_rate_hz}"));
-        put(text, format_args!("a=fmtp:{payload_type} {EVENTS}"));
-    }
-    put(text, format_args!("a=ptime:{ptime_ms}"));
-    put(text, format_args!("a={}", direction.name()));
 }

@@ -530,6 +530,17 @@ pub(super) async fn call_records(database: &dyn Database) {
         outcome: "activated".to_owned(),
         nodes: vec!["welcome".to_owned(), "confirm".to_owned()],
         free_of_charge: true,
+        media: Some(MediaQuality {
+            encoding: "PCMA".to_owned(),
+            heard: StreamQuality {
+                packets: 1_000,
+                lost: Some(3),
+                jitter_ms: Some(4),
+                mean_opinion_score: Some("4.38".parse().unwrap()),
+            },
+            far: StreamQuality { packets: 900, lost: None, jitter_ms: None, mean_opinion_score: None },
+            round_trip_ms: Some(71),
+        }),
         origin: Origin {
             peer: Some("core".to_owned()),
             user: Some("lider".to_owned()),
@@ -553,6 +564,7 @@ pub(super) async fn call_records(database: &dyn Database) {
         sip_call_id: "other@pc33".to_owned(),
         origin: Origin::default(),
         reason: None,
+        media: None,
         ..record.clone()
     };
     store.record_call(&plain).await.unwrap();

@@ -8,12 +8,14 @@
 #[cfg(test)]
 mod contract;
 mod error;
+mod media_quality;
 mod origin;
 mod settings;
 mod sqlite;
 mod types;
 
 pub use error::{AdminError, AuditError, HoldError, OpenError, PingError, SettleError, StoreError};
+pub use media_quality::{MediaQuality, StreamQuality};
 pub use origin::{Origin, StatedField};
 pub use settings::{DatabaseUrl, DatabaseUrlError, Settings, SettingsError};
 pub use sqlite::Store;

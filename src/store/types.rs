@@ -1,5 +1,6 @@
 //! What the store takes and gives, free of any database.
 
+use super::media_quality::MediaQuality;
 use super::{AdminError, Origin};
 use crate::klikon::{Audience, PackageName, PinHash, Refusal};
 use crate::ledger::{Account, Balance, Transfer};
@@ -374,6 +375,8 @@ pub struct CallRecord {
     pub free_of_charge: bool,
     /// Where it came from, and what it said of its caller.
     pub origin: Origin,
+    /// How the media fared; `None` where none began.
+    pub media: Option<MediaQuality>,
 }
 
 /// Which part of the ledger.

@@ -171,6 +171,8 @@ pub struct StreamParameters {
     /// Where the peer listens. The address is unspecified (0.0.0.0 or ::) while the peer holds in the manner of
     /// RFC 2543; `direction` then does not send.
     pub remote: SocketAddr,
+    /// Where the peer takes RTCP; the same place where RTP and RTCP share a port (RFC 5761), and then they share ours too.
+    pub remote_rtcp: SocketAddr,
     /// The encoding both sides use.
     pub encoding: Encoding,
     /// How its frames are packed and which modes may be sent; of AMR and AMR-WB only.

@@ -1,7 +1,7 @@
 //! The command as it is typed, on a real database.
 
 use super::*;
-use crate::store::{CallEnd, Origin, StatedField};
+use crate::store::{CallEnd, MediaQuality, Origin, StatedField, StreamQuality};
 use crate::units::CallId;
 use clap::Parser;
 use jiff::Timestamp;
@@ -32,6 +32,17 @@ fn record(seed: u8, caller: Option<&str>) -> CallRecord {
         outcome: "leader-rights: leader".to_owned(),
         nodes: vec!["welcome".to_owned(), "menu".to_owned()],
         free_of_charge: true,
+        media: caller.map(|_| MediaQuality {
+            encoding: "PCMA".to_owned(),
+            heard: StreamQuality {
+                packets: 997,
+                lost: Some(3),
+                jitter_ms: Some(4),
+                mean_opinion_score: Some("4.38".parse().unwrap()),
+            },
+            far: StreamQuality { packets: 900, lost: None, jitter_ms: None, mean_opinion_score: None },
+            round_trip_ms: Some(71),
+        }),
         origin: Origin {
             peer: Some("core".to_owned()),
             charging_id: Some("1234bc9876e".to_owned()),
@@ -83,6 +94,9 @@ async fn everything_about_one_call_without_what_a_terminal_acts_on() {
             "Reason           Q.850;cause=16;text=\"\\u{1b}[2J\"\n",
             "stated           Diversion: <sip:1@x>\\r\\nVia: y\n",
             "nodes            welcome menu\n",
+            "heard            997 packets of PCMA, 3 lost, jitter 4 ms, score 4.38\n",
+            "sent             900 packets of PCMA\n",
+            "round trip       71 ms\n",
             "charging id      1234bc9876e\n",
             "ended            2026-11-22 11:00:13, caller-hung-up\n",
         ] {

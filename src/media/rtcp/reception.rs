@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 #[derive(Debug, Clone, Default)]
 pub struct Reception {
     source: Option<Source>,
-    /// What the last report said was lost and expected.
+    /// What was lost before this source, and what of it the last report said was lost and expected.
+    lost_before: u64,
     reported: (u64, u64),
     /// The peer's last sender report, and when it came.
     sender_report: Option<(NtpTimestamp, Instant)>,
@@ -17,6 +18,8 @@ pub struct Reception {
 #[derive(Debug, Clone, Copy)]
 struct Source {
     ssrc: u32,
+    /// The first sequence number that came.
+    first: u16,
     /// With the count of its rollovers above it.
     highest: u32,
     /// The last packet's arrival and timestamp.
@@ -31,8 +34,10 @@ impl Reception {
         let source = match &mut self.source {
             Some(source) if source.ssrc == ssrc => source,
             _ => {
-                self.source =
-                    Some(Source { ssrc, highest: sequence.into(), last: (now, timestamp), jitter: 0 });
+                let (highest, last) = (sequence.into(), (now, timestamp));
+                self.lost_before = self.lost_before.saturating_add(self.reported.0);
+                self.reported = (0, 0);
+                self.source = Some(Source { ssrc, first: sequence, highest, last, jitter: 0 });
                 return;
             }
         };
@@ -61,14 +66,16 @@ impl Reception {
         self.source.map_or(0, |source| u32::try_from(source.jitter / 16).unwrap_or(u32::MAX))
     }
 
-    /// What is to be reported now, where a source was heard. `lost` and `expected` count from the beginning, packets; the
+    /// What is to be reported now, where a source was heard. `lost` counts from the call's beginning, packets; the
     /// next report's fraction is of what comes after this.
-    pub fn report(&mut self, now: Instant, lost: u64, expected: u64) -> Option<ReportBlock> {
+    pub fn report(&mut self, now: Instant, lost: u64) -> Option<ReportBlock> {
         let source = self.source?;
+        let lost = lost.saturating_sub(self.lost_before);
+        let expected = u64::from(source.highest.wrapping_sub(source.first.into())) + 1;
         let (lost_before, expected_before) = std::mem::replace(&mut self.reported, (lost, expected));
         let (lost_since, expected_since) =
             (lost.saturating_sub(lost_before), expected.saturating_sub(expected_before));
-        let fraction = (lost_since * 256).checked_div(expected_since).unwrap_or(0);
+        let fraction = lost_since.saturating_mul(256).checked_div(expected_since).unwrap_or(0);
         let (last_sender_report, delay_since) = self.sender_report.map_or((0, 0), |(ntp, came)| {
             let delay = NtpTimestamp::after(now.saturating_duration_since(came));
             (ntp.middle(), delay.middle())

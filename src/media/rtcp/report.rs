@@ -2,7 +2,7 @@
 
 use super::packet::{ReportBlock, SenderInformation};
 
-/// Octets of our canonical name: sixteen characters that stand for 96 random bits, new for each call (RFC 7022 §4.2).
+/// Octets of our canonical name: sixteen random hexadecimal digits, new for each call (RFC 7022 §4.2).
 pub const CNAME_OCTETS: usize = 16;
 /// The longest that is written, octets: SR with one block, SDES with a CNAME, BYE.
 pub const MAX_COMPOUND_OCTETS: usize = 8 + 20 + 24 + SDES_OCTETS + 8;

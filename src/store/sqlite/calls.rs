@@ -13,6 +13,8 @@ impl Store {
             .map_err(|error| StoreError::Corrupt(format!("nodes: {error}")))?;
         let stated = serde_json::to_string(&record.origin.stated)
             .map_err(|error| StoreError::Corrupt(format!("stated: {error}")))?;
+        let media = record.media.as_ref().map(serde_json::to_string).transpose();
+        let media = media.map_err(|error| StoreError::Corrupt(format!("media: {error}")))?;
         let mut write = self.write().await?;
         let known = sqlx::query("SELECT 1 FROM calls WHERE id = ?")
             .bind(record.id.to_string())
@@ -24,8 +26,8 @@ impl Store {
         sqlx::query(
             "INSERT INTO calls (id, sip_call_id, caller, called, received_at_ms, answered_at_ms, ended_at_ms,
                                 end_cause, reason, outcome, nodes, free_of_charge, peer, user_name, charging_id,
-                                routing_number, stated)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                                routing_number, stated, media)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(record.id.to_string())
         .bind(&record.sip_call_id)
@@ -44,6 +46,7 @@ impl Store {
         .bind(&record.origin.charging_id)
         .bind(&record.origin.routing_number)
         .bind(stated)
+        .bind(media)
         .execute(&mut *write)
         .await?;
         commit(write).await
@@ -88,7 +91,7 @@ impl Store {
 
 fn call_of(row: &SqliteRow) -> Result<CallRecord, StoreError> {
     let (end, nodes) = (row.text("end_cause")?, row.text("nodes")?);
-    let stated = row.text_option("stated")?;
+    let (stated, media) = (row.text_option("stated")?, row.text_option("media")?);
     Ok(CallRecord {
         id: row.parsed("id")?,
         sip_call_id: row.text("sip_call_id")?,
@@ -102,6 +105,10 @@ fn call_of(row: &SqliteRow) -> Result<CallRecord, StoreError> {
         outcome: row.text("outcome")?,
         nodes: serde_json::from_str(&nodes).map_err(|_| corrupt("nodes", &nodes))?,
         free_of_charge: row.integer("free_of_charge")? == 1,
+        media: match &media {
+            Some(media) => serde_json::from_str(media).map_err(|_| corrupt("media", media))?,
+            None => None,
+        },
         origin: Origin {
             peer: row.text_option("peer")?,
             user: row.text_option("user_name")?,
