@@ -12,7 +12,7 @@ use crate::sip::session::refresh;
 use crate::sip::transaction::key::{self, RequestIdentity};
 use std::borrow::Cow;
 
-/// RFC 5630 §6.1.
+/// RFC 5630 §5.1.2.
 const SIPS_NOT_ALLOWED: &str = "380 klikon \"SIPS Not Allowed\"";
 
 /// A refusal: what is answered, and under what it is counted.
