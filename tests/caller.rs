@@ -77,6 +77,11 @@ fn it_speaks_srtp_over_tls_and_not_where_its_keys_could_be_read() {
     let said = text(&called.stdout) + &text(&called.stderr);
     assert!(called.status.success() && said.contains("answered after"), "{said}");
     assert!(service.log_line("rtp sent=").contains("srtp=\"AEAD_AES_128_GCM\""));
+    // Who may see the signalling may not for that decrypt the media.
+    let traced = service::klikon(service.folder()).args(["trace", "last", "--full"]).output().unwrap();
+    let traced = text(&traced.stdout);
+    let keys: Vec<&str> = traced.split("inline:").skip(1).map(|rest| &rest[..30]).collect();
+    assert!(keys.len() >= 4 && keys.iter().all(|key| *key == "x".repeat(30)), "{traced}");
     let called = service.caller(&uri(&service, "tcp"), &arguments).output().unwrap();
     let said = text(&called.stdout) + &text(&called.stderr);
     assert!(

@@ -1,12 +1,13 @@
 //! One message as it was captured.
 
+use super::keys::hide_keys;
 use crate::net::{Direction, Passed};
 use crate::sip::Flow;
 use crate::sip::message::Message;
 use crate::units::clock::Reading;
 use bytes::Bytes;
 
-/// One message as it passed the wire: whole, its numbers not hidden yet. Its `Debug` shows no octets.
+/// One message as it passed the wire: its numbers not hidden yet, keys of media hidden already. Its `Debug` shows no octets.
 #[derive(Clone)]
 pub struct Captured {
     /// Which way it went.
@@ -33,9 +34,11 @@ pub enum Role {
 }
 
 impl Captured {
-    /// Copies what passes.
+    /// Copies what passes, without the keys of media.
     pub fn of(passed: &Passed<'_>) -> Self {
-        let octets = Bytes::copy_from_slice(passed.octets);
+        let mut octets = passed.octets.to_vec();
+        hide_keys(&mut octets);
+        let octets = Bytes::from(octets);
         let (call_id, role) = match Message::parse(&octets) {
             Ok(message) => {
                 let call_id = message.call_id().ok().map(|call_id| octets.slice_ref(call_id));

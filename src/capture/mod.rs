@@ -7,6 +7,7 @@
 mod control;
 pub mod hep;
 mod homer;
+mod keys;
 mod lines;
 pub mod mask;
 mod message;
