@@ -134,3 +134,33 @@ fn keys_that_stay_the_same_go_on_and_new_ones_begin_anew() {
     let last = &pair.wire.last().expect("a packet").1;
     assert_eq!(last.len(), 172, "plain again");
 }
+
+#[test]
+fn no_index_is_ever_used_twice_under_a_key_whatever_is_agreed_in_between() {
+    let (first, other) = (Profile::AesCm128HmacSha1_80, Profile::AeadAes128Gcm);
+    let mut pair = Pair::new(first);
+    let mut reports = Vec::new();
+    // Beyond the rollover, plain, another profile, and back, twice.
+    for _ in 0..2 {
+        for profile in [Some(first), None, Some(other)] {
+            pair.agree(
+                profile.map(|profile| keys(profile, 1, 2)),
+                profile.map(|profile| keys(profile, 2, 1)),
+            );
+            pair.run(10);
+            let mut buffer = [0; super::session::MAX_RTCP_OCTETS];
+            let report = pair.sides[0].goodbye(pair.now, &mut buffer).expect("a report");
+            if profile.is_some() {
+                reports.push((profile, buffer[report.octets - 14..report.octets].to_vec(), buffer));
+            }
+        }
+    }
+    let accepted = pair.sides.each_ref().map(|side| side.statistics());
+    assert!(accepted.iter().all(|counted| counted.accepted == 60 && counted.received == 60), "{accepted:?}");
+    // The index of SRTCP stands before the tag in counter mode, and at the end with GCM.
+    let index = |(profile, end, _): &(Option<Profile>, Vec<u8>, [u8; super::session::MAX_RTCP_OCTETS])| {
+        let at = if *profile == Some(first) { 0 } else { 10 };
+        u32::from_be_bytes(end[at..at + 4].try_into().expect("a word")) & !(1 << 31)
+    };
+    assert_eq!(reports.iter().map(index).collect::<Vec<_>>(), [1, 1, 2, 2], "each key goes on counting");
+}

@@ -237,7 +237,7 @@ impl Session {
         }
         // Its packet is borrowed for as long as this takes.
         let mut protection = self.protection.take();
-        let opened = match &mut protection {
+        let opened = match protection.as_mut().filter(|protection| protection.is_on()) {
             Some(protection) => protection.open(octets),
             None => Ok(octets),
         };
@@ -271,7 +271,7 @@ impl Session {
             self.statistics.dropped_rtcp += 1;
             return;
         };
-        let opened = match &mut self.protection {
+        let opened = match self.protection.as_mut().filter(|protection| protection.is_on()) {
             Some(protection) => protection.open_rtcp(octets),
             None => Ok(octets),
         };
@@ -331,7 +331,7 @@ impl Session {
         let mut plain = [0; MAX_COMPOUND_OCTETS];
         let length = report.write(&mut plain);
         buffer.get_mut(..length)?.copy_from_slice(plain.get(..length)?);
-        let octets = match &mut self.protection {
+        let octets = match self.protection.as_mut().filter(|protection| protection.is_on()) {
             Some(protection) => protection.protect_rtcp(buffer, length)?,
             None => length,
         };
@@ -421,7 +421,7 @@ impl Session {
                 continue;
             }
             let plain = self.write(&parameters, timestamp, buffer);
-            let octets = match &mut self.protection {
+            let octets = match self.protection.as_mut().filter(|protection| protection.is_on()) {
                 Some(protection) => protection.protect(buffer, plain),
                 None => Some(plain),
             };
