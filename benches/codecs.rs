@@ -1,7 +1,7 @@
 //! What each codec costs: at load, in memory, and a packet. `cargo bench --bench codecs --features amr,opus`.
 
 use klikon::media::{
-    Direction, Element, Encoding, Form, Identity, MAX_TRANSMIT_OCTETS, PromptCache, PromptLibrary, Session,
+    Element, Encoding, Form, Identity, MAX_TRANSMIT_OCTETS, PromptCache, PromptLibrary, Session,
     SessionSettings, StreamParameters,
 };
 use klikon::units::amr::{AmrParameters, ModeSet};
@@ -62,16 +62,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn packet_cost(clock: Clock, encoding: Encoding, library: Arc<PromptLibrary>) -> Duration {
     let amr = matches!(encoding, Encoding::Amr | Encoding::AmrWb);
     let parameters = StreamParameters {
-        remote: ([127, 0, 0, 1], 9).into(),
-        remote_rtcp: ([127, 0, 0, 1], 9).into(),
-        encoding,
         amr: amr.then_some(AmrParameters::unrestricted(encoding)),
-        payload_type: 96,
-        receive_payload_type: 96,
-        telephone_event: None,
-        ptime_ms: 20,
-        direction: Direction::SendRecv,
-        security: None,
+        ..StreamParameters::new(([127, 0, 0, 1], 9).into(), encoding, 96)
     };
     let elements: Vec<Element> = library.clips().map(|(index, _)| Element::Clip(index)).collect();
     let all: Vec<Element> = elements.iter().copied().cycle().take(PACKETS as usize).collect();

@@ -3,8 +3,8 @@
 use klikon::media::telephone_event::Event;
 use klikon::media::tone::ToneSender;
 use klikon::media::{
-    Direction, Element, Encoding, Identity, MAX_TRANSMIT_OCTETS, Packet, PromptLibrary, Reach, Session,
-    SessionSettings, StreamParameters, TelephoneEvent,
+    Element, Encoding, Identity, MAX_TRANSMIT_OCTETS, Packet, PromptLibrary, Reach, Session, SessionSettings,
+    StreamParameters, TelephoneEvent,
 };
 use klikon::units::clock::Clock;
 use std::hint::black_box;
@@ -99,19 +99,8 @@ fn session(start: Instant, remote: SocketAddr) -> Session {
 }
 
 fn parameters(remote: SocketAddr) -> StreamParameters {
-    let event = TelephoneEvent { payload_type: 101, receive_payload_type: 101, clock_rate_hz: 8_000 };
-    StreamParameters {
-        remote,
-        remote_rtcp: remote,
-        encoding: Encoding::Pcma,
-        amr: None,
-        payload_type: 8,
-        receive_payload_type: 8,
-        telephone_event: Some(event),
-        ptime_ms: 20,
-        direction: Direction::SendRecv,
-        security: None,
-    }
+    let event = TelephoneEvent::new(101, 8_000);
+    StreamParameters { telephone_event: Some(event), ..StreamParameters::new(remote, Encoding::Pcma, 8) }
 }
 
 /// The keys 1 to 9, pressed for 100 ms with 60 ms between them.

@@ -4,8 +4,8 @@ mod sounds;
 
 use klikon::config::Settings;
 use klikon::media::{
-    DigitTiming, Direction, Element, Encoding, Identity, MAX_TRANSMIT_OCTETS, MediaEvent, Packet,
-    PromptLibrary, Session, SessionSettings, StreamParameters,
+    DigitTiming, Element, Encoding, Identity, MAX_TRANSMIT_OCTETS, MediaEvent, Packet, PromptLibrary,
+    Session, SessionSettings, StreamParameters,
 };
 use klikon::server::encode_prompts;
 use klikon::units::clock::Clock;
@@ -126,21 +126,7 @@ fn call(settings: SessionSettings, library: Arc<PromptLibrary>) -> Call {
         Identity { ssrc: 1, sequence: 0, timestamp: 0 },
         None,
     );
-    session.start(
-        now,
-        StreamParameters {
-            remote,
-            remote_rtcp: remote,
-            encoding: Encoding::Pcma,
-            amr: None,
-            payload_type: 8,
-            receive_payload_type: 8,
-            telephone_event: None,
-            ptime_ms: 20,
-            direction: Direction::SendRecv,
-            security: None,
-        },
-    );
+    session.start(now, StreamParameters::new(remote, Encoding::Pcma, 8));
     Call { session, remote, now, number: 0 }
 }
 

@@ -18,8 +18,8 @@ mod peer;
 mod ways;
 
 use klikon::media::{
-    CommandError, Direction, Element, Encoding, Engine, EngineCounters, EngineSettings, OpenError,
-    PromptLibrary, SessionSettings, Stream, StreamParameters, TelephoneEvent,
+    CommandError, Element, Encoding, Engine, EngineCounters, EngineSettings, OpenError, PromptLibrary,
+    SessionSettings, Stream, StreamParameters, TelephoneEvent,
 };
 use machine::Usage;
 use peer::{PTIME_MS, Peer, Ticker};
@@ -95,20 +95,9 @@ fn engine(calls: usize, callers: Callers) -> Engine {
 
 fn parameters(remote: SocketAddr) -> StreamParameters {
     StreamParameters {
-        remote,
-        remote_rtcp: remote,
-        encoding: Encoding::Pcma,
-        amr: None,
-        payload_type: 8,
-        receive_payload_type: 8,
-        telephone_event: Some(TelephoneEvent {
-            payload_type: 101,
-            receive_payload_type: 101,
-            clock_rate_hz: 8_000,
-        }),
+        telephone_event: Some(TelephoneEvent::new(101, 8_000)),
         ptime_ms: PTIME_MS as u8,
-        direction: Direction::SendRecv,
-        security: None,
+        ..StreamParameters::new(remote, Encoding::Pcma, 8)
     }
 }
 

@@ -52,19 +52,7 @@ fn turn(session: &mut Session, now: std::time::Instant) -> usize {
 
 fn parameters(remote: std::net::SocketAddr) -> StreamParameters {
     StreamParameters {
-        remote,
-        remote_rtcp: remote,
-        encoding: Encoding::Pcma,
-        amr: None,
-        payload_type: 8,
-        receive_payload_type: 8,
-        telephone_event: Some(TelephoneEvent {
-            payload_type: 101,
-            receive_payload_type: 101,
-            clock_rate_hz: 8_000,
-        }),
-        ptime_ms: 20,
-        direction: Direction::SendRecv,
-        security: None,
+        telephone_event: Some(TelephoneEvent::new(101, 8_000)),
+        ..StreamParameters::new(remote, Encoding::Pcma, 8)
     }
 }

@@ -46,22 +46,11 @@ pub fn media_quality(counted: &Statistics, agreed: &StreamParameters) -> MediaQu
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::media::{Direction, FarReport};
+    use crate::media::FarReport;
 
     fn agreed(encoding: Encoding) -> StreamParameters {
         let remote = "192.0.2.1:4000".parse().unwrap();
-        StreamParameters {
-            remote,
-            remote_rtcp: remote,
-            encoding,
-            amr: None,
-            payload_type: 8,
-            receive_payload_type: 8,
-            telephone_event: None,
-            ptime_ms: 20,
-            direction: Direction::SendRecv,
-            security: None,
-        }
+        StreamParameters::new(remote, encoding, 8)
     }
 
     #[test]

@@ -24,19 +24,8 @@ fn engine(settings: EngineSettings) -> Engine {
 }
 
 fn parameters(remote: SocketAddr) -> StreamParameters {
-    let event = TelephoneEvent { payload_type: 101, receive_payload_type: 101, clock_rate_hz: 8_000 };
-    StreamParameters {
-        remote,
-        remote_rtcp: remote,
-        encoding: Encoding::Pcmu,
-        amr: None,
-        payload_type: 0,
-        receive_payload_type: 0,
-        telephone_event: Some(event),
-        ptime_ms: 20,
-        direction: Direction::SendRecv,
-        security: None,
-    }
+    let event = TelephoneEvent::new(101, 8_000);
+    StreamParameters { telephone_event: Some(event), ..StreamParameters::new(remote, Encoding::Pcmu, 0) }
 }
 
 async fn next(events: &mut mpsc::Receiver<MediaEvent>) -> MediaEvent {

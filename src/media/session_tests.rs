@@ -38,20 +38,8 @@ fn encode() -> Arc<PromptLibrary> {
 
 pub(super) fn parameters() -> StreamParameters {
     StreamParameters {
-        remote: place("198.51.100.7:5004"),
-        remote_rtcp: place("198.51.100.7:5004"),
-        encoding: Encoding::Pcma,
-        amr: None,
-        payload_type: 8,
-        receive_payload_type: 8,
-        telephone_event: Some(TelephoneEvent {
-            payload_type: 101,
-            receive_payload_type: 101,
-            clock_rate_hz: 8_000,
-        }),
-        ptime_ms: 20,
-        direction: Direction::SendRecv,
-        security: None,
+        telephone_event: Some(TelephoneEvent::new(101, 8_000)),
+        ..StreamParameters::new(place("198.51.100.7:5004"), Encoding::Pcma, 8)
     }
 }
 

@@ -322,11 +322,7 @@ fn telephone_event(line: &MediaDescription, clock_rate_hz: u32) -> Option<Teleph
         || line.formats.iter().filter(|format| format.encoding_name.eq_ignore_ascii_case("telephone-event"));
     let of_clock = |wanted| offered().find(|format| format.clock_rate_hz == wanted);
     let format = of_clock(clock_rate_hz).or_else(|| of_clock(8_000)).or_else(|| offered().next())?;
-    Some(TelephoneEvent {
-        payload_type: format.payload_type,
-        receive_payload_type: format.payload_type,
-        clock_rate_hz: format.clock_rate_hz.max(1),
-    })
+    Some(TelephoneEvent::new(format.payload_type, format.clock_rate_hz.max(1)))
 }
 
 /// What the peer asks for if the codec can be sent so, else our own; never above its `maxptime`, unless that is less than

@@ -165,6 +165,13 @@ pub struct TelephoneEvent {
     pub clock_rate_hz: u32,
 }
 
+impl TelephoneEvent {
+    /// Under one number both ways.
+    pub const fn new(payload_type: u8, clock_rate_hz: u32) -> Self {
+        Self { payload_type, receive_payload_type: payload_type, clock_rate_hz }
+    }
+}
+
 /// One agreed audio stream: the outcome of offer and answer, and the order to the media engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StreamParameters {
@@ -190,4 +197,22 @@ pub struct StreamParameters {
     pub direction: Direction,
     /// How the stream is protected; `None` for plain RTP.
     pub security: Option<StreamKeys>,
+}
+
+impl StreamParameters {
+    /// Audio both ways in packets of 20 ms under one number, without named events or protection; RTCP shares the port.
+    pub const fn new(remote: SocketAddr, encoding: Encoding, payload_type: u8) -> Self {
+        Self {
+            remote,
+            remote_rtcp: remote,
+            encoding,
+            amr: None,
+            payload_type,
+            receive_payload_type: payload_type,
+            telephone_event: None,
+            ptime_ms: 20,
+            direction: Direction::SendRecv,
+            security: None,
+        }
+    }
 }
