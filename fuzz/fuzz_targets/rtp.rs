@@ -3,8 +3,8 @@
 
 use klikon::media::telephone_event::EVENT_OCTETS;
 use klikon::media::{
-    Direction, Encoding, Identity, MAX_TRANSMIT_OCTETS, MediaEvent, PromptLibrary, Reach, Session,
-    SessionSettings, StreamParameters, TelephoneEvent,
+    Encoding, Identity, MAX_TRANSMIT_OCTETS, MediaEvent, PromptLibrary, Reach, Session, SessionSettings,
+    StreamParameters, TelephoneEvent,
 };
 use klikon::units::clock::Clock;
 use libfuzzer_sys::fuzz_target;

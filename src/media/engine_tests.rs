@@ -200,3 +200,68 @@ async fn a_stream_outlives_its_engine_without_harm() {
     assert_eq!(stream.stop(), Err(CommandError::Stopped));
     assert!(stream.finish().await.is_err());
 }
+
+/// A receiver report of source 9.
+const RECEIVER_REPORT: [u8; 8] = [0x80, 201, 0, 1, 0, 0, 0, 9];
+
+/// The first report that comes to `socket`, after whatever else, and where it came from.
+fn report(socket: &UdpSocket) -> SocketAddr {
+    let mut datagram = [0; 2_048];
+    loop {
+        let (length, from) = socket.recv_from(&mut datagram).expect("a report");
+        if length > 1 && datagram[1] == 200 {
+            return from;
+        }
+    }
+}
+
+/// A peer whose RTCP has a port of its own.
+fn peer_apart() -> ([UdpSocket; 2], StreamParameters) {
+    let sockets = [(); 2].map(|()| UdpSocket::bind((HERE, 0)).expect("a socket"));
+    let [rtp, rtcp] = sockets.each_ref().map(|socket| {
+        socket.set_read_timeout(Some(GUARD)).expect("a guard");
+        socket.local_addr().expect("an address")
+    });
+    (sockets, StreamParameters { remote_rtcp: rtcp, ..parameters(rtp) })
+}
+
+#[tokio::test]
+async fn rtcp_has_the_port_above_where_it_is_not_shared() {
+    let engine = engine(EngineSettings::default());
+    let ([rtp, rtcp], agreed) = peer_apart();
+    // The system chooses the port of RTP, so that another program may have the one above.
+    let (stream, own) = loop {
+        let (events, _reports) = mpsc::channel(8);
+        let stream = engine.open(HERE, Reach::Anywhere, events).expect("a stream");
+        let own = SocketAddr::new(HERE, stream.local().port().saturating_add(1));
+        if UdpSocket::bind(own).is_ok() {
+            break (stream, own);
+        }
+    };
+    stream.start(agreed).expect("taken");
+    // The stream has begun, so its port is open.
+    rtp.recv_from(&mut [0; 2_048]).expect("a packet");
+    rtcp.send_to(&RECEIVER_REPORT, own).expect("sent");
+    rtcp.send_to(b"no report", own).expect("sent");
+    assert_eq!(report(&rtcp), own, "and ours come from there");
+    let counted = stream.finish().await.expect("a summary").statistics.rtcp;
+    assert_eq!((counted.received, counted.dropped), (1, 1));
+    assert!(UdpSocket::bind(own).is_ok(), "the port is free again");
+}
+
+#[tokio::test]
+async fn reports_go_out_from_the_port_of_rtp_where_the_one_above_is_taken() {
+    let engine = engine(EngineSettings::default());
+    let ([_rtp, rtcp], agreed) = peer_apart();
+    let (stream, _taken) = loop {
+        let (events, _reports) = mpsc::channel(8);
+        let stream = engine.open(HERE, Reach::Anywhere, events).expect("a stream");
+        let above = SocketAddr::new(HERE, stream.local().port().saturating_add(1));
+        if let Ok(taken) = UdpSocket::bind(above) {
+            break (stream, taken);
+        }
+    };
+    let local = stream.local();
+    stream.start(agreed).expect("taken");
+    assert_eq!(report(&rtcp), local);
+}
