@@ -598,6 +598,8 @@ fn a_third_party_gets_nothing_before_it_has_agreed() {
     let elsewhere = StreamParameters { remote: place("192.0.2.1:5004"), ..parameters() };
     bench.session.start(bench.at(900), elsewhere);
     assert_eq!(bench.run(1_000), [], "another place has to agree anew");
+    let mut report = [0; super::session::MAX_RTCP_OCTETS];
+    assert_eq!(bench.session.goodbye(bench.at(1_000), &mut report), None, "and gets no report either");
     for own in ["198.51.100.7", "::ffff:198.51.100.7"] {
         assert_eq!(reaching(own).run(100).len(), 5, "who signals from there has agreed");
     }

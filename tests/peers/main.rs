@@ -104,43 +104,28 @@ fn kamailio_takes_the_identity_from_whom_it_does_not_trust() {
     service.stop();
 }
 
-#[test]
-fn a_lost_node_s_calls_go_to_the_other() {
+/// Two nodes behind a proxy.
+fn two_nodes() -> (Service, Service, Kamailio) {
     let (one, other) = (endless(), endless());
     let proxy = recipe::start(&[one.address.clone(), other.address.clone()], &["127.0.0.1"]);
-    one.signal("KILL");
-    // In turn: at least one of two would be the lost node's.
-    for _ in 0..2 {
-        calls_once(&other, &proxy);
-    }
-    other.stop();
+    (one, other, proxy)
 }
 
-#[test]
-fn a_node_that_says_nothing_any_more_loses_its_turn() {
-    let (one, other) = (endless(), endless());
-    let proxy = recipe::start(&[one.address.clone(), other.address.clone()], &["127.0.0.1"]);
-    one.signal("STOP");
-    for _ in 0..2 {
-        calls_once(&other, &proxy);
-    }
-    other.stop();
+/// Two calls in a row: in turn, at least one of them would be that of a node which takes none.
+fn calls_twice(node: &Service, proxy: &Kamailio) {
+    (0..2).for_each(|_| calls_once(node, proxy));
 }
 
-#[test]
-fn a_node_that_drains_keeps_its_calls_and_the_other_gets_the_new_ones() {
-    let (one, other) = (endless(), endless());
-    let proxy = recipe::start(&[one.address.clone(), other.address.clone()], &["127.0.0.1"]);
-    // Until the node says goodbye.
-    let held = [&one, &other].map(|node| call(node, &proxy, &[&["--timeout-s", "100"][..], &WAITS].concat()));
+/// One node stops while both have a call, which last until their nodes say goodbye; the other gets the new calls.
+/// `stopping` waits for what the proxy is to know first.
+fn drains(one: Service, other: Service, proxy: &Kamailio, stopping: impl FnOnce(&Service)) {
+    let held = [&one, &other].map(|node| call(node, proxy, &[&["--timeout-s", "100"][..], &WAITS].concat()));
     one.line("\"event\":\"answered\"");
     other.line("\"event\":\"answered\"");
     one.signal("TERM");
     one.log_line("stopping; 1 calls under way");
-    // In turn: one of two is first offered to the node that drains.
-    for _ in 0..2 {
-        calls_once(&other, &proxy);
-    }
+    stopping(&one);
+    calls_twice(&other, proxy);
     // Its call has lasted all the while; a second signal ends it with goodbye.
     one.signal("TERM");
     one.ended();
@@ -149,6 +134,28 @@ fn a_node_that_drains_keeps_its_calls_and_the_other_gets_the_new_ones() {
     other.signal("TERM");
     other.ended();
     held.into_iter().for_each(heard_goodbye);
+}
+
+#[test]
+fn a_lost_node_s_calls_go_to_the_other() {
+    let (one, other, proxy) = two_nodes();
+    one.signal("KILL");
+    calls_twice(&other, &proxy);
+    other.stop();
+}
+
+#[test]
+fn a_node_that_says_nothing_any_more_loses_its_turn() {
+    let (one, other, proxy) = two_nodes();
+    one.signal("STOP");
+    calls_twice(&other, &proxy);
+    other.stop();
+}
+
+#[test]
+fn a_node_that_drains_keeps_its_calls_and_the_other_gets_the_new_ones() {
+    let (one, other, proxy) = two_nodes();
+    drains(one, other, &proxy, |_| ());
 }
 
 #[test]

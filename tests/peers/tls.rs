@@ -6,7 +6,7 @@ use crate::kamailio::Kamailio;
 use crate::recipe::{Certificates, start_with_tls};
 use crate::service::{Service, text};
 use crate::softphone::{Baresip, loud_s};
-use crate::{LEADER, WAITS, call, calls_once, ended_well, heard_goodbye, is_refused, keys_and_leaves};
+use crate::{LEADER, call, calls_twice, drains, ended_well, is_refused, keys_and_leaves};
 use std::path::PathBuf;
 use tempfile::TempDir;
 
@@ -58,6 +58,13 @@ impl Network {
 
     fn proxy(&self, nodes: &[&Service]) -> (Kamailio, u16) {
         self.proxy_called(PROXY, nodes)
+    }
+
+    /// Two nodes behind a proxy.
+    fn two_nodes(&self) -> (Service, Service, Kamailio) {
+        let (one, other) = (self.endless(60), self.endless(60));
+        let (proxy, _) = self.proxy(&[&one, &other]);
+        (one, other, proxy)
     }
 }
 
@@ -126,13 +133,9 @@ fn a_proxy_by_another_name_is_not_believed() {
 #[test]
 fn a_lost_node_s_calls_go_to_the_other_over_tls() {
     let network = Network::new();
-    let (one, other) = (network.endless(60), network.endless(60));
-    let (proxy, _) = network.proxy(&[&one, &other]);
+    let (one, other, proxy) = network.two_nodes();
     one.signal("KILL");
-    // In turn: at least one of two would be the lost node's.
-    for _ in 0..2 {
-        calls_once(&other, &proxy);
-    }
+    calls_twice(&other, &proxy);
     // Nor is there anybody to wait for when both are lost.
     other.signal("KILL");
     is_refused(&call(&other, &proxy, &[]).wait_with_output().unwrap());
@@ -141,38 +144,20 @@ fn a_lost_node_s_calls_go_to_the_other_over_tls() {
 #[test]
 fn a_node_that_says_nothing_any_more_loses_its_turn_over_tls() {
     let network = Network::new();
-    let (one, other) = (network.endless(60), network.endless(60));
-    let (proxy, _) = network.proxy(&[&one, &other]);
+    let (one, other, proxy) = network.two_nodes();
     // Its connections stand, and its kernel acknowledges what comes.
     one.signal("STOP");
-    for _ in 0..2 {
-        calls_once(&other, &proxy);
-    }
+    calls_twice(&other, &proxy);
     other.stop();
 }
 
 #[test]
 fn a_node_that_drains_keeps_its_calls_over_tls_and_the_other_gets_the_new_ones() {
     let network = Network::new();
-    let (one, other) = (network.endless(60), network.endless(60));
-    let (proxy, _) = network.proxy(&[&one, &other]);
-    // Until the node says goodbye.
-    let held = [&one, &other].map(|node| call(node, &proxy, &[&["--timeout-s", "100"][..], &WAITS].concat()));
-    one.line("\"event\":\"answered\"");
-    other.line("\"event\":\"answered\"");
-    one.signal("TERM");
-    one.log_line("stopping; 1 calls under way");
-    proxy.log_line(&format!("the node sip:{};transport=tls takes no calls", tls_address(&one)));
-    for _ in 0..2 {
-        calls_once(&other, &proxy);
-    }
-    one.signal("TERM");
-    one.ended();
-    other.signal("TERM");
-    other.log_line("stopping; 1 calls under way");
-    other.signal("TERM");
-    other.ended();
-    held.into_iter().for_each(heard_goodbye);
+    let (one, other, proxy) = network.two_nodes();
+    drains(one, other, &proxy, |one| {
+        proxy.log_line(&format!("the node sip:{};transport=tls takes no calls", tls_address(one)));
+    });
 }
 
 #[test]

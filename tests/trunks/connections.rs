@@ -1,5 +1,6 @@
 //! Registration, OPTIONS and outbound proxy over TCP and TLS, and calls by the connection that the registration opened.
 
+use crate::registering::called_by_its_registration;
 use crate::registrar::{self, Beside};
 use crate::service::{FOR_EVER, Service, folder_with, klikon, text};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
@@ -7,7 +8,6 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 
 const PASSWORD: &str = "geheim";
-const LEADER: &str = "0672003456";
 
 fn trunk(uri: &str, more: &str) -> String {
     format!(
@@ -48,19 +48,9 @@ fn service(settings: &str, believed: Option<&str>) -> Service {
     Service::start_in(folder)
 }
 
-/// Phones 130 at the PBX, which sends the call on by the registration; then the service stops. Gives its log.
-fn called_by_its_registration(service: Service, pbx_port: u16) -> String {
-    service.line("\"trunk\":\"pbx\",\"state\":\"registered\"");
-    let uri = format!("sip:130@127.0.0.1:{pbx_port}");
-    let call =
-        service.caller(&uri, &["--identity", LEADER, "--keys", "9", "--hang-up-after-s", "2"]).output();
-    let call = call.unwrap();
-    let (said, complaints) = (text(&call.stdout), text(&call.stderr));
-    assert!(said.contains("answered"), "{said}{complaints}");
-    let answered = service.line("\"event\":\"answered\"");
-    assert!(answered.contains("\"called\":\"130\"") && answered.contains("•••3456"), "{answered}");
-    let log = service.stop();
-    assert!(log.contains("the registration is given up"), "{log}");
+/// The same, all by one connection.
+fn called_by_one_connection(service: Service, pbx_port: u16) -> String {
+    let log = called_by_its_registration(service, pbx_port);
     assert!(log.contains("trunk_up=1 "), "{log}");
     // One connection for everything, and none the other way.
     assert!(log.contains("connections_opened=1") && !log.contains("connections_accepted="), "{log}");
@@ -73,7 +63,7 @@ fn a_pbx_is_registered_at_and_asked_over_tcp_and_calls_by_that_connection() {
     let service = service(&trunk(&format!("sip:127.0.0.1:{port};transport=tcp"), ""), None);
     let said = pbx.log_line("registrar: klikon 2 expires=3600");
     assert!(said.contains("nc=00000001"), "{said}");
-    called_by_its_registration(service, pbx.port);
+    called_by_one_connection(service, pbx.port);
     pbx.log_line("registrar: klikon 3 expires=0");
 }
 
@@ -84,7 +74,7 @@ fn a_pbx_is_registered_at_and_asked_over_tls_and_calls_by_that_connection() {
     let (pbx, port) = registrar::start_beside(&beside, "SHA-256", PASSWORD, 60);
     let service = service(&trunk(&format!("sip:127.0.0.1:{port};transport=tls"), ""), Some(&certificate));
     pbx.log_line("registrar: klikon 2 expires=3600");
-    called_by_its_registration(service, pbx.port);
+    called_by_one_connection(service, pbx.port);
     pbx.log_line("registrar: klikon 3 expires=0");
 }
 
