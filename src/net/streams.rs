@@ -518,7 +518,9 @@ async fn encrypt(
     tls: Option<Arc<Tls>>,
     name: Option<String>,
 ) -> io::Result<TlsStream<TcpStream>> {
-    let tls = tls.ok_or_else(|| io::Error::other("TLS is not set up"))?;
+    let tls = tls.ok_or_else(|| {
+        io::Error::other("no authority of certificates is believed; name its file (tls.server_ca, --tls-ca)")
+    })?;
     let name = match name {
         Some(name) => ServerName::try_from(name).map_err(io::Error::other)?,
         None => ServerName::from(flow.remote.ip()),
