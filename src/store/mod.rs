@@ -21,12 +21,15 @@ mod outbox;
 mod ping;
 mod pins;
 mod postgres;
+mod posting;
 mod retry;
+mod reversal;
 mod settings;
 mod settlement;
 mod sqlite;
 mod standing;
 mod types;
+mod verify;
 
 #[cfg(test)]
 mod constraints;
@@ -35,12 +38,14 @@ mod contract;
 
 pub use database::Store;
 use database::{Write, commit};
-pub use error::{AdminError, AuditError, HoldError, OpenError, PingError, SettleError, StoreError};
+pub use error::{
+    AdminError, AuditError, HoldError, OpenError, PingError, ReverseError, SettleError, StoreError,
+};
 pub use media_quality::{MediaQuality, StreamQuality};
 pub use origin::{Origin, StatedField};
 pub use settings::{DatabaseUrl, DatabaseUrlError, PostgresUrl, Settings, SettingsError, SynchronousCommit};
 pub use types::{
     Activation, ActivationOrder, ActivationState, BookFilter, BookedTransfer, CallEnd, CallRecord,
     GrantChannel, Group, Held, HoldOutcome, ImportError, ImportRow, Leadership, LedgerView, Member,
-    NewPackage, Offer, Order, OutboxContent, OutboxRow, PinAttempt, Settled, Settlement, Sms,
+    NewPackage, Offer, Order, OutboxContent, OutboxRow, PinAttempt, Reversed, Settled, Settlement, Sms,
 };

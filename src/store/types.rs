@@ -151,6 +151,11 @@ pub enum ActivationState {
         /// The network's reason.
         reason: String,
     },
+    /// Activated, and taken back by an administrator.
+    Reversed {
+        /// Why.
+        reason: String,
+    },
 }
 
 impl ActivationState {
@@ -160,6 +165,7 @@ impl ActivationState {
             Self::Pending => "pending",
             Self::Posted => "posted",
             Self::Voided { .. } => "voided",
+            Self::Reversed { .. } => "reversed",
         }
     }
 }
@@ -238,6 +244,15 @@ pub enum Settled {
     /// Settled now.
     Now(Activation),
     /// It was settled the same way before.
+    Before(Activation),
+}
+
+/// The answer to a reversal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reversed {
+    /// Reversed now.
+    Now(Activation),
+    /// It was reversed before.
     Before(Activation),
 }
 
@@ -384,7 +399,7 @@ pub struct CallRecord {
 pub struct BookFilter {
     /// One group's.
     pub group: Option<GroupId>,
-    /// One month's, by the month of the activation.
+    /// One month's: that of the activations, or of a later reversal.
     pub month: Option<Month>,
 }
 
