@@ -2,6 +2,8 @@
 //!
 //! The prompts are tones of a fifth of a second under the ids of the real ones, so that calls are short.
 
+#[path = "support/postgres.rs"]
+mod postgres;
 mod tones;
 
 use klikon::call::{
@@ -18,6 +20,7 @@ use klikon::units::clock::Clock;
 use klikon::units::rtp::Encoding;
 use klikon::units::{FixedNumber, Msisdn};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -215,6 +218,65 @@ async fn a_call_keyed_with_tones_becomes_a_booked_activation() {
     assert_eq!(bench.booked().await, [ActivationState::Posted]);
     let records = bench.closed().await;
     assert_eq!(records[0].end, CallEnd::Goodbye);
+}
+
+/// A database whose tables an owner made, and its URL for the service's role, which can do no more than it needs.
+async fn granted(cluster: &postgres::Cluster) -> String {
+    const ROLE: &str = "klikon_service";
+    let owner = cluster.database("klikon").await.unwrap();
+    let settings = store::Settings { url: owner.clone().try_into().unwrap(), ..store::Settings::default() };
+    Store::open(&settings).await.unwrap().close().await;
+    cluster.role(ROLE).await.unwrap();
+    cluster.execute("klikon", &store::grants(ROLE).unwrap()).await.unwrap();
+    cluster.url_for("klikon", ROLE)
+}
+
+/// The ledger is on PostgreSQL, and the service is a role that can change nothing in it. The commands read it there too.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_is_booked_on_postgresql() {
+    let cluster = postgres::Cluster::start().unwrap();
+    let url = granted(&cluster).await;
+    let database = url.clone().try_into().unwrap();
+    let mut bench = Bench::new(|settings| settings.database.url = database).await;
+    let call = bench.phone(bench.caller("130", &KEYS));
+    bench.acknowledge(&bench.order().await);
+    in_time("the call's end", call).await.unwrap().unwrap();
+    bench.ended().await;
+    assert_eq!(bench.booked().await, [ActivationState::Posted]);
+    let kept = tempfile::tempdir().unwrap();
+    let settings = kept.path().join("klikon.toml");
+    std::fs::write(&settings, format!("[database]\nurl = \"{url}\"\n")).unwrap();
+    let command = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_klikon"));
+        let output = command.arg("--config").arg(&settings).args(arguments).output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success(), "{arguments:?}: {said}{}", String::from_utf8_lossy(&output.stderr));
+        said
+    };
+    let verified = command(&["ledger", "verify"]);
+    assert!(verified.contains("7 transfers in 1 months of groups; 1 activations, 1 posted"), "{verified}");
+    assert!(command(&["ledger", "show"]).contains("post of 2"));
+    assert!(command(&["ledger", "bill", "--contract", "042250928"]).contains("900"));
+    assert!(command(&["admin", "group", "list"]).contains("042250928"));
+    let records = bench.closed().await;
+    assert_eq!(records[0].end, CallEnd::Goodbye);
+    let call = command(&["calls", &records[0].id.to_string()]);
+    assert!(call.contains("Super 1100") && !call.contains("not booked"), "{call}");
+    // A password comes from the file that the environment names.
+    let role = postgres::ROLE_WITH_PASSWORD;
+    let made = format!("CREATE ROLE {role} LOGIN SUPERUSER PASSWORD 's3cr3t'");
+    cluster.execute("klikon", &made).await.unwrap();
+    let passwords = kept.path().join("passwords");
+    std::fs::write(&passwords, "*:*:*:*:s3cr3t\n").unwrap();
+    std::fs::set_permissions(&passwords, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let settings = kept.path().join("password.toml");
+    std::fs::write(&settings, format!("[database]\nurl = \"{}\"\n", cluster.url_for("klikon", role)))
+        .unwrap();
+    for (file, succeeds) in [(&passwords, true), (&kept.path().join("none"), false)] {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_klikon"));
+        command.arg("--config").arg(&settings).args(["ledger", "verify"]).env("PGPASSFILE", file);
+        assert_eq!(command.output().unwrap().status.success(), succeeds);
+    }
 }
 
 /// The setting is off: nobody hears the tones.

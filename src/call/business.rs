@@ -250,12 +250,22 @@ impl Business {
         }
     }
 
-    /// Tries again with the same id: at most one hold comes of it.
+    /// Tries again with the same id: at most one hold comes of it. The id stands in the call's record before the first
+    /// try, so that what became of it can be told whatever happens in between.
     async fn hold(&self, order: &ActivationOrder) -> Result<HoldOutcome, HoldError> {
         let mut doubt = None;
         let mut attempt = 1;
         loop {
-            let error = match self.service.store.hold(order).await {
+            // Once it is written, writing it again changes nothing.
+            let tried = match self.service.store.record_attempt(order).await {
+                Ok(()) => self.service.store.hold(order).await,
+                Err(HoldError::Store(StoreError::OutcomeUnknown(error))) => {
+                    // Of this nobody knows, but nothing was tried.
+                    Err(HoldError::Store(StoreError::Unavailable(error)))
+                }
+                Err(error) => Err(error),
+            };
+            let error = match tried {
                 Ok(outcome) => return Ok(outcome),
                 Err(error) => error,
             };

@@ -2,7 +2,7 @@
 
 use super::admin::parse;
 use super::admin::table::{Table, local_time, local_time_option};
-use crate::store::{self, Activation, CallRecord, Store, StreamQuality};
+use crate::store::{self, Activation, ActivationOrder, CallRecord, Store, StreamQuality};
 use crate::units::Msisdn;
 use anyhow::{Context, bail};
 use clap::Args;
@@ -62,20 +62,27 @@ pub async fn run(
     let mut with_activations = Vec::new();
     for call in calls {
         let activations = store.activations_of_call(call.id).await?;
-        with_activations.push((call, activations));
+        let mut not_booked = store.attempts_of_call(call.id).await?;
+        not_booked.retain(|tried| !activations.iter().any(|activation| activation.id == tried.id));
+        with_activations.push((call, activations, not_booked));
     }
     if arguments.json {
         let calls = with_activations
             .iter()
-            .map(|(call, activations)| {
+            .map(|(call, activations, not_booked)| {
                 let mut value = serde_json::to_value(call)?;
                 value["activations"] = serde_json::to_value(activations)?;
+                let ids: Vec<String> = not_booked.iter().map(|tried| tried.id.to_string()).collect();
+                value["not_booked"] = serde_json::to_value(ids)?;
                 Ok(value)
             })
             .collect::<anyhow::Result<Vec<_>>>()?;
         return print_json(out, &calls);
     }
-    let texts: Vec<_> = with_activations.iter().map(|(call, activations)| whole(call, activations)).collect();
+    let texts: Vec<_> = with_activations
+        .iter()
+        .map(|(call, activations, not_booked)| whole(call, activations, not_booked))
+        .collect();
     write!(out, "{}", texts.join("\n")).context("cannot print")
 }
 
@@ -132,7 +139,7 @@ fn stream(encoding: &str, quality: &StreamQuality) -> String {
 }
 
 /// Everything about one call.
-fn whole(call: &CallRecord, activations: &[Activation]) -> String {
+fn whole(call: &CallRecord, activations: &[Activation], not_booked: &[ActivationOrder]) -> String {
     let mut text = String::new();
     let mut say = |name: &str, value: &str| {
         // Writing to a String cannot fail.
@@ -181,6 +188,9 @@ fn whole(call: &CallRecord, activations: &[Activation]) -> String {
                 activation.state.label(),
             ),
         );
+    }
+    for tried in not_booked {
+        say("not booked", &format!("{} for {}, {}", tried.id, tried.member.national(), tried.quoted_net));
     }
     text
 }

@@ -44,8 +44,8 @@ pub struct Arguments {
     folder: Option<PathBuf>,
 }
 
-/// Runs it, and fails unless everything it promises came true.
-pub fn run(arguments: Arguments) -> anyhow::Result<()> {
+/// Runs it, on a ledger of its own or on the database given, and fails unless everything it promises came true.
+pub fn run(arguments: Arguments, database: Option<store::Settings>) -> anyhow::Result<()> {
     let folder = match &arguments.folder {
         Some(folder) => {
             std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
@@ -55,15 +55,15 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
             tempfile::Builder::new().prefix("klikon-demo-").tempdir().context("no temporary folder")?.keep()
         }
     };
-    let settings = settings(&folder)?;
+    let settings = settings(&folder, database)?;
     super::start_logging(&settings.log);
     super::runtime()?.block_on(show(&arguments, settings, &folder))
 }
 
-fn settings(folder: &Path) -> anyhow::Result<Settings> {
+fn settings(folder: &Path, database: Option<store::Settings>) -> anyhow::Result<Settings> {
     let mut settings = Settings::default();
     settings.sip.listen = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()];
-    settings.database = store::Settings::for_file(folder.join("klikon.db"));
+    settings.database = database.unwrap_or_else(|| store::Settings::for_file(folder.join("klikon.db")));
     settings.delivery.spool = folder.join("spool");
     settings.trace.socket = folder.join("klikon.sock");
     settings.log.level = "error".to_owned();

@@ -15,7 +15,8 @@ use std::io::Write;
 #[command(after_help = "Examples:
   klikon ledger show --group 1 --month 2026-11
   klikon ledger bill --contract 042250928
-  klikon ledger verify && echo faultless")]
+  klikon ledger verify && echo faultless
+  klikon ledger grants --role klikon_service | psql postgres://owner@db.example/klikon")]
 pub struct LedgerArguments {
     #[command(subcommand)]
     command: LedgerCommand,
@@ -44,6 +45,13 @@ enum LedgerCommand {
         #[arg(long)]
         month: Option<Month>,
     },
+    /// Print the SQL that gives the service's own role what it needs on PostgreSQL: it can then neither change nor delete a
+    /// row of the ledger. To be run by the owner of the tables.
+    Grants {
+        /// The role.
+        #[arg(long, default_value = "klikon_service")]
+        role: String,
+    },
     /// The line of the next bill of a contract.
     Bill {
         /// The group's number.
@@ -65,8 +73,13 @@ pub async fn run(
     now: Timestamp,
     out: &mut (dyn Write + Send),
 ) -> anyhow::Result<()> {
+    // It needs no database.
+    if let LedgerCommand::Grants { role } = &arguments.command {
+        return Ok(write!(out, "{}", store::grants(role)?)?);
+    }
     let store = Store::open(database).await?;
     let (text, json) = match arguments.command {
+        LedgerCommand::Grants { .. } => Default::default(),
         LedgerCommand::Show { group, month } => {
             let view = store.ledger(BookFilter { group: group.map(GroupId), month }).await?;
             (ledger_text(&view), serde_json::to_value(&view)?)

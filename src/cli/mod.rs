@@ -29,8 +29,8 @@ use tracing_subscriber::EnvFilter;
 #[derive(Debug, Parser)]
 #[command(name = "klikon", version, max_term_width = 110)]
 pub struct Command {
-    /// Settings file of `serve`, `call`, `admin` and `ledger`; without it `klikon.toml` of this folder, and without
-    /// that the defaults.
+    /// Settings file of `serve`, `call`, `calls`, `admin` and `ledger`; without it `klikon.toml` of this folder, and without
+    /// that the defaults. `demo` takes its database, and without it has one of its own.
     #[arg(long, short, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
 
@@ -63,27 +63,33 @@ enum What {
 impl Command {
     /// Runs the subcommand; an error is printed with its causes.
     pub fn run(self) -> ExitCode {
-        let outcome =
-            match self.what {
-                What::Serve(arguments) => self::settings(self.config.as_deref())
-                    .and_then(|settings| serve::run(arguments, settings)),
-                What::Demo(arguments) => demo::run(arguments),
-                What::Call(arguments) => self::settings(self.config.as_deref())
-                    .and_then(|settings| call::run(*arguments, &settings)),
-                What::Trace(arguments) => self::settings(self.config.as_deref())
-                    .and_then(|settings| trace::run(&arguments, &settings)),
-                What::Calls(arguments) => on_database(self.config.as_deref(), async |database, _, out| {
-                    calls::run(&arguments, database, out).await
-                }),
-                What::Admin(arguments) => on_database(self.config.as_deref(), async |database, now, out| {
-                    admin::run(arguments, database, now, out).await
-                }),
-                What::Ledger(arguments) => on_database(self.config.as_deref(), async |database, now, out| {
-                    ledger::run(arguments, database, now, out).await
-                }),
-                What::Prompts(arguments) => prompts::run(arguments),
-                What::Flow(arguments) => flow::run(arguments),
-            };
+        let outcome = match self.what {
+            What::Serve(arguments) => {
+                self::settings(self.config.as_deref()).and_then(|settings| serve::run(arguments, settings))
+            }
+            What::Demo(arguments) => {
+                let config = self.config.as_deref();
+                let database = config.map(|config| Settings::load(config).map(|settings| settings.database));
+                database.transpose().map_err(Into::into).and_then(|database| demo::run(arguments, database))
+            }
+            What::Call(arguments) => {
+                self::settings(self.config.as_deref()).and_then(|settings| call::run(*arguments, &settings))
+            }
+            What::Trace(arguments) => {
+                self::settings(self.config.as_deref()).and_then(|settings| trace::run(&arguments, &settings))
+            }
+            What::Calls(arguments) => on_database(self.config.as_deref(), async |database, _, out| {
+                calls::run(&arguments, database, out).await
+            }),
+            What::Admin(arguments) => on_database(self.config.as_deref(), async |database, now, out| {
+                admin::run(arguments, database, now, out).await
+            }),
+            What::Ledger(arguments) => on_database(self.config.as_deref(), async |database, now, out| {
+                ledger::run(arguments, database, now, out).await
+            }),
+            What::Prompts(arguments) => prompts::run(arguments),
+            What::Flow(arguments) => flow::run(arguments),
+        };
         match outcome {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {

@@ -37,7 +37,7 @@ macro_rules! each_case {
             an_id_is_not_reused,
             settled_once,
             a_posted_activation_is_reversed_once,
-            a_part_of_the_ledger_is_audited,
+            a_part_of_the_ledger_is_audited, attempts_are_kept,
             what_changed_in_mid_call,
             months_end_in_winter,
             months_end_in_summer,
@@ -524,6 +524,28 @@ pub(super) async fn a_part_of_the_ledger_is_audited(database: &dyn Database) {
     assert_eq!(part(Some(second), Some("2026-11")).await, (0, 0, 0));
 }
 
+/// A tried booking is on record before it is made, whatever comes of it.
+pub(super) async fn attempts_are_kept(database: &dyn Database) {
+    let (store, _) = family(database).await;
+    let tried = order(&store, 1, 1100).await;
+    let refused = ActivationOrder { quoted_net: lek(1), ..order(&store, 2, 700).await };
+    let another = ActivationOrder { call: CallId::new(at(NOW), [8; 10]), ..order(&store, 3, 700).await };
+    for order in [&tried, &refused, &another] {
+        store.record_attempt(order).await.unwrap();
+    }
+    let later = ActivationOrder { at: at("2026-11-23T10:00:00Z"), ..tried };
+    store.record_attempt(&later).await.unwrap();
+    let other = ActivationOrder { member: leader(), ..tried };
+    assert!(matches!(store.record_attempt(&other).await, Err(HoldError::IdReused(id)) if id == tried.id));
+    store.hold(&tried).await.unwrap();
+    store.hold(&refused).await.unwrap();
+    assert_eq!(store.attempts_of_call(call_id()).await.unwrap(), [tried, refused]);
+    assert_eq!(store.attempts_of_call(another.call).await.unwrap(), [another]);
+    assert!(store.activation(tried.id).await.unwrap().is_some());
+    assert!(store.activation(refused.id).await.unwrap().is_none());
+    audited(&store).await;
+}
+
 pub(super) async fn what_changed_in_mid_call(database: &dyn Database) {
     let (store, group) = family(database).await;
     let contract = contract_number();
@@ -646,6 +668,21 @@ pub(super) async fn a_leader_changes_while_calls_book(database: &dyn Database) {
     }
     assert_eq!(held, held_by_then, "none was held after the revocation");
     audited(&store).await;
+}
+
+/// Bookings that race for one group's limit, each for a Super 700.
+pub(super) const RACERS: u16 = 200;
+/// How many of them fit: 13 × 500 = 6,500.
+pub(super) const FIT: usize = 13;
+
+/// The order of one of [`RACERS`].
+pub(super) async fn racer(store: &Store, n: u16) -> ActivationOrder {
+    order(store, n, 700).await
+}
+
+/// A store with one group, as everything here has it.
+pub(super) async fn store_of_a_family(database: &dyn Database) -> (Store, GroupId) {
+    family(database).await
 }
 
 pub(super) async fn repeats_within_24_hours(database: &dyn Database) {

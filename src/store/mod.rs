@@ -6,6 +6,7 @@
 //! refuse an overdraft, a second resolution, and any update or deletion of the ledger.
 
 mod activations;
+mod attempts;
 mod book;
 mod booking;
 mod calls;
@@ -43,6 +44,7 @@ pub use error::{
 };
 pub use media_quality::{MediaQuality, StreamQuality};
 pub use origin::{Origin, StatedField};
+pub use postgres::{RoleError, grants};
 pub use settings::{DatabaseUrl, DatabaseUrlError, PostgresUrl, Settings, SettingsError, SynchronousCommit};
 pub use types::{
     Activation, ActivationOrder, ActivationState, BookFilter, BookedTransfer, CallEnd, CallRecord,

@@ -11,6 +11,9 @@ use std::process::{Child, Command, Stdio};
 /// The user that servers run as where tests run as root, which `initdb` refuses.
 const SERVER_USER: &str = "postgres";
 
+/// The one role that must give a password.
+pub const ROLE_WITH_PASSWORD: &str = "klikon_with_password";
+
 /// What its log says when it can be used.
 const READY: &str = "database system is ready to accept connections";
 
@@ -36,21 +39,38 @@ impl Cluster {
             .arg(&data)
             .output()?;
         ensure!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
+        let access = format!("local all {ROLE_WITH_PASSWORD} scram-sha-256\nlocal all all trust\n");
+        std::fs::write(data.join("pg_hba.conf"), access)?;
         let server = serve(folder.path(), &data)?;
         Ok(Self { folder, server })
     }
 
     /// Makes a database and says where it is.
     pub async fn database(&self, name: &str) -> Result<String> {
-        let mut connection = PgConnection::connect(&self.url("postgres")).await?;
-        connection.execute(AssertSqlSafe(format!("CREATE DATABASE {name}"))).await?;
-        connection.close().await?;
+        self.execute("postgres", &format!("CREATE DATABASE {name}")).await?;
         Ok(self.url(name))
+    }
+
+    /// Makes a role that may log in, and owns nothing.
+    pub async fn role(&self, role: &str) -> Result<()> {
+        self.execute("postgres", &format!("CREATE ROLE {role} LOGIN")).await
+    }
+
+    /// Does what SQL says in a database, as the superuser.
+    pub async fn execute(&self, database: &str, sql: &str) -> Result<()> {
+        let mut connection = PgConnection::connect(&self.url(database)).await?;
+        connection.execute(sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))).await?;
+        Ok(connection.close().await?)
     }
 
     /// Where a database of the cluster is, for its superuser.
     pub fn url(&self, name: &str) -> String {
-        format!("postgres:///{name}?host={}&user=postgres", self.folder.path().display())
+        self.url_for(name, "postgres")
+    }
+
+    /// Where a database of the cluster is, for a role.
+    pub fn url_for(&self, name: &str, role: &str) -> String {
+        format!("postgres:///{name}?host={}&user={role}", self.folder.path().display())
     }
 }
 

@@ -213,10 +213,12 @@ impl<'a> Auditor<'a> {
         }
         progress.resolved += 1;
         match resolution {
-            Resolution::Post => self.count_money(entry, 1),
-            Resolution::Void => return self.use_limit(&entry.clone(), 1),
+            Resolution::Post => {
+                self.count_money(entry, 1);
+                Ok(())
+            }
+            Resolution::Void => self.use_limit(entry, 1),
         }
-        Ok(())
     }
 
     fn count_money(&mut self, entry: &Entry, sign: i64) {

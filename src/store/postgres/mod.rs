@@ -1,7 +1,10 @@
 //! The store on PostgreSQL 15 and later, and on what speaks as it does (`docs/scaling.md`). The SQL keeps to rows locked
 //! with FOR UPDATE, identities and triggers in PL/pgSQL: no advisory lock, no notification.
 
+mod grants;
 mod migrate;
+
+pub use grants::{RoleError, grants};
 
 use super::database::{Backend, Store};
 use super::{OpenError, PostgresUrl, Settings};

@@ -3,7 +3,7 @@
 use crate::klikon;
 use crate::store::constraints::{self, booked, each_constraint};
 use crate::store::contract::{self, Database, each_case};
-use crate::store::{Settings, Store, StoreError, commit};
+use crate::store::{HoldOutcome, Settings, Store, StoreError, commit};
 use jiff::Timestamp;
 use tempfile::TempDir;
 
@@ -86,4 +86,60 @@ async fn opens_a_file_of_its_own_twice_and_says_what_is_wrong_with_others() {
     let text = file.0.path().join("text.db");
     std::fs::write(&text, "this is not a database, but it is long enough to look at".repeat(100)).unwrap();
     assert!(Store::open(&Settings::for_file(text)).await.is_err());
+}
+
+/// Where the processes of a race find the database, and which of them one is.
+const RACE: &str = "KLIKON_TEST_RACE";
+const PROCESSES: u16 = 4;
+
+/// Processes that open one file race for one group's limit: exactly what fits is held, and everything else is refused.
+/// This test starts itself again, as each of them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_hundred_race_for_one_limit_in_several_processes() {
+    if let Ok(race) = std::env::var(RACE) {
+        return race_as_one_process(&race).await;
+    }
+    let file = file();
+    let (store, _) = contract::store_of_a_family(&file).await;
+    let path = file.0.path().join("klikon.db");
+    let processes: Vec<_> = (0..PROCESSES)
+        .map(|n| {
+            tokio::process::Command::new(std::env::current_exe().unwrap())
+                .args(["--exact", "--nocapture"])
+                .arg("store::sqlite::tests::two_hundred_race_for_one_limit_in_several_processes")
+                .env(RACE, format!("{n} {}", path.display()))
+                .stdout(std::process::Stdio::piped())
+                .kill_on_drop(true)
+                .spawn()
+                .unwrap()
+        })
+        .collect();
+    let (mut held, mut refused) = (0, 0);
+    for process in processes {
+        let output = process.wait_with_output().await.unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{said}");
+        held += said.matches("HELD").count();
+        refused += said.matches("REFUSED").count();
+    }
+    assert_eq!((held, refused), (contract::FIT, usize::from(contract::RACERS) - contract::FIT));
+    assert_eq!(store.audit().await.unwrap().activations, contract::FIT as u64);
+}
+
+async fn race_as_one_process(race: &str) {
+    let (n, path) = race.split_once(' ').unwrap();
+    let n: u16 = n.parse().unwrap();
+    let store = Store::open(&Settings { busy_timeout_ms: 60_000, ..Settings::for_file(path) }).await.unwrap();
+    let mut running = tokio::task::JoinSet::new();
+    for racer in (0..contract::RACERS).filter(|racer| racer % PROCESSES == n) {
+        let (store, order) = (store.clone(), contract::racer(&store, racer).await);
+        running.spawn(async move { store.hold(&order).await.unwrap() });
+    }
+    for outcome in running.join_all().await {
+        match outcome {
+            HoldOutcome::Held(_) => println!("HELD"),
+            HoldOutcome::Refused(_) => println!("REFUSED"),
+            HoldOutcome::Exists(activation) => panic!("{activation:?}"),
+        }
+    }
 }

@@ -1,0 +1,68 @@
+//! Bookings that calls have tried: written before the first try, so that whoever reads a call's record can ask the ledger
+//! what became of each, even after the service was killed in between.
+
+use super::columns::Columns;
+use super::retry::retried;
+use super::{ActivationOrder, HoldError, Store, StoreError, commit};
+use crate::units::{CallId, PackageId};
+use sqlx::any::AnyRow;
+
+impl Store {
+    /// Keeps that a booking is about to be tried. The same again changes nothing. To be called before [`Store::hold`];
+    /// where it fails, nothing may be tried.
+    ///
+    /// # Errors
+    /// [`HoldError`]: the id was made for another booking.
+    pub async fn record_attempt(&self, order: &ActivationOrder) -> Result<(), HoldError> {
+        retried(|| async {
+            let mut write = self.booking().await?;
+            let known = sqlx::query("SELECT * FROM attempts WHERE activation_id = $1")
+                .bind(order.id.to_string())
+                .fetch_optional(&mut *write)
+                .await?;
+            if let Some(row) = known {
+                let known = attempt_of(&row)?;
+                let same = ActivationOrder { at: order.at, ..known } == *order;
+                return if same { Ok(()) } else { Err(HoldError::IdReused(order.id)) };
+            }
+            sqlx::query(
+                "INSERT INTO attempts (activation_id, call_id, caller_msisdn, member_msisdn, package_id,
+                     quoted_net_qindarka, tried_at_ms) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+            )
+            .bind(order.id.to_string())
+            .bind(order.call.to_string())
+            .bind(order.caller.e164())
+            .bind(order.member.e164())
+            .bind(order.package.0)
+            .bind(order.quoted_net.qindarka())
+            .bind(order.at.as_millisecond())
+            .execute(&mut *write)
+            .await?;
+            Ok(commit(write).await?)
+        })
+        .await
+    }
+
+    /// The bookings that a call has tried, in the order of the tries. [`Store::activation`] says what became of one;
+    /// `None` there: it was not booked.
+    pub async fn attempts_of_call(&self, call: CallId) -> Result<Vec<ActivationOrder>, StoreError> {
+        let rows =
+            sqlx::query("SELECT * FROM attempts WHERE call_id = $1 ORDER BY tried_at_ms, activation_id")
+                .bind(call.to_string())
+                .fetch_all(&self.readers)
+                .await?;
+        rows.iter().map(attempt_of).collect()
+    }
+}
+
+fn attempt_of(row: &AnyRow) -> Result<ActivationOrder, StoreError> {
+    Ok(ActivationOrder {
+        id: row.parsed("activation_id")?,
+        call: row.parsed("call_id")?,
+        caller: row.msisdn("caller_msisdn")?,
+        member: row.msisdn("member_msisdn")?,
+        package: PackageId(row.integer("package_id")?),
+        quoted_net: row.money("quoted_net_qindarka")?,
+        at: row.instant("tried_at_ms")?,
+    })
+}
