@@ -181,7 +181,10 @@ fn main() {
             began.elapsed().as_secs_f64()
         );
         let settings = Settings::default();
-        let database = klikon::store::Settings::for_file(folder.path().join(settings.database.url.path()));
+        let database = klikon::store::Settings {
+            url: settings.database.url.below(folder.path()),
+            ..settings.database.clone()
+        };
         let store = klikon::store::Store::open(&database).await.expect("the ledger is there");
         let filter = BookFilter { group: None, month: None };
         let booked = store.activations(filter).await.expect("it is read").len();
