@@ -96,9 +96,14 @@ fn the_statement_is_a_page_of_its_own_that_trusts_no_text() {
     let run = run();
     let statement = |line| Statement { line, limit: Money::from_lek(6500), closed: true };
     let page = statement(&run.lines[0]).to_html();
-    for part in
-        ["Klik-ON, tetor 2026", "042250928", "0672123456", "1\u{a0}600\u{a0}lekë", "<svg", "6\u{a0}500\u{a0}lekë"]
-    {
+    for part in [
+        "Klik-ON, tetor 2026",
+        "042250928",
+        "0672123456",
+        "1\u{a0}600\u{a0}lekë",
+        "<svg",
+        "6\u{a0}500\u{a0}lekë",
+    ] {
         assert!(page.contains(part), "{part}: {page}");
     }
     assert!(!page.contains("nuk është mbyllur") && !page.contains("http"));
