@@ -11,6 +11,7 @@ mod account;
 mod audit;
 mod balance;
 mod bill;
+mod reconciliation;
 mod transfer;
 
 pub use account::{Account, AccountId, AccountKind, Unit};
@@ -20,4 +21,5 @@ pub use bill::{
     ACKNOWLEDGEMENT_COLUMNS, Acknowledgement, AcknowledgementError, BillItem, BillItemKind, BillLine,
     BillRun, COLUMNS as BILL_COLUMNS, ControlTotals, LineResult, Statement, VAT_PERCENT, VatSplit, bill_line,
 };
+pub use reconciliation::{Discrepancy, Unmatched, unmatched_lines};
 pub use transfer::{Entry, Resolution, Transfer, TransferId, TransferKind, grant_entry, hold_entries};

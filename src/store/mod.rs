@@ -22,6 +22,7 @@ mod outbox;
 mod ping;
 mod pins;
 mod postgres;
+mod reconciliation;
 mod retry;
 mod settings;
 mod settlement;

@@ -3,6 +3,7 @@
 use super::activations::{activation_of, select_activation};
 use super::columns::{Columns, corrupt};
 use super::retry::retried;
+use super::standing::month_limit;
 use super::{Store, Write, commit};
 use crate::ledger::{Acknowledgement, BillItem, BillItemKind, BillLine, BillRun, LineResult, bill_line};
 use crate::store::{Activation, CloseError, ClosedMonth, StoreError};
@@ -81,6 +82,11 @@ impl Store {
         let lines = lines(&mut read, month).await?;
         let run = BillRun { sequence: closed.sequence, month, closed_at: closed.closed_at, lines };
         RunFiles::of(run).map(Some)
+    }
+
+    /// The limit that the terms give a month.
+    pub async fn month_limit(&self, month: Month) -> Result<crate::units::Money, StoreError> {
+        month_limit(&mut *self.read().await?, month).await
     }
 
     /// The activations of a month that nothing has been heard of from the network yet, oldest first.
