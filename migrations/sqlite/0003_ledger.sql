@@ -14,13 +14,6 @@ CREATE TABLE limit_months (
     PRIMARY KEY (group_id, month)
 ) STRICT;
 
--- Months that take no activation any more.
-CREATE TABLE closed_months (
-    month           TEXT    PRIMARY KEY NOT NULL CHECK (month GLOB '[0-9][0-9][0-9][0-9]-[01][0-9]'),
-    closed_by       TEXT    NOT NULL CHECK (closed_by <> ''),
-    closed_at_ms    INTEGER NOT NULL
-) STRICT;
-
 CREATE TABLE activations (
     id                  TEXT    PRIMARY KEY NOT NULL,         -- UUID made before the first try
     call_id             TEXT    NOT NULL,
@@ -154,14 +147,6 @@ WHEN EXISTS (SELECT 1 FROM transfers WHERE id = NEW.id)
   OR EXISTS (SELECT 1 FROM transfers WHERE group_id = NEW.group_id AND month = NEW.month AND position = NEW.position)
 BEGIN SELECT RAISE(ABORT, 'the transfer exists'); END;
 
-CREATE TRIGGER closed_months_never_deleted BEFORE DELETE ON closed_months
-BEGIN SELECT RAISE(ABORT, 'a closed month is never opened: never deleted'); END;
-CREATE TRIGGER closed_months_never_updated BEFORE UPDATE ON closed_months
-BEGIN SELECT RAISE(ABORT, 'a closed month is never updated'); END;
-CREATE TRIGGER closed_months_never_replaced BEFORE INSERT ON closed_months
-WHEN EXISTS (SELECT 1 FROM closed_months WHERE month = NEW.month)
-BEGIN SELECT RAISE(ABORT, 'the month is closed already'); END;
-
 -- A group's month: it begins empty, with the limit of the terms in force on its first day (the first terms, where none
 -- were yet); it goes on row by row; and what is used is the sum of its rows.
 CREATE TRIGGER limit_months_never_deleted BEFORE DELETE ON limit_months
@@ -249,10 +234,6 @@ BEGIN
         WHERE group_id = NEW.group_id AND month = NEW.month;
 END;
 
-CREATE TRIGGER activations_open_month BEFORE INSERT ON activations
-WHEN EXISTS (SELECT 1 FROM closed_months WHERE month = NEW.month)
-BEGIN SELECT RAISE(ABORT, 'the month is closed'); END;
-
 CREATE TRIGGER settlements_once BEFORE INSERT ON settlements
 BEGIN
     SELECT RAISE(ABORT, 'the activation is settled')
@@ -262,18 +243,16 @@ BEGIN
                           AND month = NEW.month);
 END;
 
--- What was posted is taken back once; in its own month, unless that is closed, and then in a later one that is not.
+-- What was posted is taken back once; in its own month or a later one (which of them, 0010 says).
 CREATE TRIGGER reversals_once BEFORE INSERT ON reversals
 BEGIN
     SELECT RAISE(ABORT, 'the activation is reversed')
         WHERE EXISTS (SELECT 1 FROM reversals WHERE activation_id = NEW.activation_id);
     SELECT RAISE(ABORT, 'only what is posted is reversed')
         WHERE (SELECT result FROM settlements WHERE activation_id = NEW.activation_id) IS NOT 'post';
-    SELECT RAISE(ABORT, 'a reversal stands in the month of its activation, or in a later one if that is closed')
-        WHERE NOT EXISTS (SELECT 1 FROM activations v WHERE v.id = NEW.activation_id AND v.group_id = NEW.group_id
-                          AND (v.month = NEW.month OR (v.month < NEW.month AND EXISTS
-                               (SELECT 1 FROM closed_months WHERE month = v.month))));
-    SELECT RAISE(ABORT, 'the month is closed') WHERE EXISTS (SELECT 1 FROM closed_months WHERE month = NEW.month);
+    SELECT RAISE(ABORT, 'a reversal stands in the month of its activation, or in a later one')
+        WHERE NOT EXISTS (SELECT 1 FROM activations WHERE id = NEW.activation_id AND group_id = NEW.group_id
+                          AND month <= NEW.month);
 END;
 
 -- A grant: once a month and group, what its month grants.

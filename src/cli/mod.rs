@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand.
 
 pub mod admin;
+mod bill;
 mod call;
 mod calls;
 mod clean;
@@ -54,6 +55,10 @@ enum What {
     Admin(admin::AdminArguments),
     /// Print, audit and bill the ledger.
     Ledger(ledger::LedgerArguments),
+    /// Close months, and write their bills for the operator's billing system.
+    Bill(bill::BillArguments),
+    /// What the ledger and those it speaks with do not agree on.
+    Reconcile(bill::ReconcileArguments),
     /// Make and check the recorded prompts.
     Prompts(prompts::PromptsArguments),
     /// Check call flows, and walk through them without a telephone.
@@ -86,6 +91,12 @@ impl Command {
             }),
             What::Ledger(arguments) => on_database(self.config.as_deref(), async |database, now, out| {
                 ledger::run(arguments, database, now, out).await
+            }),
+            What::Bill(arguments) => on_database(self.config.as_deref(), async |database, now, out| {
+                bill::run(arguments, database, now, out).await
+            }),
+            What::Reconcile(arguments) => on_database(self.config.as_deref(), async |database, now, out| {
+                bill::reconcile(&arguments, database, now, out).await
             }),
             What::Prompts(arguments) => prompts::run(arguments),
             What::Flow(arguments) => flow::run(arguments),

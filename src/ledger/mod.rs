@@ -12,14 +12,19 @@ mod audit;
 mod balance;
 mod bill;
 mod chain;
+mod reconciliation;
 mod rows;
 mod transfer;
 
 pub use account::{Account, AccountId, AccountKind, Unit};
 pub use audit::{Audit, BookedRow, Earlier, Fault, LimitMonth, MonthBook, audit_month};
 pub use balance::Balance;
-pub use bill::{BillItem, BillLine, VAT_PERCENT, VatSplit, bill_line};
+pub use bill::{
+    ACKNOWLEDGEMENT_COLUMNS, Acknowledgement, AcknowledgementError, BillItem, BillItemKind, BillLine,
+    BillRun, COLUMNS as BILL_COLUMNS, ControlTotals, LineResult, Statement, VAT_PERCENT, VatSplit, bill_line,
+};
 pub use chain::{Chain, RowHash, RowHashError};
+pub use reconciliation::{Discrepancy, Unmatched, unmatched_lines};
 pub use rows::{
     ActivationFacts, LedgerRow, OutboxFacts, OutboxKind, Phase, Place, ReversalFacts, SettlementFacts,
     TransferFacts,

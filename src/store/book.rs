@@ -2,11 +2,10 @@
 
 use super::Store;
 use super::columns::{Columns, corrupt};
+use super::months::lines;
 use super::posting::entry_of;
-use crate::ledger::{
-    Account, AccountId, Balance, BillItem, BillLine, Transfer, TransferId, TransferKind, bill_line,
-};
-use crate::store::{ActivationState, BookFilter, BookedTransfer, LedgerView, StoreError};
+use crate::ledger::{Account, AccountId, Balance, BillLine, Transfer, TransferId, TransferKind, bill_line};
+use crate::store::{BookFilter, BookedTransfer, LedgerView, StoreError};
 use crate::units::{ActivationId, FixedNumber, Month};
 use sqlx::any::AnyRow;
 use std::collections::BTreeMap;
@@ -45,25 +44,13 @@ impl Store {
         Ok(view.transfers.into_iter().filter(|booked| booked.transfer.activation == Some(id)).collect())
     }
 
-    /// The line of the bill that a contract gets for a month: its posted activations, of all groups it had in that month
-    /// (DOMAIN §3.4).
+    /// The line of the bill that a contract gets for a month: what was posted in it, of all groups it had in that month,
+    /// and what was taken back in it of months before (DOMAIN §3.4).
     pub async fn bill(&self, contract: &FixedNumber, month: Month) -> Result<BillLine, StoreError> {
-        let mut items = Vec::new();
-        for group in self.groups().await?.into_iter().filter(|group| group.contract == *contract) {
-            let filter = BookFilter { group: Some(group.id), month: Some(month) };
-            let posted = self.activations(filter).await?.into_iter();
-            items.extend(posted.filter(|v| v.state == ActivationState::Posted).map(|v| BillItem {
-                activation: v.id,
-                held_at: v.held_at,
-                member: v.member,
-                package: v.name,
-                list: v.list,
-                discount: v.discount,
-                net: v.net,
-            }));
-        }
-        bill_line(contract.clone(), month, items)
-            .ok_or_else(|| StoreError::Corrupt("a bill beyond the range of the ledger".to_owned()))
+        let lines = lines(&mut *self.read().await?, month, Some(contract)).await?;
+        let nothing = || bill_line(contract.clone(), month, Vec::new());
+        let line = lines.into_iter().next().or_else(nothing);
+        line.ok_or_else(|| corrupt("bill", "beyond the range of the ledger"))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::activations::activation;
 use super::catalogue::{package, terms_on};
+use super::months::share_open_month;
 use super::posting::{Posting, left_of, limit_month};
 use super::retry::retried;
 use super::standing::{member, month_limit, standing};
@@ -39,6 +40,9 @@ async fn hold(mut write: Write, order: &ActivationOrder) -> Result<HoldOutcome, 
     }
     let day = klikon::day_of(order.at);
     let month = Month::of(order.at);
+    if !share_open_month(&mut write, month).await? {
+        return Err(HoldError::MonthClosed(month));
+    }
     let caller = standing(&mut write, order.caller).await?;
     let (terms_id, terms) = terms_on(&mut write, day).await?;
     let (mut member_id, mut kept, mut left) = Default::default();

@@ -2,10 +2,11 @@
 //! limit if that month is still open.
 
 use super::activations::activation;
+use super::months::share_open_month;
 use super::posting::{Posting, limit_month, pending_of};
 use super::retry::retried;
 use super::settlement::lock_group_of;
-use super::{Activation, ActivationState, ReverseError, Reversed, Store, StoreError, Write, commit};
+use super::{Activation, ActivationState, ReverseError, Reversed, Store, Write, commit};
 use crate::ledger::{ReversalFacts, Unit};
 use crate::units::{ActivationId, Month};
 use jiff::Timestamp;
@@ -46,9 +47,9 @@ async fn reverse(mut write: Write, facts: &ReversalFacts) -> Result<Reversed, Re
         ActivationState::Reversed { .. } => return Ok(Reversed::Before(activation)),
         state => return Err(ReverseError::NotPosted { id, state: state.label() }),
     }
-    let own = is_open(&mut write, activation.month).await?;
+    let own = share_open_month(&mut write, activation.month).await?;
     let month = if own { activation.month } else { Month::of(at) };
-    if !own && (month <= activation.month || !is_open(&mut write, month).await?) {
+    if !own && (month <= activation.month || !share_open_month(&mut write, month).await?) {
         return Err(ReverseError::MonthClosed(month));
     }
     let pending = pending_of(&mut write, id).await?;
@@ -61,12 +62,4 @@ async fn reverse(mut write: Write, facts: &ReversalFacts) -> Result<Reversed, Re
     commit(write).await?;
     let state = ActivationState::Reversed { reason: facts.reason.clone() };
     Ok(Reversed::Now(Activation { state, ..activation }))
-}
-
-async fn is_open(db: &mut Write, month: Month) -> Result<bool, StoreError> {
-    let closed = sqlx::query("SELECT 1 FROM closed_months WHERE month = $1")
-        .bind(month.to_string())
-        .fetch_optional(&mut **db)
-        .await?;
-    Ok(closed.is_none())
 }

@@ -3,16 +3,17 @@
 
 /// Tables that rows are put into.
 const INSERTED: &str = "groups, members, leaders, leader_pins, terms, packages, activations, accounts, settlements, \
-                        reversals, transfers, limit_months, outbox, calls, attempts";
+                        reversals, transfers, limit_months, months, bill_acknowledgements, outbox, calls, attempts";
 
 /// Columns that are changed, by their tables. Those of `limit_months` are checked by its trigger against the rows.
-const UPDATED: [(&str, &str); 7] = [
+const UPDATED: [(&str, &str); 8] = [
     ("groups", "closed_at_ms"),
     ("members", "left_at_ms"),
     ("leaders", "until_ms"),
     ("leader_pins", "hash, set_at_ms, wrong, locks, locked_until_ms"),
     ("packages", "valid_until"),
     ("limit_months", "used_qindarka, chain_length, chain_head"),
+    ("months", "sequence, closed_at_ms, closed_by, csv_sha256, json_sha256"),
     ("outbox", "state, text, due_at_ms, sent_at_ms"),
 ];
 
@@ -35,8 +36,8 @@ pub fn grants(role: &str) -> Result<String, RoleError> {
         return Err(RoleError(role.to_owned()));
     }
     let mut statements = vec![
-        format!("REVOKE ALL ON {INSERTED}, closed_months, _sqlx_migrations FROM {role};"),
-        format!("GRANT SELECT ON {INSERTED}, closed_months, _sqlx_migrations TO {role};"),
+        format!("REVOKE ALL ON {INSERTED}, _sqlx_migrations FROM {role};"),
+        format!("GRANT SELECT ON {INSERTED}, _sqlx_migrations TO {role};"),
         format!("GRANT INSERT ON {INSERTED} TO {role};"),
     ];
     statements
