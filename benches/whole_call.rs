@@ -179,7 +179,7 @@ fn main() {
         println!(
             "  keys and booking: {:.2} ms a call; {:.0} s in all",
             whole - short,
-            clock.instant().duration_since(began).as_secs_f64()
+            (clock.instant() - began).as_secs_f64()
         );
         let settings = Settings::default();
         let database = klikon::store::Settings {

@@ -303,7 +303,8 @@ impl Business {
         };
         match state {
             Some(ActivationState::Posted) => with("activated", "left", Value::Money(left)),
-            Some(ActivationState::Voided { .. }) => plain("rejected"),
+            // Posted, and taken back within the wait: there is nothing on the bill either.
+            Some(ActivationState::Voided { .. } | ActivationState::Reversed { .. }) => plain("rejected"),
             // It is held, whatever the ledger could or could not say just now: an SMS will follow.
             Some(ActivationState::Pending) | None => with("accepted", "left", Value::Money(left)),
         }
@@ -332,7 +333,7 @@ impl Business {
         let outcome = match activation.state {
             ActivationState::Pending => "accepted",
             ActivationState::Posted => "activated",
-            ActivationState::Voided { .. } => return plain("rejected"),
+            ActivationState::Voided { .. } | ActivationState::Reversed { .. } => return plain("rejected"),
         };
         match self.service.store.remaining(activation.group, activation.month).await {
             Ok(left) => with(outcome, "left", Value::Money(left)),

@@ -2,7 +2,7 @@
 
 use super::admin::parse;
 use super::admin::table::{Table, local_time};
-use crate::ledger::{AccountKind, BillLine, Unit, VAT_PERCENT};
+use crate::ledger::{AccountKind, Audit, BillLine, Unit, VAT_PERCENT};
 use crate::store::{self, BookFilter, BookedTransfer, LedgerView, Store};
 use crate::units::{FixedNumber, GroupId, Month};
 use anyhow::Context;
@@ -35,8 +35,15 @@ enum LedgerCommand {
         #[arg(long)]
         month: Option<Month>,
     },
-    /// Recompute everything; name the first row that is wrong and fail.
-    Verify,
+    /// Recompute chains, balances, limits and links; name the first row that is wrong and fail.
+    Verify {
+        /// Only of this group (its number, see `klikon admin group list`).
+        #[arg(long)]
+        group: Option<i64>,
+        /// Only of this month, such as 2026-11.
+        #[arg(long)]
+        month: Option<Month>,
+    },
     /// The line of the next bill of a contract.
     Bill {
         /// The group's number.
@@ -64,20 +71,9 @@ pub async fn run(
             let view = store.ledger(BookFilter { group: group.map(GroupId), month }).await?;
             (ledger_text(&view), serde_json::to_value(&view)?)
         }
-        LedgerCommand::Verify => {
-            let seen = store.audit().await?;
-            let text = format!(
-                "the ledger is right: {} transfers between {} accounts; {} activations, {} posted, {} voided, \
-                 {} pending; {} posted in money\n",
-                seen.transfers,
-                seen.accounts,
-                seen.activations,
-                seen.posted,
-                seen.voided,
-                seen.pending,
-                seen.money_posted
-            );
-            (text, serde_json::to_value(seen)?)
+        LedgerCommand::Verify { group, month } => {
+            let seen = store.verify(BookFilter { group: group.map(GroupId), month }).await?;
+            (verify_text(&seen), serde_json::to_value(seen)?)
         }
         LedgerCommand::Bill { group, contract, month } => {
             let contract = match (contract, group) {
@@ -95,6 +91,21 @@ pub async fn run(
         write!(out, "{text}")?;
     }
     Ok(())
+}
+
+fn verify_text(seen: &Audit) -> String {
+    format!(
+        "the ledger is right: {} transfers in {} months of groups; {} activations, {} posted, {} voided, {} pending, \
+         {} reversed; {} posted in money\n",
+        seen.transfers,
+        seen.months,
+        seen.activations,
+        seen.posted,
+        seen.voided,
+        seen.pending,
+        seen.reversed,
+        seen.money_posted
+    )
 }
 
 async fn contract_of(store: &Store, id: GroupId) -> anyhow::Result<FixedNumber> {
@@ -137,7 +148,7 @@ pub fn transfers_text(transfers: &[BookedTransfer]) -> String {
     );
     for booked in transfers {
         let transfer = &booked.transfer;
-        let phase = match transfer.kind.resolves() {
+        let phase = match transfer.kind.of() {
             Some(pending) => format!("{} of {pending}", transfer.kind.label()),
             None => transfer.kind.label().to_owned(),
         };

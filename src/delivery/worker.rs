@@ -189,7 +189,9 @@ impl Worker {
             Ok(Settled::Now(activation)) => {
                 match activation.state {
                     ActivationState::Voided { .. } => pass.voided += 1,
-                    ActivationState::Posted | ActivationState::Pending => pass.posted += 1,
+                    ActivationState::Posted | ActivationState::Reversed { .. } | ActivationState::Pending => {
+                        pass.posted += 1
+                    }
                 }
                 tracing::info!(activation = %id, state = activation.state.label(), "settled");
                 activation

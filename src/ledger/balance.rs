@@ -36,7 +36,7 @@ impl Balance {
         let mut balances: HashMap<AccountId, Self> = HashMap::new();
         for transfer in transfers {
             let posted = match transfer.kind {
-                TransferKind::Grant | TransferKind::Post(_) => true,
+                TransferKind::Grant | TransferKind::Post(_) | TransferKind::Reversal(_) => true,
                 TransferKind::Pending if !resolved.contains(&transfer.id) => false,
                 TransferKind::Pending | TransferKind::Void(_) => continue,
             };

@@ -1,5 +1,5 @@
 //! The book-keeping of Klik-ON: accounts and transfers in double entry, transfers in two phases (pending, then
-//! posted or voided exactly once, as new rows), the audit that recomputes everything, and the line of the next
+//! posted or voided exactly once, as new rows; posted ones reversed at most once), the chain of hashes, the audit that recomputes everything, and the line of the next
 //! bill (DOMAIN §3). Pure: rows come in as arguments, entries go out as data.
 //!
 //! Two units are kept apart: accounts of *money* and accounts of *limit* (the right to spend in a month). A transfer
@@ -11,15 +11,24 @@ mod account;
 mod audit;
 mod balance;
 mod bill;
+mod chain;
 mod reconciliation;
+mod rows;
 mod transfer;
 
 pub use account::{Account, AccountId, AccountKind, Unit};
-pub use audit::{ActivationFacts, Audit, Book, Fault, OutboxFacts, OutboxKind, SettlementFacts, audit};
+pub use audit::{Audit, BookedRow, Earlier, Fault, LimitMonth, MonthBook, audit_month};
 pub use balance::Balance;
 pub use bill::{
     ACKNOWLEDGEMENT_COLUMNS, Acknowledgement, AcknowledgementError, BillItem, BillItemKind, BillLine,
     BillRun, COLUMNS as BILL_COLUMNS, ControlTotals, LineResult, Statement, VAT_PERCENT, VatSplit, bill_line,
 };
+pub use chain::{Chain, RowHash, RowHashError};
 pub use reconciliation::{Discrepancy, Unmatched, unmatched_lines};
-pub use transfer::{Entry, Resolution, Transfer, TransferId, TransferKind, grant_entry, hold_entries};
+pub use rows::{
+    ActivationFacts, LedgerRow, OutboxFacts, OutboxKind, Phase, Place, ReversalFacts, SettlementFacts,
+    TransferFacts,
+};
+pub use transfer::{
+    Entry, Resolution, Transfer, TransferId, TransferKind, grant_entry, hold_entries, reversal_entry,
+};

@@ -29,6 +29,8 @@ pub enum TransferKind {
     Post(TransferId),
     /// Takes the pending transfer back.
     Void(TransferId),
+    /// Takes the posting of this pending transfer back, with the accounts the other way round.
+    Reversal(TransferId),
 }
 
 impl TransferKind {
@@ -39,6 +41,7 @@ impl TransferKind {
             Self::Pending => "pending",
             Self::Post(_) => "post",
             Self::Void(_) => "void",
+            Self::Reversal(_) => "reversal",
         }
     }
 
@@ -46,6 +49,14 @@ impl TransferKind {
     pub fn resolves(self) -> Option<TransferId> {
         match self {
             Self::Post(id) | Self::Void(id) => Some(id),
+            Self::Grant | Self::Pending | Self::Reversal(_) => None,
+        }
+    }
+
+    /// The pending transfer that it is about: that it resolves, or whose posting it reverses.
+    pub fn of(self) -> Option<TransferId> {
+        match self {
+            Self::Post(id) | Self::Void(id) | Self::Reversal(id) => Some(id),
             Self::Grant | Self::Pending => None,
         }
     }
@@ -57,6 +68,7 @@ impl TransferKind {
             ("pending", None) => Some(Self::Pending),
             ("post", Some(id)) => Some(Self::Post(id)),
             ("void", Some(id)) => Some(Self::Void(id)),
+            ("reversal", Some(id)) => Some(Self::Reversal(id)),
             _ => None,
         }
     }
@@ -121,6 +133,11 @@ pub fn hold_entries(group: GroupId, month: Month, net: Money, discount: Money) -
         entries.push(Entry { debit: AccountKind::DiscountGiven, credit: revenue, amount: discount });
     }
     entries
+}
+
+/// The entry that takes a posted one back.
+pub fn reversal_entry(posted: Entry) -> Entry {
+    Entry { debit: posted.credit, credit: posted.debit, amount: posted.amount }
 }
 
 #[cfg(test)]

@@ -7,12 +7,13 @@ use crate::units::{ActivationId, CallId, GroupId, PackageId};
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
-/// An activation with its package's name and its settlement; a condition follows.
+/// An activation with its package's name, its settlement and its reversal; a condition follows.
 macro_rules! select_activation {
     ($condition:literal) => {
         concat!(
-            "SELECT v.*, p.name, s.result, s.reason FROM activations v
-             JOIN packages p ON p.id = v.package_id LEFT JOIN settlements s ON s.activation_id = v.id WHERE ",
+            "SELECT v.*, p.name, s.result, s.reason, r.reason AS reversal FROM activations v
+             JOIN packages p ON p.id = v.package_id LEFT JOIN settlements s ON s.activation_id = v.id
+             LEFT JOIN reversals r ON r.activation_id = v.id WHERE ",
             $condition
         )
     };
@@ -58,7 +59,10 @@ pub(super) async fn activation(
 pub(super) fn activation_of(row: &AnyRow) -> Result<Activation, StoreError> {
     let state = match (row.text_option("result")?.as_deref(), row.text_option("reason")?) {
         (None, None) => ActivationState::Pending,
-        (Some("post"), None) => ActivationState::Posted,
+        (Some("post"), None) => match row.text_option("reversal")? {
+            None => ActivationState::Posted,
+            Some(reason) => ActivationState::Reversed { reason },
+        },
         (Some("void"), Some(reason)) => ActivationState::Voided { reason },
         (other, _) => return Err(corrupt("result", other.unwrap_or_default())),
     };

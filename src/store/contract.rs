@@ -36,6 +36,8 @@ macro_rules! each_case {
             one_id_tried_at_the_same_time,
             an_id_is_not_reused,
             settled_once,
+            a_posted_activation_is_reversed_once,
+            a_part_of_the_ledger_is_audited,
             what_changed_in_mid_call,
             months_end_in_winter,
             months_end_in_summer,
@@ -214,6 +216,10 @@ async fn post(store: &Store, n: u16) -> Result<Settled, SettleError> {
 async fn void(store: &Store, n: u16) -> Result<Settled, SettleError> {
     let settlement = Settlement::Void { reason: "no such subscriber".to_owned() };
     store.settle(activation_id(n), &settlement, at(NOW), SmsAlphabet::Plain).await
+}
+
+async fn reverse(store: &Store, n: u16) -> Result<Reversed, ReverseError> {
+    store.reverse(activation_id(n), "the wrong member", "shop 7", at(NOW)).await
 }
 
 async fn audited(store: &Store) -> Audit {
@@ -437,6 +443,88 @@ pub(super) async fn settled_once(database: &dyn Database) {
     assert_eq!(left(&store, group).await, lek(5600));
     let audit = audited(&store).await;
     assert_eq!((audit.posted, audit.voided, audit.pending), (1, 1, 0));
+}
+
+pub(super) async fn a_posted_activation_is_reversed_once(database: &dyn Database) {
+    let (store, group) = family(database).await;
+    for n in 1..=3 {
+        hold(&store, n, 1900).await;
+    }
+    assert!(matches!(reverse(&store, 9).await, Err(ReverseError::Unknown(_))));
+    assert!(matches!(reverse(&store, 1).await, Err(ReverseError::NotPosted { state: "pending", .. })));
+    post(&store, 1).await.unwrap();
+    post(&store, 3).await.unwrap();
+    void(&store, 2).await.unwrap();
+    assert!(matches!(reverse(&store, 2).await, Err(ReverseError::NotPosted { state: "voided", .. })));
+    let silent = store.reverse(activation_id(1), " ", "shop 7", at(NOW)).await;
+    assert!(matches!(silent, Err(ReverseError::NoReason)));
+    assert_eq!(left(&store, group).await, lek(3100));
+    let tries = (0..6).map(|_| {
+        let store = store.clone();
+        tokio::spawn(async move { reverse(&store, 1).await.unwrap() })
+    });
+    let (mut now, mut before) = (0, 0);
+    for tried in tries.collect::<Vec<_>>() {
+        let activation = match tried.await.unwrap() {
+            Reversed::Now(activation) => {
+                now += 1;
+                activation
+            }
+            Reversed::Before(activation) => {
+                before += 1;
+                activation
+            }
+        };
+        assert_eq!(activation.state, ActivationState::Reversed { reason: "the wrong member".to_owned() });
+    }
+    assert_eq!((now, before), (1, 5));
+    assert_eq!(left(&store, group).await, lek(4800), "the room is given back once");
+    assert!(matches!(post(&store, 1).await, Ok(Settled::Before(_))), "it was posted before");
+    assert!(matches!(void(&store, 1).await, Err(SettleError::Contradicts { .. })));
+    let bill = store.bill(&contract_number(), Month::of(at(NOW))).await.unwrap();
+    assert_eq!((bill.items.len(), bill.total.gross), (1, lek(1700)));
+    let booked = store.transfers_of(activation_id(1)).await.unwrap();
+    assert_eq!(booked.len(), 9, "held, posted, taken back");
+    let audit = audited(&store).await;
+    assert_eq!((audit.posted, audit.reversed, audit.money_posted), (2, 1, lek(1900)));
+    // The room may be spent again.
+    for n in 10..12 {
+        assert!(matches!(hold(&store, n, 1900).await, HoldOutcome::Held(_)));
+    }
+    assert!(matches!(hold(&store, 12, 1900).await, HoldOutcome::Refused(_)));
+}
+
+/// The audit of a part looks at that part, and the parts make up the whole.
+pub(super) async fn a_part_of_the_ledger_is_audited(database: &dyn Database) {
+    let (store, group) = family(database).await;
+    let other = FixedNumber::parse("042250929").unwrap();
+    let second = store.create_group(&other, at(NOW)).await.unwrap().id;
+    store.add_member(&other, number("0692000001"), at(NOW)).await.unwrap();
+    store.grant_leader(&other, number("0692000001"), "Lider Fiks", &shop(), at(NOW)).await.unwrap();
+    let december = at("2026-12-05T10:00:00Z");
+    for (n, caller, moment) in [
+        (1, leader(), at(NOW)),
+        (2, leader(), at(NOW)),
+        (3, leader(), december),
+        (4, number("0692000001"), december),
+    ] {
+        let order = ActivationOrder { caller, member: caller, at: moment, ..order(&store, n, 700).await };
+        assert!(matches!(store.hold(&order).await.unwrap(), HoldOutcome::Held(_)));
+    }
+    let part = |group, month: Option<&str>| {
+        let filter = BookFilter { group, month: month.map(|month| month.parse().unwrap()) };
+        let store = &store;
+        async move {
+            let audit = store.verify(filter).await.unwrap();
+            (audit.months, audit.activations, audit.transfers)
+        }
+    };
+    assert_eq!(part(None, None).await, (3, 4, 15));
+    assert_eq!(part(Some(group), None).await, (2, 3, 11));
+    assert_eq!(part(Some(second), None).await, (1, 1, 4));
+    assert_eq!(part(None, Some("2026-12")).await, (2, 2, 8));
+    assert_eq!(part(Some(group), Some("2026-11")).await, (1, 2, 7));
+    assert_eq!(part(Some(second), Some("2026-11")).await, (0, 0, 0));
 }
 
 pub(super) async fn what_changed_in_mid_call(database: &dyn Database) {
@@ -953,6 +1041,7 @@ enum Step {
     Hold { id: u16, price: i32 },
     Post { id: u16 },
     Void { id: u16 },
+    Reverse { id: u16 },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -961,6 +1050,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (0u16..24, price).prop_map(|(id, price)| Step::Hold { id, price }),
         1 => (0u16..24).prop_map(|id| Step::Post { id }),
         1 => (0u16..24).prop_map(|id| Step::Void { id }),
+        1 => (0u16..24).prop_map(|id| Step::Reverse { id }),
     ]
 }
 
@@ -976,14 +1066,14 @@ pub(super) fn a_plain_model_agrees<D: Database>(make: impl Fn() -> D) {
             let mut model: HashMap<u16, (i32, &'static str)> = HashMap::new();
             for step in steps {
                 play(&store, step, &mut model).await;
-                let spent: i32 = model.values().filter(|(_, s)| *s != "voided").map(|(net, _)| net).sum();
+                let spent: i32 = model.values().filter(|(_, s)| !matches!(*s, "voided" | "reversed")).map(|(net, _)| net).sum();
                 assert_eq!(left(&store, group).await, lek(6500 - spent));
             }
             let audit = audited(&store).await;
-            let count = |state| model.values().filter(|(_, s)| *s == state).count();
+            let count = |state| model.values().filter(|(_, s)| *s == state).count() as u64;
             assert_eq!(
-                (audit.pending, audit.posted, audit.voided),
-                (count("pending"), count("posted"), count("voided"))
+                (audit.pending, audit.posted, audit.voided, audit.reversed),
+                (count("pending"), count("posted") + count("reversed"), count("voided"), count("reversed"))
             );
             store.close().await;
         });
@@ -995,7 +1085,11 @@ async fn play(store: &Store, step: Step, model: &mut HashMap<u16, (i32, &'static
     match step {
         Step::Hold { id, price } => {
             let net = price - 200;
-            let spent: i32 = model.values().filter(|(_, s)| *s != "voided").map(|(net, _)| net).sum();
+            let spent: i32 = model
+                .values()
+                .filter(|(_, s)| !matches!(*s, "voided" | "reversed"))
+                .map(|(net, _)| net)
+                .sum();
             let outcome = store.hold(&order(store, id, price).await).await;
             match model.get(&id) {
                 Some((booked, state)) if *booked == net => {
@@ -1014,6 +1108,18 @@ async fn play(store: &Store, step: Step, model: &mut HashMap<u16, (i32, &'static
                 }
             }
         }
+        Step::Reverse { id } => {
+            let outcome = reverse(store, id).await;
+            match model.get_mut(&id) {
+                None => assert!(matches!(outcome, Err(ReverseError::Unknown(_)))),
+                Some((_, state)) if *state == "posted" => {
+                    assert!(matches!(outcome, Ok(Reversed::Now(_))));
+                    *state = "reversed";
+                }
+                Some((_, "reversed")) => assert!(matches!(outcome, Ok(Reversed::Before(_)))),
+                Some(_) => assert!(matches!(outcome, Err(ReverseError::NotPosted { .. }))),
+            }
+        }
         Step::Post { id } | Step::Void { id } => {
             let (asked, outcome) = match step {
                 Step::Post { .. } => ("posted", post(store, id).await),
@@ -1026,6 +1132,9 @@ async fn play(store: &Store, step: Step, model: &mut HashMap<u16, (i32, &'static
                     *state = asked;
                 }
                 Some((_, state)) if *state == asked => assert!(matches!(outcome, Ok(Settled::Before(_)))),
+                Some((_, "reversed")) if asked == "posted" => {
+                    assert!(matches!(outcome, Ok(Settled::Before(_))))
+                }
                 Some(_) => assert!(matches!(outcome, Err(SettleError::Contradicts { .. }))),
             }
         }

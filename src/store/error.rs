@@ -175,6 +175,31 @@ pub enum SettleError {
     Store(#[from] StoreError),
 }
 
+/// Why an activation was not reversed.
+#[derive(Debug, thiserror::Error)]
+pub enum ReverseError {
+    /// No such activation.
+    #[error("there is no activation {0}")]
+    Unknown(ActivationId),
+    /// Nothing of it is final.
+    #[error("activation {id} is {state}, and only what is posted is reversed")]
+    NotPosted {
+        /// Which.
+        id: ActivationId,
+        /// What it is.
+        state: &'static str,
+    },
+    /// Nobody may take money back without saying why.
+    #[error("a reversal has a reason and an actor; give both")]
+    NoReason,
+    /// Its own month is closed, and so is the month of the reversal.
+    #[error("{0} is closed, or before the activation; reverse it in an open month")]
+    MonthClosed(Month),
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 /// Why the ledger was not found right.
 #[derive(Debug, thiserror::Error)]
 pub enum AuditError {

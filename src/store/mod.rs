@@ -22,13 +22,16 @@ mod outbox;
 mod ping;
 mod pins;
 mod postgres;
+mod posting;
 mod reconciliation;
 mod retry;
+mod reversal;
 mod settings;
 mod settlement;
 mod sqlite;
 mod standing;
 mod types;
+mod verify;
 
 #[cfg(test)]
 mod constraints;
@@ -38,7 +41,8 @@ mod contract;
 pub use database::Store;
 use database::{Write, commit};
 pub use error::{
-    AdminError, AuditError, CloseError, HoldError, OpenError, PingError, SettleError, StoreError,
+    AdminError, AuditError, CloseError, HoldError, OpenError, PingError, ReverseError, SettleError,
+    StoreError,
 };
 pub use media_quality::{MediaQuality, StreamQuality};
 pub use months::{CLOSE_GRACE, RunFiles};
@@ -47,5 +51,6 @@ pub use settings::{DatabaseUrl, DatabaseUrlError, PostgresUrl, Settings, Setting
 pub use types::{
     Activation, ActivationOrder, ActivationState, BookFilter, BookedTransfer, CallEnd, CallRecord,
     ClosedMonth, GrantChannel, Group, Held, HoldOutcome, ImportError, ImportRow, Leadership, LedgerView,
-    Member, NewPackage, Offer, Order, OutboxContent, OutboxRow, PinAttempt, Settled, Settlement, Sms,
+    Member, NewPackage, Offer, Order, OutboxContent, OutboxRow, PinAttempt, Reversed, Settled, Settlement,
+    Sms,
 };

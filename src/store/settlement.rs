@@ -3,9 +3,11 @@
 use super::activations::activation;
 use super::columns::Columns;
 use super::outbox::audience_of;
+use super::posting::{Posting, limit_month, pending_of};
 use super::retry::retried;
 use super::{Store, Write, commit};
 use crate::klikon::{Outcome, SmsAlphabet, sms_text};
+use crate::ledger::{Resolution, SettlementFacts};
 use crate::store::{Activation, ActivationState, SettleError, Settled, Settlement, StoreError};
 use crate::units::ActivationId;
 use jiff::Timestamp;
@@ -36,16 +38,17 @@ async fn settle(
 ) -> Result<Settled, SettleError> {
     lock_group_of(&mut write, id).await?;
     let activation = activation(&mut write, id).await?.ok_or(SettleError::Unknown(id))?;
-    let (asked, outcome, state) = match settlement {
-        Settlement::Post => ("post", Outcome::Activated, ActivationState::Posted),
+    let (resolution, outcome, state) = match settlement {
+        Settlement::Post => (Resolution::Post, Outcome::Activated, ActivationState::Posted),
         Settlement::Void { reason } => {
             let reason = reason.chars().take(REASON_CHARACTERS_MAX).collect();
-            ("void", Outcome::Rejected, ActivationState::Voided { reason })
+            (Resolution::Void, Outcome::Rejected, ActivationState::Voided { reason })
         }
     };
     match (&activation.state, &state) {
         (ActivationState::Pending, _) => {}
-        (ActivationState::Posted, ActivationState::Posted)
+        // It was posted before it was reversed.
+        (ActivationState::Posted | ActivationState::Reversed { .. }, ActivationState::Posted)
         | (ActivationState::Voided { .. }, ActivationState::Voided { .. }) => {
             return Ok(Settled::Before(activation));
         }
@@ -53,14 +56,14 @@ async fn settle(
             return Err(SettleError::Contradicts { id, settled: settled.label(), asked: asked.label() });
         }
     }
-    insert_settlement(&mut write, id, asked, &state, at).await?;
+    post_settlement(&mut write, &activation, resolution, &state, at).await?;
     make_due(&mut write, &activation, outcome, at, alphabet).await?;
     commit(write).await?;
     Ok(Settled::Now(Activation { state, ..activation }))
 }
 
 /// Whoever books for the same group waits from here to the end of the transaction.
-async fn lock_group_of(db: &mut Write, id: ActivationId) -> Result<(), StoreError> {
+pub(super) async fn lock_group_of(db: &mut Write, id: ActivationId) -> Result<(), StoreError> {
     db.lock_by_text(
         "SELECT g.id FROM activations v JOIN groups g ON g.id = v.group_id WHERE v.id = $1 FOR UPDATE OF g",
         &id.to_string(),
@@ -68,37 +71,25 @@ async fn lock_group_of(db: &mut Write, id: ActivationId) -> Result<(), StoreErro
     .await
 }
 
-async fn insert_settlement(
+async fn post_settlement(
     db: &mut Write,
-    id: ActivationId,
-    result: &str,
+    activation: &Activation,
+    resolution: Resolution,
     state: &ActivationState,
     at: Timestamp,
 ) -> Result<(), StoreError> {
+    let id = activation.id;
     let reason = match state {
-        ActivationState::Voided { reason } => Some(reason.as_str()),
-        ActivationState::Pending | ActivationState::Posted => None,
+        ActivationState::Voided { reason } => Some(reason.clone()),
+        _ => None,
     };
-    sqlx::query(
-        "INSERT INTO settlements (activation_id, result, reason, settled_at_ms) VALUES ($1, $2, $3, $4)",
-    )
-    .bind(id.to_string())
-    .bind(result)
-    .bind(reason)
-    .bind(at.as_millisecond())
-    .execute(&mut **db)
-    .await?;
-    sqlx::query(
-        "INSERT INTO transfers
-             (kind, debit_account_id, credit_account_id, amount_qindarka, activation_id, pending_id, booked_at_ms)
-         SELECT $1, debit_account_id, credit_account_id, amount_qindarka, activation_id, id, $2
-         FROM transfers WHERE activation_id = $3 AND kind = 'pending' ORDER BY id",
-    )
-    .bind(result)
-    .bind(at.as_millisecond())
-    .bind(id.to_string())
-    .execute(&mut **db)
-    .await?;
+    let kept = limit_month(db, activation.group, activation.month).await?;
+    let pending = pending_of(db, id).await?;
+    let mut posting = Posting::open(db, activation.group, activation.month, kept, at).await?;
+    posting.settlement(SettlementFacts { activation: id, resolution, reason, settled_at: at }).await?;
+    for pending in pending {
+        posting.resolve(pending, resolution, id, at).await?;
+    }
     Ok(())
 }
 

@@ -4,6 +4,7 @@
 use super::Store;
 use super::catalogue::{package_versions, terms_on, terms_versions};
 use super::columns::Columns;
+use super::posting::{left_of, limit_month};
 use crate::klikon::{self, Membership, Standing};
 use crate::store::{Member, Offer, StoreError};
 use crate::units::{GroupId, MemberId, Money, Month, Msisdn, PackageId};
@@ -102,19 +103,14 @@ pub(super) async fn member(
     row.map(|row| super::groups::member_of(&row)).transpose()
 }
 
-/// What the limit account has left; the month's whole limit before its first booking.
+/// What a group's month has left; the month's whole limit before its first booking.
 pub(super) async fn remaining(
     db: &mut AnyConnection,
     group: GroupId,
     month: Month,
 ) -> Result<Money, StoreError> {
-    let row = sqlx::query("SELECT left_qindarka FROM limit_left WHERE group_id = $1 AND month = $2")
-        .bind(group.0)
-        .bind(month.to_string())
-        .fetch_optional(&mut *db)
-        .await?;
-    match row {
-        Some(row) => row.money("left_qindarka"),
+    match limit_month(db, group, month).await? {
+        Some(kept) => Ok(left_of(&kept)),
         None => month_limit(db, month).await,
     }
 }

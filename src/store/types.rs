@@ -168,6 +168,11 @@ pub enum ActivationState {
         /// The network's reason.
         reason: String,
     },
+    /// Activated, and taken back by an administrator.
+    Reversed {
+        /// Why.
+        reason: String,
+    },
 }
 
 impl ActivationState {
@@ -177,6 +182,7 @@ impl ActivationState {
             Self::Pending => "pending",
             Self::Posted => "posted",
             Self::Voided { .. } => "voided",
+            Self::Reversed { .. } => "reversed",
         }
     }
 }
@@ -255,6 +261,15 @@ pub enum Settled {
     /// Settled now.
     Now(Activation),
     /// It was settled the same way before.
+    Before(Activation),
+}
+
+/// The answer to a reversal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reversed {
+    /// Reversed now.
+    Now(Activation),
+    /// It was reversed before.
     Before(Activation),
 }
 
@@ -401,7 +416,7 @@ pub struct CallRecord {
 pub struct BookFilter {
     /// One group's.
     pub group: Option<GroupId>,
-    /// One month's, by the month of the activation.
+    /// One month's: that of the activations, or of a later reversal.
     pub month: Option<Month>,
 }
 

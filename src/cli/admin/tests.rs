@@ -192,7 +192,10 @@ async fn the_ledger_is_shown_billed_and_verified() {
     assert_eq!(bench.run(&["ledger", "bill", "--group", "1"]).await.unwrap(), bill);
     assert!(bench.run(&["ledger", "bill", "--group", "9"]).await.unwrap_err().contains("no group 9"));
     let verify = bench.run(&["ledger", "verify"]).await.unwrap();
-    assert!(verify.contains("2 activations, 1 posted, 0 voided, 1 pending; 1\u{a0}300"), "{verify}");
+    assert!(
+        verify.contains("2 activations, 1 posted, 0 voided, 1 pending, 0 reversed; 1\u{a0}300"),
+        "{verify}"
+    );
     let json: serde_json::Value =
         serde_json::from_str(&bench.run(&["ledger", "verify", "--json"]).await.unwrap()).unwrap();
     assert_eq!(json["posted"], 1);

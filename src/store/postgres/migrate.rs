@@ -68,5 +68,5 @@ async fn migrate(
 fn is_race(error: &MigrateError) -> bool {
     let MigrateError::Execute(error) = error else { return false };
     let code = error.as_database_error().and_then(|error| error.code());
-    code.is_some_and(|code| matches!(&*code, "23505" | "42P07" | "40001" | "XX000"))
+    code.is_some_and(|code| matches!(&*code, "23505" | "42710" | "42P07" | "40001" | "XX000"))
 }
