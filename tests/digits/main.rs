@@ -5,6 +5,7 @@
 //! `KLIKON_PRESSES=100000` says how many presses a case has; `KLIKON_SEED=7` runs one call, and shows its keys' packets.
 
 mod caller;
+mod gstreamer;
 mod network;
 mod oracle;
 
