@@ -104,6 +104,7 @@ async fn phone(address: SocketAddr, group: usize, keys: &[String], prompts: Arc<
         from: None,
         session_expires_s: 0,
         in_band: false,
+        redundancy: klikon::sdp::RedundancyPolicy::default(),
         srtp: false,
         codecs: klikon::sdp::Codecs::default(),
         keys: keys.iter().map(|keys| KeyGroup { prompt: None, keys: keys.clone() }).collect(),

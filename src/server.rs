@@ -130,6 +130,7 @@ impl Server {
             prompts,
             media: Engine::start(engine_settings(&settings.media, settings.calls.max), Arc::clone(&library))?,
             codecs: settings.media.codecs(),
+            redundancy: settings.media.redundancy(),
             srtp: settings.media.srtp,
             media_advertised: settings.media.advertise,
             store: store.clone(),

@@ -432,6 +432,8 @@ fn account_for(counted: &Statistics, agreed: &StreamParameters) {
         lost = counted.lost,
         events,
         tones,
+        redundancy = agreed.redundancy.is_some(),
+        recovered = counted.keys.recovered,
         rtcp_sent = counted.rtcp.sent,
         rtcp_received = counted.rtcp.received,
         "rtp"

@@ -168,9 +168,10 @@ impl Leg {
         let stream =
             self.service.media.open(local, self.reach(), sender).map_err(|error| self.no_media(&error))?;
         let address = self.service.media_advertised.unwrap_or(local);
-        let capabilities = Capabilities::new(address, stream.local().port(), self.service.ids.sdp_session())
+        let ours = Capabilities::new(address, stream.local().port(), self.service.ids.sdp_session())
             .with(self.service.codecs.clone())
             .secured(self.security());
+        let capabilities = Capabilities { redundancy: self.service.redundancy, ..ours };
         let mut negotiation = Negotiation::new(capabilities);
         let sdp = negotiation.describe(self.invite.offer.as_ref())?;
         let session = self.invite.session;

@@ -1,6 +1,6 @@
 //! The media engine: RTP sessions that play prompts and read keys, and the threads that move their octets.
 //!
-//! Implements RTP (RFC 3550 §5.1, A.1; RFC 3551 §4), named telephone events (RFC 4733 §2), keys as tones (ITU-T Q.24), and the
+//! Implements RTP (RFC 3550 §5.1, A.1; RFC 3551 §4), named telephone events (RFC 4733 §2), also with redundancy (RFC 2198), keys as tones (ITU-T Q.24), and the
 //! payloads of G.711, G.722, AMR and AMR-WB (RFC 4867 §4) and Opus (RFC 7587 §4). A [`Session`] is
 //! one call's stream as a pure state machine: packets and `now` go in, packets, events and a deadline come out. The
 //! [`Engine`] owns the threads, sockets and ports, and only moves octets between them and the sessions.
@@ -29,6 +29,7 @@ mod playout;
 mod ports;
 mod prompt;
 mod protection;
+mod red;
 pub mod rtcp;
 mod rtp;
 mod session;
@@ -66,5 +67,7 @@ mod control_tests;
 mod engine_tests;
 #[cfg(test)]
 mod protection_tests;
+#[cfg(test)]
+mod redundancy_tests;
 #[cfg(test)]
 mod session_tests;

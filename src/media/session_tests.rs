@@ -704,7 +704,7 @@ fn unfetched_events_are_bounded_and_counted() {
 }
 
 /// The key 5, 770 and 1,336 Hz, for 400 ms, in packets.
-fn tone() -> Vec<Vec<u8>> {
+pub(super) fn tone() -> Vec<Vec<u8>> {
     let sample = |sample: i32| {
         let turn = |hz: f64| (f64::from(sample) * hz / 8_000.0 * std::f64::consts::TAU).sin();
         g711::encode(Encoding::Pcma, ((turn(770.0) + turn(1_336.0)) * 8_000.0) as i16)
@@ -712,7 +712,7 @@ fn tone() -> Vec<Vec<u8>> {
     (0..3_200).map(sample).collect::<Vec<_>>().chunks(160).map(<[u8]>::to_vec).collect()
 }
 
-fn without_events() -> StreamParameters {
+pub(super) fn without_events() -> StreamParameters {
     StreamParameters { telephone_event: None, ..parameters() }
 }
 

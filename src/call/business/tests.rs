@@ -58,6 +58,7 @@ impl House {
             neighbours: Arc::default(),
             numbers: BTreeMap::new(),
             prompts: crate::speech::load(folder.path()).unwrap(),
+            redundancy: crate::sdp::RedundancyPolicy::default(),
             srtp: crate::call::Srtp::default(),
             codecs: crate::sdp::Codecs::default(),
             media: Engine::start(EngineSettings::default(), Arc::new(PromptLibrary::default())).unwrap(),
