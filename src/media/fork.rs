@@ -57,6 +57,11 @@ impl ForkState {
         self.lost.load(Ordering::Relaxed)
     }
 
+    /// Whether nothing more is wanted.
+    pub fn is_over(&self) -> bool {
+        self.over.load(Ordering::Relaxed)
+    }
+
     /// Nothing more is wanted.
     pub fn set_over(&self) {
         self.over.store(true, Ordering::Relaxed);
@@ -112,7 +117,7 @@ impl Fork {
     }
 
     fn hand_on(&self, side: Side, at: Instant, parameters: &StreamParameters, packet: &Packet<'_>) {
-        if self.state.over.load(Ordering::Relaxed) {
+        if self.state.is_over() {
             return;
         }
         let copied = ArrayVec::try_from(packet.payload).is_ok_and(|payload| {

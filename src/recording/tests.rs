@@ -90,6 +90,30 @@ fn each_side_is_heard_at_its_time_and_what_is_missing_is_silence() {
     assert_eq!(frames(1, decode_alaw(0xaa)), at(&[5, 6, 7, 9]));
 }
 
+/// From A-law to G.722 in the middle of a call, on one run of timestamps.
+#[test]
+fn another_codec_goes_on_where_the_last_one_ended() {
+    let began = Clock::system().instant();
+    let mut tape = Tape::new(began, 8_000, Channels::Two, false);
+    let mut encoder = klikon_codecs::g722::Encoder::default();
+    for number in 0..40 {
+        let at = began + MS * 20 * number;
+        let packet = if number < 20 {
+            copy(Side::Received, at, number, &tone('1', number))
+        } else {
+            let samples: Vec<i16> = (0..320).map(|n| key_sample('5', number * 320 + n, 16_000)).collect();
+            let mut octets = Vec::new();
+            encoder.encode(&samples, &mut octets);
+            ForkedPacket { encoding: Encoding::G722, ..copy(Side::Received, at, number, &octets) }
+        };
+        tape.packet(packet);
+    }
+    let heard = keys_in(&channel(&tape.take(began + MS * 800), 1));
+    assert_eq!(heard.iter().map(|(key, _)| *key).collect::<String>(), "15");
+    assert!((400..=460).contains(&heard[1].1), "{heard:?}");
+    assert_eq!(tape.late(), 0);
+}
+
 #[test]
 fn a_mixed_recording_is_the_sum_of_both() {
     let began = Clock::system().instant();
@@ -215,9 +239,10 @@ fn a_fork_never_waits_and_counts_what_it_loses() {
     fork.received(now, &parameters, &packet(&[0; 160]));
     assert!(copied.try_recv().is_err(), "the caller is not copied before it is asked for");
     let mut fork = fork.of_both_sides();
-    for _ in 0..3 {
-        fork.sent(now, &parameters, &packet(&[0; 160]));
-    }
+    let measured = allocation_counter::measure(|| {
+        (0..3).for_each(|_| fork.sent(now, &parameters, &packet(&[0; 160])));
+    });
+    assert_eq!(measured.count_total, 0, "a worker allocates nothing for a copy");
     fork.received(now, &parameters, &packet(&[0; 1_400]));
     assert_eq!(state.lost(), 2, "one without room, one too long");
     assert_eq!(copied.try_iter().count(), 2);

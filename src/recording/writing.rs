@@ -357,3 +357,65 @@ impl Live {
         self.file.get_ref().sync_data()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recording::{Ending, Read, Subject, Why};
+    use std::os::fd::OwnedFd;
+    use std::sync::mpsc::sync_channel;
+
+    /// A disk that fills up while a call is recorded: here a pipe whose reader goes.
+    #[test]
+    fn what_cannot_be_written_any_more_ends_the_recording_and_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings =
+            Settings { folder: folder.path().to_owned(), unencrypted: true, ..Settings::default() };
+        let (clock, totals) = (Clock::system(), Arc::new(Totals::default()));
+        let (orders, ordered) = sync_channel(9);
+        let (_packets, copied) = sync_channel(9);
+        let mut writing = Writing::new(settings, None, clock, Arc::clone(&totals), ordered, copied);
+        let (wall, at) = (clock.wall(), clock.instant());
+        let states = [1, 2].map(|recording| {
+            let call = CallId::new(wall, [recording as u8; 10]);
+            let nothing = String::new;
+            let subject = Subject { call, caller: nothing(), called: nothing(), flow: nothing() };
+            let state = Arc::<ForkState>::default();
+            totals.active.fetch_add(1, Ordering::Relaxed);
+            let why = Why::Setting;
+            let beginning = Beginning {
+                recording,
+                subject,
+                why,
+                at,
+                withheld: false,
+                state: Arc::clone(&state),
+                opened: None,
+            };
+            writing.carry_out(Order::Begin(Box::new(beginning)));
+            state
+        });
+        let (reader, pipe) = std::io::pipe().unwrap();
+        let broken = container::Writer::create(File::from(OwnedFd::from(pipe)), None, [0; 32]).unwrap();
+        writing.live.get_mut(&1).unwrap().file = broken;
+        drop(reader);
+        for recording in [1, 2] {
+            let what = What::Node { node: "confirm".to_owned() };
+            orders.try_send(Order::Cue { recording, at, what }).unwrap();
+        }
+        writing.carry_out_all();
+        for live in writing.live.values_mut() {
+            live.flushed = at.checked_sub(FLUSHED_EVERY).unwrap();
+        }
+        writing.write();
+        assert_eq!(states.each_ref().map(|state| state.is_over()), [true, false]);
+        assert_eq!((totals.failed.load(Ordering::Relaxed), totals.active.load(Ordering::Relaxed)), (1, 1));
+        // The other one is written to its end.
+        orders.try_send(Order::End { recording: 2, at, kept: true, by: EndedBy::Call }).unwrap();
+        writing.carry_out_all();
+        writing.take_packets();
+        let found = folder::find(folder.path(), CallId::new(wall, [2; 10]));
+        let read = Read::open(&found[0].path, None).unwrap();
+        assert!(matches!(read.ending, Ending::Whole) && read.cues.len() == 1);
+    }
+}
