@@ -6,6 +6,7 @@
 use super::negotiation::{Change, Negotiation};
 use super::observer::{CallEvent, Step};
 use super::record::RecordBuilder;
+use super::recording::RecordOrder;
 use super::registry::Command;
 use super::service::Service;
 use super::settings::{EarlyMedia, Srtp};
@@ -72,6 +73,8 @@ pub enum LegInput {
         /// Why.
         cause: EndCause,
     },
+    /// An operator asks to record the call, or no longer.
+    Record(RecordOrder),
     /// The server stops: say goodbye.
     Stop,
 }
@@ -264,6 +267,9 @@ impl Leg {
                     | LegInput::ChangeAcknowledged { .. }
                     | LegInput::RefreshAnswered { .. },
                 ) => {}
+                Some(LegInput::Record(order)) => {
+                    let _ = order.answer.send(Err("the call is not answered yet".to_owned()));
+                }
                 Some(LegInput::ReasonGiven { reason }) => self.note_reason(&reason),
                 Some(LegInput::Cancelled) => return Err(CallEnd::Cancelled),
                 Some(LegInput::Ended { .. }) if stopped => return Err(CallEnd::Shutdown),

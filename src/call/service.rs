@@ -4,7 +4,8 @@ use super::observer::Observer;
 use super::settings::{Settings, Srtp};
 use super::trust::Neighbours;
 use crate::dialplan::Flow;
-use crate::media::Engine;
+use crate::media::{ClipIndex, Engine};
+use crate::recording::Recorder;
 use crate::sdp::{Codecs, RedundancyPolicy};
 use crate::sip::Rejection;
 use crate::speech::Prompts;
@@ -49,6 +50,10 @@ pub struct Service {
     pub srtp: Srtp,
     /// Address for RTP that SDP says, when it is not the one the INVITE arrived at.
     pub media_advertised: Option<IpAddr>,
+    /// Who keeps what callers heard and pressed.
+    pub recorder: Recorder,
+    /// The clip that says so, where one does.
+    pub announcement: Option<ClipIndex>,
     /// The billing ledger.
     pub store: Store,
     /// News of settled activations.

@@ -19,6 +19,7 @@ mod decimator;
 mod decoder;
 mod engine;
 mod event;
+mod fork;
 mod form;
 mod g711;
 mod key_gate;
@@ -44,10 +45,13 @@ pub use crate::units::rtp::{Direction, Encoding, StreamParameters, TelephoneEven
 pub use audio_filter::audio_filter;
 pub use cache::PromptCache;
 pub use control::{FarReport, RtcpStatistics};
+pub use decimator::{Decimator, HALF_TAPS};
+pub use decoder::{Decoder, unpack};
 pub use engine::{
     CommandError, Engine, EngineCounters, EngineError, EngineSettings, OpenError, Stream, StreamId, Summary,
 };
 pub use event::{MediaEvent, Statistics};
+pub use fork::{Fork, ForkState, ForkedPacket, MAX_FORKED_OCTETS, Side};
 pub use form::{EncoderError, Form};
 pub use listener::{FrameIndex, Heard, Listener, Recorder, Recording};
 pub use playout::{Element, MAX_QUEUED_PLAYS};

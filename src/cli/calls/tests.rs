@@ -57,14 +57,19 @@ fn record(seed: u8, caller: Option<&str>) -> CallRecord {
 
 async fn run(records: &[CallRecord], line: &str) -> Result<String, String> {
     let folder = tempfile::tempdir().unwrap();
-    let database = store::Settings::for_file(folder.path().join("klikon.db"));
+    let database = crate::store::Settings::for_file(folder.path().join("klikon.db"));
     let store = Store::open(&database).await.unwrap();
+    let mut settings = Settings { database, ..Settings::default() };
+    settings.recording.folder = folder.path().join("recordings");
     for record in records {
         store.record_call(record).await.unwrap();
+        let day = settings.recording.folder.join("2026-11-22");
+        std::fs::create_dir_all(&day).unwrap();
+        std::fs::write(day.join(format!("{}.klikrec", record.id)), "abc").unwrap();
     }
     let line = Line::try_parse_from(line.split_whitespace()).map_err(|error| error.to_string())?;
     let mut out = Vec::new();
-    super::run(&line.arguments, &database, &mut out).await.map_err(|error| format!("{error:#}"))?;
+    super::run(&line.arguments, &settings, &mut out).await.map_err(|error| format!("{error:#}"))?;
     Ok(String::from_utf8(out).unwrap())
 }
 
@@ -102,11 +107,14 @@ async fn everything_about_one_call_without_what_a_terminal_acts_on() {
         ] {
             assert!(text.contains(part), "{part:?} is not in\n{text}");
         }
+        let file = format!("/recordings/2026-11-22/{}.klikrec (3 octets)\n", records[0].id);
+        assert!(text.contains(&file), "{text}");
     }
     let json: serde_json::Value =
         serde_json::from_str(&run(&records, "call-1@pc33 --json").await.unwrap()).unwrap();
     assert_eq!(json[0]["end"], "caller-hung-up");
     assert_eq!(json[0]["activations"], serde_json::json!([]));
+    assert!(json[0]["recordings"][0].as_str().unwrap().ends_with(".klikrec"), "{json}");
     let error = run(&records, "call-2@pc33").await.unwrap_err();
     assert!(error.contains("no call has") && error.contains("klikon calls"), "{error}");
     assert!(run(&records, "x --caller 0691234567").await.is_err());

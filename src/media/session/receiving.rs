@@ -193,8 +193,12 @@ impl Session {
     /// estimate its losses. `None` as long as each packet is wanted.
     pub fn unheard_payload_type(&self) -> Option<u8> {
         let timeout_allows = self.settings.rtp_timeout.is_none_or(|timeout| timeout >= MIN_SAMPLED_TIMEOUT);
-        let heard =
-            self.listener.is_some() || self.in_band.is_some() || self.latched.is_none() || !timeout_allows;
+        let is_recorded = self.fork.as_ref().is_some_and(|fork| fork.wants_received());
+        let heard = self.listener.is_some()
+            || self.in_band.is_some()
+            || is_recorded
+            || self.latched.is_none()
+            || !timeout_allows;
         self.parameters
             // Each packet of AMR may ask for another mode.
             .filter(|parameters| self.settings.sample_audio && !heard && parameters.amr.is_none())
@@ -255,6 +259,9 @@ impl Session {
             in_band.handle_audio(now, packet, parameters.encoding, |key| {
                 gate.pass(now, key, playout, &mut out);
             });
+        }
+        if let Some(fork) = &mut self.fork {
+            fork.received(now, parameters, packet);
         }
         if let Some(listener) = &mut self.listener {
             listener.hear(parameters, packet, |heard| out.push(MediaEvent::Heard(heard)));

@@ -80,6 +80,13 @@ impl Session {
                 continue;
             }
             let plain = self.write(&parameters, timestamp, buffer);
+            if let Some(fork) = &self.fork
+                && let Ok(packet) = Packet::read(buffer.get(..plain).unwrap_or_default())
+                && packet.payload_type == parameters.payload_type
+            {
+                // The lead is in when it goes out, not in when it is to be heard.
+                fork.sent(due + self.lead, &parameters, &packet);
+            }
             let octets = match turned_on(&mut self.protection) {
                 Some(protection) => protection.protect(buffer, plain),
                 None => Some(plain),
