@@ -1,9 +1,10 @@
 # What is done often. `make help` lists it.
 .DEFAULT_GOAL := help
 SEEDS ?= 1000
+PRESSES ?= 100000
 FUZZ_SECONDS ?= 60
 FUZZ_TARGETS ?= scanner headers framing sdp digest rtp rtcp tone flow
-.PHONY: help test bench talk-off sim lint tools prompts demo serve fuzz
+.PHONY: help test bench talk-off sim digits lint tools prompts demo serve fuzz
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -19,6 +20,9 @@ fuzz: ## Feed every reader with made-up octets for FUZZ_SECONDS each (installs c
 
 sim: ## Run the simulation over 1,000 seeds (SEEDS=n for another number)
 	KLIKON_SEEDS=$(SEEDS) CARGO_PROFILE_DEV_OPT_LEVEL=1 cargo test --locked --test simulation -- --nocapture every_seed
+
+digits: ## Press 100,000 keys through each of many bad networks (PRESSES=n for another number)
+	KLIKON_PRESSES=$(PRESSES) CARGO_PROFILE_DEV_OPT_LEVEL=1 cargo test --locked --test digits -- --nocapture
 
 bench: ## Measure what messages, calls and packets cost (docs/performance.md)
 	cargo bench --locked --bench sip_message --bench sip_endpoint --bench sip_udp --bench media --bench media_engine

@@ -7,6 +7,7 @@ use klikon::media::{
     StreamParameters, TelephoneEvent,
 };
 use klikon::units::clock::Clock;
+use klikon::units::rtp::Redundancy;
 use std::hint::black_box;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
@@ -52,6 +53,14 @@ fn main() -> std::io::Result<()> {
     let silence = [[0xd5; 160]];
     let heard = fastest(clock, nothing, |session| audio(session, start, remote, &silence));
     row("session: audio packet read", heard, bare);
+    let red = || {
+        let mut session = session(start, remote);
+        let redundancy = Some(Redundancy::new(121));
+        session.start(start, StreamParameters { redundancy, ..parameters(remote) });
+        session
+    };
+    let heard = fastest(clock, red, |session| redundant(session, start, remote));
+    row("session: the same, repeated once (RFC 2198)", heard, bare);
     let in_band = || {
         let mut session = session(start, remote);
         session.start(start, StreamParameters { telephone_event: None, ..parameters(remote) });
@@ -67,6 +76,20 @@ fn main() -> std::io::Result<()> {
     row("session: noise searched for tones", heard, bare);
     println!("one session takes {} octets, without its heap", size_of::<Session>());
     Ok(())
+}
+
+/// Audio in redundant payloads: that of the packet before, and its own.
+fn redundant(session: &mut Session, start: Instant, remote: SocketAddr) {
+    let payload = [&[0x88, 0x02, 0x80, 0xa0, 0x08][..], &[0xd5; 320]].concat();
+    let mut octets = [0; 340];
+    for number in 0..PACKETS {
+        let (sequence, timestamp) = (number as u16, number * 160);
+        let packet =
+            Packet { payload_type: 121, marker: false, sequence, timestamp, ssrc: 9, payload: &payload };
+        let length = packet.write(&mut octets);
+        session.handle_packet(start + PTIME * number, remote, black_box(&octets[..length]));
+    }
+    assert_eq!(session.statistics().accepted, u64::from(PACKETS));
 }
 
 /// ns a packet in the fastest run; making the session does not count.

@@ -35,7 +35,8 @@ fn main() {
     let runtime = runtime.unwrap_or_else(|error| panic!("{error}"));
     let _entered = runtime.enter();
     let trace = TraceSettings { socket: PathBuf::new(), ..TraceSettings::default() };
-    let capture = Capture::start(&HomerSettings::default(), &trace, Clock::system());
+    let capture =
+        Capture::start(&HomerSettings::default(), &trace, Clock::system(), tokio::sync::mpsc::channel(1).0);
     uas("with the record of calls", rate, calls, capture.tap());
 }
 

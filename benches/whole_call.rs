@@ -104,6 +104,7 @@ async fn phone(address: SocketAddr, group: usize, keys: &[String], prompts: Arc<
         from: None,
         session_expires_s: 0,
         in_band: false,
+        redundancy: klikon::sdp::RedundancyPolicy::default(),
         srtp: false,
         codecs: klikon::sdp::Codecs::default(),
         keys: keys.iter().map(|keys| KeyGroup { prompt: None, keys: keys.clone() }).collect(),
@@ -179,7 +180,7 @@ fn main() {
         println!(
             "  keys and booking: {:.2} ms a call; {:.0} s in all",
             whole - short,
-            clock.instant().duration_since(began).as_secs_f64()
+            (clock.instant() - began).as_secs_f64()
         );
         let settings = Settings::default();
         let database = klikon::store::Settings {

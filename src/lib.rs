@@ -11,6 +11,7 @@ pub mod klikon;
 pub mod ledger;
 pub mod media;
 pub mod net;
+pub mod recording;
 pub mod sdp;
 pub mod server;
 pub mod sip;

@@ -1,18 +1,19 @@
 //! Puts the rooms together: reads flows and prompts, opens the ledger, starts delivery, media and SIP; drains, stops.
 
 use crate::call::{
-    Account, CallEvent, Command, Ids, Neighbours, Observer, Probe, Registry, Service, Step, TrunkOrder,
-    TrunkParts, watch_database,
+    Account, CallEvent, Command, Ids, Neighbours, Observer, Probe, RecordOrder, Registry, Service, Step,
+    TrunkOrder, TrunkParts, watch_database,
 };
-use crate::capture::{Capture, HomerCounts, Record};
+use crate::capture::{self, Capture, HomerCounts, Record};
 use crate::config::{Files, Media, PasswordError, Settings, Sip, Trunk, User};
 use crate::delivery::{SpoolError, Worker};
 use crate::dialplan::{Flow, FlowError, Vocabulary};
 use crate::media::{
-    Engine, EngineError, EngineSettings, Form, LibraryError, PortRange, PromptCache, PromptLibrary,
-    SessionSettings,
+    ClipIndex, Engine, EngineError, EngineSettings, Form, LibraryError, PortRange, PromptCache,
+    PromptLibrary, SessionSettings,
 };
 use crate::net::{BindError, Driver, Listen, ResolveError, Resolver, Sockets, Tls, Ways};
+use crate::recording::{self, Recorder};
 use crate::sdp::Codecs;
 use crate::sip::auth::Policy;
 use crate::sip::{Endpoint, EndpointConfig, HostPort, Limits, Timers, Transport};
@@ -28,6 +29,8 @@ use tokio::task::JoinHandle;
 
 /// Commands that may wait for the SIP driver; each call has at most a few under way.
 const COMMANDS_WAITING: usize = 4096;
+/// Operators' orders that may wait.
+const ORDERS_WAITING: usize = 16;
 /// How long the last goodbyes and BYEs may take at a stop.
 const LAST_WORDS: Duration = Duration::from_secs(15);
 
@@ -61,6 +64,14 @@ pub enum StartError {
     /// The media workers cannot start.
     #[error("the media engine cannot start")]
     Media(#[from] EngineError),
+    /// Calls cannot be recorded, and the settings ask for it.
+    #[error("calls cannot be recorded")]
+    Recording(#[from] recording::StartError),
+    /// The clip that says that a call is recorded is not there.
+    #[error(
+        "`recording.announcement` names the prompt `{0}`, which does not exist; add it to the prompts' manifest"
+    )]
+    Announcement(String),
     /// A trunk's password cannot be read.
     #[error(transparent)]
     Password(#[from] PasswordError),
@@ -82,6 +93,7 @@ pub struct Server {
     store: Store,
     driver_ended: watch::Receiver<bool>,
     capture: Capture,
+    recorder: Recorder,
     delivery: JoinHandle<()>,
     stop_delivery: watch::Sender<bool>,
 }
@@ -118,7 +130,10 @@ impl Server {
         let (listening, tls) = (sockets.listening().to_vec(), sockets.tls());
         let users = settings.users.iter().map(User::identity).collect();
         let neighbours = Arc::new(Neighbours::new(settings.peers.clone(), users));
-        let capture = Capture::start(&settings.capture, &settings.trace, clock);
+        let recorder = Recorder::start(settings.recording.clone(), clock)?;
+        let announcement = announcement(&settings.recording, &library)?;
+        let (orders, ordered) = mpsc::channel(ORDERS_WAITING);
+        let capture = Capture::start(&settings.capture, &settings.trace, clock, orders);
         let observer = match capture.record() {
             Some(record) => observer.and(move |event| note(&record, event)),
             None => observer,
@@ -130,7 +145,10 @@ impl Server {
             prompts,
             media: Engine::start(engine_settings(&settings.media, settings.calls.max), Arc::clone(&library))?,
             codecs: settings.media.codecs(),
+            redundancy: settings.media.redundancy(),
             srtp: settings.media.srtp,
+            recorder: recorder.clone(),
+            announcement,
             media_advertised: settings.media.advertise,
             store: store.clone(),
             settlements,
@@ -150,6 +168,7 @@ impl Server {
             endpoint.set_authentication(settings.authentication.settings(&settings.users, policy));
         }
         let (commands, waiting) = mpsc::channel(COMMANDS_WAITING);
+        tokio::spawn(hand_on(ordered, commands.clone()));
         let mut registry = Registry::new(service, commands.clone());
         prepare_trunks(&settings, &mut registry, &commands, &listening, clock)?;
         tokio::spawn(watch_database(store.clone(), probe(&settings.database), commands.clone()));
@@ -162,7 +181,18 @@ impl Server {
             ended.send_replace(true);
         });
         let delivery = tokio::spawn(delivery.run(clock, stop));
-        Ok(Self { listening, tls, library, commands, store, driver_ended, capture, delivery, stop_delivery })
+        Ok(Self {
+            listening,
+            tls,
+            library,
+            commands,
+            store,
+            driver_ended,
+            capture,
+            recorder,
+            delivery,
+            stop_delivery,
+        })
     }
 
     /// Where SIP is listened for, and by which transport.
@@ -212,6 +242,11 @@ impl Server {
         self.capture.homer_counts()
     }
 
+    /// What became of recordings; `None` where nothing may be recorded.
+    pub fn recorded(&self) -> Option<recording::Counts> {
+        self.recorder.is_on().then(|| self.recorder.counts())
+    }
+
     /// Waits until the SIP driver has ended: after a drain, when the last call is over.
     pub async fn finished(&self) {
         let mut ended = self.driver_ended.clone();
@@ -221,6 +256,10 @@ impl Server {
 
     /// Ends delivery after the pass it is in, and closes the ledger.
     pub async fn stop(self) {
+        let recorder = self.recorder.clone();
+        if let Err(error) = tokio::task::spawn_blocking(move || recorder.stop()).await {
+            tracing::error!(%error, "the recorder broke");
+        }
         self.stop_delivery.send_replace(true);
         if let Err(error) = self.delivery.await {
             tracing::error!(%error, "delivery broke");
@@ -231,6 +270,29 @@ impl Server {
     async fn command(&self, command: Command) {
         // An error means that the driver has ended: nothing left to command.
         let _ = self.commands.send(command).await;
+    }
+}
+
+/// The clip that says that a call is recorded.
+fn announcement(
+    settings: &recording::Settings,
+    library: &PromptLibrary,
+) -> Result<Option<ClipIndex>, StartError> {
+    let name = &settings.announcement;
+    match library.lookup(name) {
+        Some(clip) => Ok(Some(clip)),
+        None if name.is_empty() => Ok(None),
+        None => Err(StartError::Announcement(name.clone())),
+    }
+}
+
+/// Hands operators' orders to the calls.
+async fn hand_on(mut orders: mpsc::Receiver<capture::RecordOrder>, commands: mpsc::Sender<Command>) {
+    while let Some(capture::RecordOrder { call, begin, answer }) = orders.recv().await {
+        let order = RecordOrder { begin, answer };
+        if commands.send(Command::Record { call, order }).await.is_err() {
+            return;
+        }
     }
 }
 

@@ -105,3 +105,31 @@ fn it_makes_many_calls_over_one_connection() {
     let log = service.stop();
     assert!(log.contains("connections_accepted=4 "), "{log}");
 }
+
+/// The far end agrees to what the caller offers, every key of his counts once, and what was repeated is none.
+#[test]
+fn it_repeats_its_keys_where_that_is_agreed_in_the_clear_and_protected() {
+    let service = by_every_transport();
+    for (transport, protected) in [("udp", vec![]), ("tls", vec!["--srtp", "--tls-ca", "klikon.pem"])] {
+        let keys = ["--redundancy", "--keys", "123456789*0#", "--hang-up-after-s", "6", "--timeout-s", "60"];
+        let called =
+            service.caller(&uri(&service, transport), &[&keys[..], &protected].concat()).output().unwrap();
+        let said = text(&called.stdout) + &text(&called.stderr);
+        assert!(called.status.success(), "{transport}: {said}");
+        let line = service.log_line("rtp sent=");
+        assert!(line.contains("events=12 tones=0 redundancy=true recovered=0"), "{transport}: {line}");
+        let traced = service::klikon(service.folder()).args(["trace", "last", "--full"]).output().unwrap();
+        let traced = text(&traced.stdout);
+        assert_eq!(traced.matches("a=fmtp:121 101/101/101").count(), 2, "offered and answered: {traced}");
+    }
+    service.stop();
+}
+
+#[test]
+fn redundancy_is_refused_where_the_settings_say_so() {
+    let service = Service::start_with("media.redundancy = false");
+    let called = service.call("131", &["--redundancy", "--keys", "12", "--hang-up-after-s", "6"]);
+    assert!(called.status.success(), "{}", text(&called.stdout) + &text(&called.stderr));
+    assert!(service.log_line("rtp sent=").contains("events=2 tones=0 redundancy=false"));
+    service.stop();
+}

@@ -12,7 +12,7 @@ use klikon::call::{
 use klikon::config::Settings;
 use klikon::klikon::day_of;
 use klikon::media::Heard;
-use klikon::sdp::Codecs;
+use klikon::sdp::{Codecs, RedundancyPolicy};
 use klikon::server::Server;
 use klikon::sip::Transport;
 use klikon::store::{self, ActivationState, BookFilter, CallEnd, CallRecord, GrantChannel, Store};
@@ -104,6 +104,7 @@ impl Bench {
             from: None,
             session_expires_s: 0,
             in_band: false,
+            redundancy: RedundancyPolicy::default(),
             srtp: false,
             codecs: Codecs::default(),
             keys: keys.iter().map(|&keys| KeyGroup { prompt: None, keys: keys.to_owned() }).collect(),

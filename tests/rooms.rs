@@ -19,11 +19,22 @@ const RULE: &[(&str, &[&str])] = &[
     ("net", &["units", "sip", "media"]),
     ("capture", &["units", "sip", "net"]),
     ("delivery", &["units", "klikon", "store"]),
+    ("recording", &["units", "media"]),
     (
         "call",
         &[
-            "units", "klikon", "ledger", "sdp", "sip", "media", "dialplan", "speech", "store", "net",
+            "units",
+            "klikon",
+            "ledger",
+            "sdp",
+            "sip",
+            "media",
+            "dialplan",
+            "speech",
+            "store",
+            "net",
             "delivery",
+            "recording",
         ],
     ),
 ];

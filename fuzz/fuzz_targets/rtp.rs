@@ -7,6 +7,7 @@ use klikon::media::{
     StreamParameters, TelephoneEvent,
 };
 use klikon::units::clock::Clock;
+use klikon::units::rtp::Redundancy;
 use libfuzzer_sys::fuzz_target;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +29,7 @@ fuzz_target!(|input: &[u8]| {
         rest = after;
         now += Duration::from_millis(u64::from(*gap_ms));
         session.handle_packet(now, peer, packet);
-        // A packet may hold several events (RFC 4733 §2.5.1.5).
+        // A packet may hold several events (RFC 4733 §2.5.1.5), also in redundant payloads (RFC 2198).
         blocks += packet.len().saturating_sub(RTP_HEADER_OCTETS) / EVENT_OCTETS;
         keys += turn(&mut session, now);
     }
@@ -53,6 +54,7 @@ fn turn(session: &mut Session, now: std::time::Instant) -> usize {
 fn parameters(remote: std::net::SocketAddr) -> StreamParameters {
     StreamParameters {
         telephone_event: Some(TelephoneEvent::new(101, 8_000)),
+        redundancy: Some(Redundancy::new(121)),
         ..StreamParameters::new(remote, Encoding::Pcma, 8)
     }
 }

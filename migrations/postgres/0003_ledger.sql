@@ -13,6 +13,16 @@ CREATE TABLE limit_months (
     PRIMARY KEY (group_id, month)
 );
 
+-- Months that take no activation any more, each with the number of its run of bills and the hashes of the run's files.
+CREATE TABLE closed_months (
+    month           TEXT    PRIMARY KEY CHECK (month ~ '^[0-9]{4}-[01][0-9]$'),
+    sequence        BIGINT  NOT NULL UNIQUE CHECK (sequence > 0),
+    closed_by       TEXT    NOT NULL CHECK (closed_by <> ''),
+    closed_at_ms    BIGINT  NOT NULL,
+    csv_sha256      TEXT    NOT NULL CHECK (length(csv_sha256) = 64),
+    json_sha256     TEXT    NOT NULL CHECK (length(json_sha256) = 64)
+);
+
 CREATE TABLE activations (
     id                  TEXT    PRIMARY KEY,         -- UUID made before the first try
     call_id             TEXT    NOT NULL,
@@ -128,6 +138,10 @@ CREATE TRIGGER transfers_never_deleted BEFORE DELETE ON transfers
     FOR EACH ROW EXECUTE FUNCTION never_deleted();
 CREATE TRIGGER transfers_never_updated BEFORE UPDATE ON transfers
     FOR EACH ROW EXECUTE FUNCTION never_updated();
+CREATE TRIGGER closed_months_never_deleted BEFORE DELETE ON closed_months
+    FOR EACH ROW EXECUTE FUNCTION never_deleted();
+CREATE TRIGGER closed_months_never_updated BEFORE UPDATE ON closed_months
+    FOR EACH ROW EXECUTE FUNCTION never_updated();
 CREATE TRIGGER limit_months_never_deleted BEFORE DELETE ON limit_months
     FOR EACH ROW EXECUTE FUNCTION never_deleted();
 
@@ -224,6 +238,39 @@ BEGIN
 END $$;
 CREATE TRIGGER transfers_chained AFTER INSERT ON transfers FOR EACH ROW EXECUTE FUNCTION transfers_chained();
 
+CREATE FUNCTION closed_months_numbered() RETURNS TRIGGER LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.sequence <> (SELECT COALESCE(MAX(sequence), 0) + 1 FROM closed_months) THEN
+        RAISE EXCEPTION 'runs of bills are numbered without gaps'
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER closed_months_numbered BEFORE INSERT ON closed_months
+    FOR EACH ROW EXECUTE FUNCTION closed_months_numbered();
+
+CREATE FUNCTION closed_months_resolved() RETURNS TRIGGER LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (SELECT 1 FROM activations v LEFT JOIN settlements s ON s.activation_id = v.id
+               WHERE v.month = NEW.month AND s.activation_id IS NULL) THEN
+        RAISE EXCEPTION 'the month has unresolved activations'
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER closed_months_resolved BEFORE INSERT ON closed_months
+    FOR EACH ROW EXECUTE FUNCTION closed_months_resolved();
+
+CREATE FUNCTION activations_open_month() RETURNS TRIGGER LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (SELECT 1 FROM closed_months WHERE month = NEW.month) THEN
+        RAISE EXCEPTION 'the month is closed'
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER activations_open_month BEFORE INSERT ON activations FOR EACH ROW EXECUTE FUNCTION activations_open_month();
+
 CREATE FUNCTION settlements_once() RETURNS TRIGGER LANGUAGE plpgsql AS $$
 BEGIN
     IF EXISTS (SELECT 1 FROM settlements WHERE activation_id = NEW.activation_id) THEN
@@ -239,7 +286,7 @@ BEGIN
 END $$;
 CREATE TRIGGER settlements_once BEFORE INSERT ON settlements FOR EACH ROW EXECUTE FUNCTION settlements_once();
 
--- What was posted is taken back once; in its own month or a later one (which of them, 0010 says).
+-- What was posted is taken back once; in its own month, unless that is closed, and then in a later one that is not.
 CREATE FUNCTION reversals_once() RETURNS TRIGGER LANGUAGE plpgsql AS $$
 BEGIN
     IF EXISTS (SELECT 1 FROM reversals WHERE activation_id = NEW.activation_id) THEN
@@ -250,9 +297,14 @@ BEGIN
         RAISE EXCEPTION 'only what is posted is reversed'
             USING ERRCODE = 'integrity_constraint_violation';
     END IF;
-    IF NOT EXISTS (SELECT 1 FROM activations WHERE id = NEW.activation_id AND group_id = NEW.group_id
-                   AND month <= NEW.month) THEN
-        RAISE EXCEPTION 'a reversal stands in the month of its activation, or in a later one'
+    IF NOT EXISTS (SELECT 1 FROM activations v WHERE v.id = NEW.activation_id AND v.group_id = NEW.group_id
+                   AND (v.month = NEW.month OR (v.month < NEW.month AND EXISTS
+                        (SELECT 1 FROM closed_months c WHERE c.month = v.month)))) THEN
+        RAISE EXCEPTION 'a reversal stands in the month of its activation, or in a later one if that is closed'
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    IF EXISTS (SELECT 1 FROM closed_months WHERE month = NEW.month) THEN
+        RAISE EXCEPTION 'the month is closed'
             USING ERRCODE = 'integrity_constraint_violation';
     END IF;
     RETURN NEW;

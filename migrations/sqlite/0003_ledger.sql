@@ -14,6 +14,16 @@ CREATE TABLE limit_months (
     PRIMARY KEY (group_id, month)
 ) STRICT;
 
+-- Months that take no activation any more, each with the number of its run of bills and the hashes of the run's files.
+CREATE TABLE closed_months (
+    month           TEXT    PRIMARY KEY NOT NULL CHECK (month GLOB '[0-9][0-9][0-9][0-9]-[01][0-9]'),
+    sequence        INTEGER NOT NULL UNIQUE CHECK (sequence > 0),
+    closed_by       TEXT    NOT NULL CHECK (closed_by <> ''),
+    closed_at_ms    INTEGER NOT NULL,
+    csv_sha256      TEXT    NOT NULL CHECK (length(csv_sha256) = 64),
+    json_sha256     TEXT    NOT NULL CHECK (length(json_sha256) = 64)
+) STRICT;
+
 CREATE TABLE activations (
     id                  TEXT    PRIMARY KEY NOT NULL,         -- UUID made before the first try
     call_id             TEXT    NOT NULL,
@@ -147,6 +157,21 @@ WHEN EXISTS (SELECT 1 FROM transfers WHERE id = NEW.id)
   OR EXISTS (SELECT 1 FROM transfers WHERE group_id = NEW.group_id AND month = NEW.month AND position = NEW.position)
 BEGIN SELECT RAISE(ABORT, 'the transfer exists'); END;
 
+CREATE TRIGGER closed_months_never_deleted BEFORE DELETE ON closed_months
+BEGIN SELECT RAISE(ABORT, 'a closed month is never opened: never deleted'); END;
+CREATE TRIGGER closed_months_never_updated BEFORE UPDATE ON closed_months
+BEGIN SELECT RAISE(ABORT, 'a closed month is never updated'); END;
+CREATE TRIGGER closed_months_never_replaced BEFORE INSERT ON closed_months
+WHEN EXISTS (SELECT 1 FROM closed_months WHERE month = NEW.month)
+BEGIN SELECT RAISE(ABORT, 'the month is closed already'); END;
+CREATE TRIGGER closed_months_numbered BEFORE INSERT ON closed_months
+WHEN NEW.sequence <> (SELECT COALESCE(MAX(sequence), 0) + 1 FROM closed_months)
+BEGIN SELECT RAISE(ABORT, 'runs of bills are numbered without gaps'); END;
+CREATE TRIGGER closed_months_resolved BEFORE INSERT ON closed_months
+WHEN EXISTS (SELECT 1 FROM activations v LEFT JOIN settlements s ON s.activation_id = v.id
+             WHERE v.month = NEW.month AND s.activation_id IS NULL)
+BEGIN SELECT RAISE(ABORT, 'the month has unresolved activations'); END;
+
 -- A group's month: it begins empty, with the limit of the terms in force on its first day (the first terms, where none
 -- were yet); it goes on row by row; and what is used is the sum of its rows.
 CREATE TRIGGER limit_months_never_deleted BEFORE DELETE ON limit_months
@@ -234,6 +259,10 @@ BEGIN
         WHERE group_id = NEW.group_id AND month = NEW.month;
 END;
 
+CREATE TRIGGER activations_open_month BEFORE INSERT ON activations
+WHEN EXISTS (SELECT 1 FROM closed_months WHERE month = NEW.month)
+BEGIN SELECT RAISE(ABORT, 'the month is closed'); END;
+
 CREATE TRIGGER settlements_once BEFORE INSERT ON settlements
 BEGIN
     SELECT RAISE(ABORT, 'the activation is settled')
@@ -243,16 +272,18 @@ BEGIN
                           AND month = NEW.month);
 END;
 
--- What was posted is taken back once; in its own month or a later one (which of them, 0010 says).
+-- What was posted is taken back once; in its own month, unless that is closed, and then in a later one that is not.
 CREATE TRIGGER reversals_once BEFORE INSERT ON reversals
 BEGIN
     SELECT RAISE(ABORT, 'the activation is reversed')
         WHERE EXISTS (SELECT 1 FROM reversals WHERE activation_id = NEW.activation_id);
     SELECT RAISE(ABORT, 'only what is posted is reversed')
         WHERE (SELECT result FROM settlements WHERE activation_id = NEW.activation_id) IS NOT 'post';
-    SELECT RAISE(ABORT, 'a reversal stands in the month of its activation, or in a later one')
-        WHERE NOT EXISTS (SELECT 1 FROM activations WHERE id = NEW.activation_id AND group_id = NEW.group_id
-                          AND month <= NEW.month);
+    SELECT RAISE(ABORT, 'a reversal stands in the month of its activation, or in a later one if that is closed')
+        WHERE NOT EXISTS (SELECT 1 FROM activations v WHERE v.id = NEW.activation_id AND v.group_id = NEW.group_id
+                          AND (v.month = NEW.month OR (v.month < NEW.month AND EXISTS
+                               (SELECT 1 FROM closed_months WHERE month = v.month))));
+    SELECT RAISE(ABORT, 'the month is closed') WHERE EXISTS (SELECT 1 FROM closed_months WHERE month = NEW.month);
 END;
 
 -- A grant: once a month and group, what its month grants.

@@ -1,18 +1,23 @@
 //! The conversation of a call: events in, effects out, until somebody hangs up.
 
+mod recorded;
+
 use super::business::{Answer, Business};
 use super::key_source::{ChosenSource, KeySource};
 use super::leg::{Leg, LegInput, Open, call_end, reason_of};
 use super::negotiation::Negotiation;
 use super::observer::Step;
 use super::quality::media_quality;
+use super::recording::CallRecording;
 use super::speak::speak;
 use crate::dialplan::{Effect, Event, Interpreter, PlayId, RequestId, Segment};
 use crate::media::{CommandError, Element, MediaEvent, Statistics, Stream};
+use crate::recording::EndedBy;
 use crate::sip::EndCause;
 use crate::store::CallEnd;
 use crate::units::rtp::{Direction, StreamParameters};
 use bytes::Bytes;
+use recorded::{ANNOUNCEMENT_PLAY, MAX_EARLY};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
@@ -31,6 +36,8 @@ const LONGEST_FAREWELL: Duration = Duration::from_secs(10);
 /// What the conversation is about to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
+    /// The caller is told that the call is recorded; no key stops that.
+    Announcing,
     /// The flow runs.
     Flow,
     /// The last words of a call that ends from outside the flow, spoken until then at the latest.
@@ -53,6 +60,10 @@ struct Conversation {
     phase: Phase,
     /// The play that is on.
     playing: Option<u64>,
+    /// Keys that came before the flow began.
+    early: Vec<(Instant, Event)>,
+    /// What is kept of the call besides its record.
+    recording: Option<Box<CallRecording>>,
     /// When the call is answered in any case.
     answers_by: Instant,
     ends_at: Instant,
@@ -87,13 +98,18 @@ impl Leg {
             agreed,
             key_source: ChosenSource::default(),
             pending: JoinSet::new(),
-            phase: Phase::Flow,
+            phase: Phase::Announcing,
             playing: None,
+            early: Vec::new(),
+            recording: None,
             answers_by: now + LONGEST_BEFORE_ANSWER,
             ends_at: now + self.service.settings.max_duration(),
             leg: self,
         };
         let end = conversation.run(&mut inputs, &mut events).await;
+        if let Some(recording) = conversation.recording.take() {
+            recording.end(EndedBy::Call, &conversation.stream);
+        }
         let summary = conversation.stream.finish();
         let (mut leg, mut pending, agreed) = (conversation.leg, conversation.pending, conversation.agreed);
         if let Ok(summary) = summary.await {
@@ -121,9 +137,7 @@ impl Conversation {
         inputs: &mut mpsc::Receiver<LegInput>,
         events: &mut mpsc::Receiver<MediaEvent>,
     ) -> CallEnd {
-        let effects = self.interpreter.start(self.now());
-        self.hold_or_resume();
-        self.perform(effects).await;
+        self.begin().await;
         loop {
             if let Phase::Over(end) = self.phase {
                 return end;
@@ -135,6 +149,7 @@ impl Conversation {
                 input = inputs.recv() => match input {
                     Some(LegInput::Ended { cause }) => return self.ended(cause),
                     Some(LegInput::Stop) => self.farewell(CallEnd::Shutdown).await,
+                    Some(LegInput::Record(order)) => self.record(order),
                     Some(LegInput::Change(change)) => {
                         self.leg.answer_change(&mut self.negotiation, &change).await;
                         self.apply().await;
@@ -183,13 +198,13 @@ impl Conversation {
     fn limit(&self) -> Instant {
         match self.phase {
             Phase::Farewell { until, .. } => until,
-            Phase::Flow | Phase::Over(_) => self.ends_at,
+            Phase::Announcing | Phase::Flow | Phase::Over(_) => self.ends_at,
         }
     }
 
     async fn at_limit(&mut self) {
         match self.phase {
-            Phase::Flow => self.farewell(CallEnd::Goodbye).await,
+            Phase::Announcing | Phase::Flow => self.farewell(CallEnd::Goodbye).await,
             Phase::Farewell { end, .. } => self.hang_up(end).await,
             Phase::Over(_) => {}
         }
@@ -199,7 +214,7 @@ impl Conversation {
     fn ended(&self, cause: EndCause) -> CallEnd {
         match self.phase {
             Phase::Farewell { end, .. } => end,
-            Phase::Flow | Phase::Over(_) => call_end(cause),
+            Phase::Announcing | Phase::Flow | Phase::Over(_) => call_end(cause),
         }
     }
 
@@ -212,12 +227,13 @@ impl Conversation {
     async fn media(&mut self, event: MediaEvent) {
         match event {
             MediaEvent::PlayDone { play_id: FAREWELL_PLAY, .. } => self.at_limit().await,
+            MediaEvent::PlayDone { play_id: ANNOUNCEMENT_PLAY, .. } => self.begin_flow().await,
             MediaEvent::PlayDone { play_id, interrupted } => {
                 // One that we stopped or replaced ourselves is not playing any more.
                 if self.playing == Some(play_id) {
                     self.playing = None;
                     if interrupted {
-                        self.leg.tell(Step::BargeIn);
+                        self.tell(Step::BargeIn);
                     }
                 }
                 let id = PlayId(u32::try_from(play_id).unwrap_or(u32::MAX));
@@ -225,10 +241,12 @@ impl Conversation {
             }
             // A key counts when it was pressed, not when we get to it: on a busy machine one pressed before the
             // confirmation must not come out of its guard against type-ahead (DOMAIN §5).
-            MediaEvent::DigitBegan { at, .. } if self.key_source.admits(KeySource::Stream) => {
+            MediaEvent::DigitBegan { at, digit } if self.key_source.admits(KeySource::Stream) => {
+                self.record_key_began(at, digit);
                 self.step_at(at, Event::DigitBegan).await;
             }
             MediaEvent::Digit { digit, at } if self.key_source.admits(KeySource::Stream) => {
+                self.record_key_ended(at);
                 self.digit(at, digit).await;
             }
             // The caller's side sends its keys by INFO.
@@ -254,6 +272,7 @@ impl Conversation {
             return tracing::debug!("a key by INFO is passed over");
         }
         self.tell_stream_where_keys_come_from();
+        self.record_key_by_info(at, key);
         self.digit(at, key).await;
     }
 
@@ -286,7 +305,7 @@ impl Conversation {
         self.hold_or_resume();
         let (direction, encoding) = (agreed.direction.name(), agreed.encoding.name());
         tracing::info!(direction, encoding, remote = %agreed.remote, "the session has changed");
-        self.leg.tell(Step::Session { direction: direction.to_owned(), encoding: encoding.to_owned() });
+        self.tell(Step::Session { direction: direction.to_owned(), encoding: encoding.to_owned() });
     }
 
     /// The dialogue waits for a caller who cannot hear, or cannot answer. How long a call may last goes on counting.
@@ -303,6 +322,7 @@ impl Conversation {
         // Of one that broke the flow's own patience decides what the caller hears.
         let Some((id, answer)) = unbroken(answered) else { return };
         self.leg.note(&answer);
+        self.record_step(&answer.step());
         let Answer { outcome, values, .. } = answer;
         self.step(Event::Result { id, outcome: outcome.to_owned(), values }).await;
     }
@@ -313,14 +333,19 @@ impl Conversation {
     }
 
     async fn step_at(&mut self, at: Instant, event: Event) {
-        if self.phase == Phase::Flow {
-            let effects = self.interpreter.handle(at, event);
-            self.perform(effects).await;
+        match self.phase {
+            Phase::Flow => {
+                let effects = self.interpreter.handle(at, event);
+                self.perform(effects).await;
+            }
+            Phase::Announcing if self.early.len() < MAX_EARLY => self.early.push((at, event)),
+            Phase::Announcing | Phase::Farewell { .. } | Phase::Over(_) => {}
         }
     }
 
     async fn perform(&mut self, effects: Vec<Effect>) {
         for effect in effects {
+            self.record_booking(&effect);
             match effect {
                 Effect::Play { id, segments, bargein } => {
                     if self.play(id, &segments, bargein).is_err() {
@@ -340,6 +365,7 @@ impl Conversation {
                         self.leg.accept().await;
                     }
                     tracing::debug!(node, "entered");
+                    self.record_node(&node);
                     self.leg.record.node(&node);
                     self.leg.tell(Step::Node { node });
                 }
@@ -350,7 +376,7 @@ impl Conversation {
     fn play(&mut self, id: PlayId, segments: &[Segment], bargein: bool) -> Result<(), CommandError> {
         let service = &self.leg.service;
         let spoken = speak(&service.prompts, service.media.library(), segments);
-        self.leg.tell(Step::Say { text: spoken.masked_text, whole_text: spoken.text });
+        self.tell(Step::Say { text: spoken.masked_text, whole_text: spoken.text });
         self.start_play(id.0.into(), spoken.elements, bargein)
     }
 
@@ -378,7 +404,7 @@ impl Conversation {
 
     /// Never a bare hang-up (DOMAIN §5): the caller hears goodbye first, unless he is on hold and could not.
     async fn farewell(&mut self, end: CallEnd) {
-        if self.phase != Phase::Flow {
+        if !matches!(self.phase, Phase::Announcing | Phase::Flow) {
             return;
         }
         if !self.agreed.direction.sends() {
@@ -432,6 +458,8 @@ fn account_for(counted: &Statistics, agreed: &StreamParameters) {
         lost = counted.lost,
         events,
         tones,
+        redundancy = agreed.redundancy.is_some(),
+        recovered = counted.keys.recovered,
         rtcp_sent = counted.rtcp.sent,
         rtcp_received = counted.rtcp.received,
         "rtp"

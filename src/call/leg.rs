@@ -6,6 +6,7 @@
 use super::negotiation::{Change, Negotiation};
 use super::observer::{CallEvent, Step};
 use super::record::RecordBuilder;
+use super::recording::RecordOrder;
 use super::registry::Command;
 use super::service::Service;
 use super::settings::{EarlyMedia, Srtp};
@@ -72,6 +73,8 @@ pub enum LegInput {
         /// Why.
         cause: EndCause,
     },
+    /// An operator asks to record the call, or no longer.
+    Record(RecordOrder),
     /// The server stops: say goodbye.
     Stop,
 }
@@ -168,9 +171,10 @@ impl Leg {
         let stream =
             self.service.media.open(local, self.reach(), sender).map_err(|error| self.no_media(&error))?;
         let address = self.service.media_advertised.unwrap_or(local);
-        let capabilities = Capabilities::new(address, stream.local().port(), self.service.ids.sdp_session())
+        let ours = Capabilities::new(address, stream.local().port(), self.service.ids.sdp_session())
             .with(self.service.codecs.clone())
             .secured(self.security());
+        let capabilities = Capabilities { redundancy: self.service.redundancy, ..ours };
         let mut negotiation = Negotiation::new(capabilities);
         let sdp = negotiation.describe(self.invite.offer.as_ref())?;
         let session = self.invite.session;
@@ -263,6 +267,9 @@ impl Leg {
                     | LegInput::ChangeAcknowledged { .. }
                     | LegInput::RefreshAnswered { .. },
                 ) => {}
+                Some(LegInput::Record(order)) => {
+                    let _ = order.answer.send(Err("the call is not answered yet".to_owned()));
+                }
                 Some(LegInput::ReasonGiven { reason }) => self.note_reason(&reason),
                 Some(LegInput::Cancelled) => return Err(CallEnd::Cancelled),
                 Some(LegInput::Ended { .. }) if stopped => return Err(CallEnd::Shutdown),

@@ -46,6 +46,11 @@ impl RecordBuilder {
         self.0.answered_at = Some(now);
     }
 
+    /// The peer that the call came from.
+    pub fn peer(&self) -> Option<&str> {
+        self.0.origin.peer.as_deref()
+    }
+
     /// The flow entered a node.
     pub fn node(&mut self, node: &str) {
         if self.0.nodes.len() < MAX_NODES {

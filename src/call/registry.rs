@@ -4,6 +4,7 @@ use super::leg::{Leg, LegInput};
 use super::negotiation::Change;
 use super::next_hop::{FoundHop, NextHops};
 use super::observer::{CallEvent, ServiceEvent, ServiceStep, Step};
+use super::recording::RecordOrder;
 use super::service::Service;
 use super::trunk::{Desk, TrunkOrder};
 use crate::net::{Handler, Resolver, Ways};
@@ -74,6 +75,13 @@ pub enum Command {
         /// What the BYE says of it.
         reason: Reason,
     },
+    /// An operator asks to record a call, or no longer.
+    Record {
+        /// Our id of it, or how it begins; `last` is the newest.
+        call: String,
+        /// What is asked.
+        order: RecordOrder,
+    },
     /// The leg has nothing left to do; its session may be forgotten here.
     Gone {
         /// Which call.
@@ -110,7 +118,7 @@ pub struct Account {
 pub struct Registry {
     service: Arc<Service>,
     commands: mpsc::Sender<Command>,
-    legs: HashMap<SessionId, mpsc::Sender<LegInput>>,
+    legs: HashMap<SessionId, (CallId, mpsc::Sender<LegInput>)>,
     draining: bool,
     has_database: bool,
     /// As it was last told.
@@ -158,8 +166,9 @@ impl Registry {
             return self.refuse(now, endpoint, &invite, Rejection::new(404));
         };
         let (sender, inputs) = mpsc::channel(INPUTS_A_LEG);
-        self.legs.insert(invite.session, sender);
+        let session = invite.session;
         let leg = Leg::new(Arc::clone(&self.service), flow, invite, self.commands.clone());
+        self.legs.insert(session, (leg.id, sender));
         tokio::spawn(leg.run(inputs));
         self.settle_state(endpoint);
     }
@@ -221,7 +230,7 @@ impl Registry {
 
     /// Tells a leg; `false` when it does not take it.
     fn tell(&mut self, session: SessionId, input: LegInput) -> bool {
-        match self.legs.get(&session).map(|leg| leg.try_send(input)) {
+        match self.legs.get(&session).map(|(_, leg)| leg.try_send(input)) {
             Some(Ok(())) => true,
             // A leg that has ended is about to say so.
             None | Some(Err(TrySendError::Closed(_))) => false,
@@ -230,6 +239,33 @@ impl Registry {
                 false
             }
         }
+    }
+
+    /// Hands an operator's order to the one call that he names.
+    fn record(&mut self, wanted: &str, order: RecordOrder) {
+        let named: Vec<SessionId> = if wanted == "last" {
+            self.legs.iter().max_by_key(|(_, (id, _))| *id).map(|(session, _)| *session).into_iter().collect()
+        } else {
+            let is_named = |id: &CallId| !wanted.is_empty() && id.to_string().starts_with(wanted);
+            self.legs.iter().filter(|(_, (id, _))| is_named(id)).map(|(session, _)| *session).collect()
+        };
+        let refusal = match *named {
+            [session] => {
+                match self.legs.get(&session).map(|(_, leg)| leg.try_send(LegInput::Record(order))) {
+                    Some(Ok(())) => return,
+                    Some(Err(
+                        TrySendError::Full(LegInput::Record(order))
+                        | TrySendError::Closed(LegInput::Record(order)),
+                    )) => (order, "the call takes no orders now".to_owned()),
+                    _ => return,
+                }
+            }
+            [] => (order, "no such call is under way; `klikon trace` lists calls".to_owned()),
+            _ => (order, format!("{} calls begin so; write more of it", named.len())),
+        };
+        let (order, why) = refusal;
+        // Who asked may have gone.
+        let _ = order.answer.send(Err(why));
     }
 
     /// A change that no leg takes is refused at once; its peer may try again.
@@ -303,6 +339,7 @@ impl Handler for Registry {
             Command::Bye { session, reason } => {
                 carried_out(endpoint.bye(now, session, Some(reason.value())));
             }
+            Command::Record { call, order } => self.record(&call, order),
             Command::Gone { session } => {
                 self.legs.remove(&session);
                 self.tell_room(endpoint);
@@ -324,7 +361,7 @@ impl Handler for Registry {
             }
             Command::EndAll => {
                 self.drain(endpoint);
-                for leg in self.legs.values() {
+                for (_, leg) in self.legs.values() {
                     // A full inbox belongs to a leg that is ending anyway.
                     let _ = leg.try_send(LegInput::Stop);
                 }

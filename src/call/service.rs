@@ -4,8 +4,9 @@ use super::observer::Observer;
 use super::settings::{Settings, Srtp};
 use super::trust::Neighbours;
 use crate::dialplan::Flow;
-use crate::media::Engine;
-use crate::sdp::Codecs;
+use crate::media::{ClipIndex, Engine};
+use crate::recording::Recorder;
+use crate::sdp::{Codecs, RedundancyPolicy};
 use crate::sip::Rejection;
 use crate::speech::Prompts;
 use crate::store::{Activation, CallRecord, Store, StoreError};
@@ -43,10 +44,16 @@ pub struct Service {
     pub media: Engine,
     /// What calls can be held in: the library holds each clip in it.
     pub codecs: Codecs,
+    /// What is made of redundant payloads that a peer offers.
+    pub redundancy: RedundancyPolicy,
     /// Whether media is encrypted.
     pub srtp: Srtp,
     /// Address for RTP that SDP says, when it is not the one the INVITE arrived at.
     pub media_advertised: Option<IpAddr>,
+    /// Who keeps what callers heard and pressed.
+    pub recorder: Recorder,
+    /// The clip that says so, where one does.
+    pub announcement: Option<ClipIndex>,
     /// The billing ledger.
     pub store: Store,
     /// News of settled activations.

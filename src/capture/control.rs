@@ -1,5 +1,6 @@
 //! The trace socket: answers `klikon trace` over a unix domain socket that only its owner can open.
 
+use super::RecordOrder;
 use super::lines::{Wanted, call_id, call_line, message_line};
 use super::message::Captured;
 use super::protocol::{MAX_REQUEST_OCTETS, Reply, Request};
@@ -17,7 +18,7 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Semaphore, broadcast};
+use tokio::sync::{Semaphore, broadcast, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 /// Readers at once; one more is told to come again.
@@ -57,6 +58,7 @@ pub(super) struct Shown {
     pub(super) record: Option<Arc<Record>>,
     pub(super) live: broadcast::Sender<Arc<Captured>>,
     pub(super) hide_numbers: bool,
+    pub(super) orders: mpsc::Sender<RecordOrder>,
 }
 
 /// The socket while it is open; its file goes with it.
@@ -162,6 +164,7 @@ impl Reader {
             Ok(Request::List {}) => self.list(shown).await,
             Ok(Request::Call { call }) => self.call(shown, &call).await,
             Ok(Request::Follow { caller }) => self.follow(shown, caller.as_deref()).await,
+            Ok(Request::Record { call, begin }) => self.record(shown, call, begin).await,
             Err(error) => self.refuse(&format!("not understood: {error}")).await,
         }
     }
@@ -193,6 +196,20 @@ impl Reader {
             self.say(&Reply::Message(message_line(message, shown.hide_numbers))).await?;
         }
         self.say(&Reply::End).await
+    }
+
+    /// Hands on an order, and says what came of it.
+    async fn record(&mut self, shown: &Shown, call: String, begin: bool) -> io::Result<()> {
+        let (answer, answered) = oneshot::channel();
+        if shown.orders.try_send(RecordOrder { call, begin, answer }).is_err() {
+            return self.refuse("the service takes no orders now").await;
+        }
+        match tokio::time::timeout(PATIENCE, answered).await {
+            Ok(Ok(Ok(what))) => self.say(&Reply::Done { what }).await,
+            Ok(Ok(Err(why))) => self.refuse(&why).await,
+            Ok(Err(_)) => self.refuse("the call has ended").await,
+            Err(_) => self.refuse("the service does not answer").await,
+        }
     }
 
     /// Shows what passes until the reader goes.

@@ -21,7 +21,7 @@ impl House {
         let mut settings =
             TraceSettings { socket: folder.path().join("trace.sock"), ..TraceSettings::default() };
         change(&mut settings);
-        let capture = Capture::start(&HomerSettings::default(), &settings, Clock::system());
+        let capture = Capture::start(&HomerSettings::default(), &settings, Clock::system(), orders());
         Self { tap: capture.tap(), capture, folder }
     }
 
@@ -164,7 +164,8 @@ async fn the_socket_is_its_owner_s_alone_and_goes_with_the_service() {
     let house = House::new(|_| {});
     let path = house.socket();
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-    let shown = || Shown { record: None, live: broadcast::channel(1).0, hide_numbers: true };
+    let shown =
+        || Shown { record: None, live: broadcast::channel(1).0, hide_numbers: true, orders: orders() };
     assert!(matches!(Control::open(&path, shown()), Err(ControlError::Taken(_))));
     drop(house.capture);
     assert!(!path.exists());
@@ -185,7 +186,12 @@ async fn the_socket_is_its_owner_s_alone_and_goes_with_the_service() {
 #[tokio::test]
 async fn without_a_record_a_socket_or_a_collector_nobody_watches() {
     let settings = TraceSettings { calls: 0, socket: PathBuf::new(), ..TraceSettings::default() };
-    let capture = Capture::start(&HomerSettings::default(), &settings, Clock::system());
+    let capture = Capture::start(&HomerSettings::default(), &settings, Clock::system(), orders());
     assert_eq!(format!("{:?}", capture.tap()), "Tap(nobody)");
     assert_eq!(capture.homer_counts(), None);
+}
+
+/// Nobody takes orders.
+fn orders() -> mpsc::Sender<RecordOrder> {
+    mpsc::channel(1).0
 }

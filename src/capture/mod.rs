@@ -26,10 +26,21 @@ use crate::units::clock::Clock;
 use control::{Control, Shown};
 use homer::Homer;
 use std::sync::Arc;
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, mpsc, oneshot};
 
 /// Messages that may wait for those who follow; a slower one loses some, and is told so.
 const LIVE_MESSAGES_WAITING: usize = 4096;
+
+/// An operator asks by the socket to record a call that is under way, or no longer.
+#[derive(Debug)]
+pub struct RecordOrder {
+    /// Our id of the call, or how it begins; `last` is the newest.
+    pub call: String,
+    /// True to begin, false to end.
+    pub begin: bool,
+    /// What came of it, or why nothing did.
+    pub answer: oneshot::Sender<Result<String, String>>,
+}
 
 /// Capture and trace of one service.
 #[derive(Debug)]
@@ -42,11 +53,17 @@ pub struct Capture {
 
 impl Capture {
     /// Starts what the settings ask for. A trace socket that cannot be opened is said in the log: calls are answered
-    /// without it. Needs a tokio runtime.
-    pub fn start(homer: &HomerSettings, trace: &TraceSettings, clock: Clock) -> Self {
+    /// without it. What the socket is asked of recordings goes to `orders`. Needs a tokio runtime.
+    pub fn start(
+        homer: &HomerSettings,
+        trace: &TraceSettings,
+        clock: Clock,
+        orders: mpsc::Sender<RecordOrder>,
+    ) -> Self {
         let record = (trace.calls > 0).then(|| Arc::new(Record::new(trace)));
         let (live, _) = broadcast::channel(LIVE_MESSAGES_WAITING);
-        let shown = Shown { record: record.clone(), live: live.clone(), hide_numbers: trace.mask_msisdn };
+        let shown =
+            Shown { record: record.clone(), live: live.clone(), hide_numbers: trace.mask_msisdn, orders };
         let has_socket = !trace.socket.as_os_str().is_empty();
         let control = has_socket
             .then(|| Control::open(&trace.socket, shown))

@@ -7,6 +7,8 @@
 //! → {"ask":"call","call":"0192…"}                   our id, the Call-ID, the beginning of either, or `last`
 //! ← {"is":"call",…}, {"is":"message",…} …, {"is":"end"}
 //! → {"ask":"follow","caller":"0672123456"}          everything from now on, or the calls of one caller
+//! → {"ask":"record","call":"0192…","begin":true}   record a call that is under way; false: no longer
+//! ← {"is":"done","what":"…"}
 //! ← {"is":"following"}, {"is":"message",…} …, {"is":"lost","messages":3} when the reader is too slow
 //! ```
 
@@ -31,6 +33,13 @@ pub enum Request {
         /// Only the calls of this telephone number.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         caller: Option<String>,
+    },
+    /// A call that is under way is to be recorded, or no longer.
+    Record {
+        /// Our id of it, the beginning of it, or `last`.
+        call: String,
+        /// True to begin, false to end.
+        begin: bool,
     },
 }
 
@@ -94,6 +103,11 @@ pub enum Reply {
     Lost {
         /// How many.
         messages: u64,
+    },
+    /// What was asked for is done.
+    Done {
+        /// What came of it.
+        what: String,
     },
     /// Nothing more comes.
     End,

@@ -4,7 +4,7 @@ use crate::call::load::LoadSettings;
 use crate::call::{KeyGroup, Manner, Notice, Phone, PhoneError, PhoneSettings};
 use crate::config::Settings;
 use crate::net::{NameServer, Resolver};
-use crate::sdp::Codecs;
+use crate::sdp::{Codecs, RedundancyPolicy};
 use crate::sip::Transport;
 use crate::sip::locate::{Target, fails_over};
 use crate::sip::message::Uri;
@@ -48,6 +48,10 @@ pub struct Arguments {
     /// Offer no telephone-event, and key with tones in the audio.
     #[arg(long)]
     in_band: bool,
+
+    /// Repeat keys in those that follow, where the far end agrees (RFC 2198).
+    #[arg(long, conflicts_with = "in_band")]
+    redundancy: bool,
 
     /// Who calls, in P-Asserted-Identity: a number or a `sip:` or `tel:` URI.
     #[arg(long, value_name = "NUMBER|URI")]
@@ -103,7 +107,7 @@ pub struct Arguments {
 
     /// Make many calls, so many begun a second: signalling only, nothing is heard or keyed. Says what was answered, what
     /// failed, and how long it took; exits with 0 when every call was answered and ended in good order.
-    #[arg(long, value_name = "R", requires = "calls", value_parser = rate, conflicts_with_all = ["keys", "in_band", "srtp", "listen", "expect", "hang_up_after_s", "wav", "session_expires_s"])]
+    #[arg(long, value_name = "R", requires = "calls", value_parser = rate, conflicts_with_all = ["keys", "in_band", "redundancy", "srtp", "listen", "expect", "hang_up_after_s", "wav", "session_expires_s"])]
     rate: Option<f64>,
 
     /// With --rate: how many calls.
@@ -187,6 +191,7 @@ pub fn run(arguments: Arguments, settings: &Settings) -> anyhow::Result<()> {
         from: arguments.from.clone(),
         session_expires_s: arguments.session_expires_s,
         in_band: arguments.in_band,
+        redundancy: redundancy(arguments.redundancy),
         srtp: arguments.srtp,
         codecs: Codecs::new(arguments.codecs.clone()),
         keys: arguments.keys.clone(),
@@ -230,6 +235,11 @@ pub fn run(arguments: Arguments, settings: &Settings) -> anyhow::Result<()> {
         bail!("nothing was heard: no RTP, or only silence");
     }
     Ok(())
+}
+
+/// Whether the caller repeats his keys.
+fn redundancy(is_wanted: bool) -> RedundancyPolicy {
+    if is_wanted { RedundancyPolicy::Offered } else { RedundancyPolicy::default() }
 }
 
 /// How the caller keys.

@@ -2,7 +2,9 @@
 
 use super::admin::parse;
 use super::admin::table::{Table, local_time, local_time_option};
-use crate::store::{self, Activation, ActivationOrder, CallRecord, Store, StreamQuality};
+use crate::config::Settings;
+use crate::recording::{self, Found};
+use crate::store::{Activation, ActivationOrder, CallRecord, Store, StreamQuality};
 use crate::units::Msisdn;
 use anyhow::{Context, bail};
 use clap::Args;
@@ -41,10 +43,10 @@ pub struct Arguments {
 /// Runs `klikon calls …` on the database and prints to `out`. A call that is not there is an error.
 pub async fn run(
     arguments: &Arguments,
-    database: &store::Settings,
+    settings: &Settings,
     out: &mut (dyn Write + Send),
 ) -> anyhow::Result<()> {
-    let store = Store::open(database).await?;
+    let store = Store::open(&settings.database).await?;
     let Some(name) = &arguments.call else {
         let caller = arguments.caller.map(|number| number.e164());
         let calls = store.calls(caller.as_deref(), arguments.last).await?;
@@ -59,30 +61,30 @@ pub async fn run(
             "no call has the id, the Call-ID or the charging id {name:?}; `klikon calls` lists the last ones"
         );
     }
-    let mut with_activations = Vec::new();
+    let mut found = Vec::new();
     for call in calls {
         let activations = store.activations_of_call(call.id).await?;
         let mut not_booked = store.attempts_of_call(call.id).await?;
         not_booked.retain(|tried| !activations.iter().any(|activation| activation.id == tried.id));
-        with_activations.push((call, activations, not_booked));
+        let recordings = recording::find(&settings.recording.folder, call.id);
+        found.push(Whole { call, activations, not_booked, recordings });
     }
     if arguments.json {
-        let calls = with_activations
+        let calls = found
             .iter()
-            .map(|(call, activations, not_booked)| {
+            .map(|Whole { call, activations, not_booked, recordings }| {
                 let mut value = serde_json::to_value(call)?;
                 value["activations"] = serde_json::to_value(activations)?;
                 let ids: Vec<String> = not_booked.iter().map(|tried| tried.id.to_string()).collect();
                 value["not_booked"] = serde_json::to_value(ids)?;
+                let files = recordings.iter().map(|found| found.path.display().to_string());
+                value["recordings"] = files.collect::<Vec<_>>().into();
                 Ok(value)
             })
             .collect::<anyhow::Result<Vec<_>>>()?;
         return print_json(out, &calls);
     }
-    let texts: Vec<_> = with_activations
-        .iter()
-        .map(|(call, activations, not_booked)| whole(call, activations, not_booked))
-        .collect();
+    let texts: Vec<_> = found.iter().map(whole).collect();
     write!(out, "{}", texts.join("\n")).context("cannot print")
 }
 
@@ -122,7 +124,7 @@ fn seconds(call: &CallRecord) -> String {
 }
 
 /// What a stranger wrote, without what a terminal would act on.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
 }
 
@@ -139,7 +141,14 @@ fn stream(encoding: &str, quality: &StreamQuality) -> String {
 }
 
 /// Everything about one call.
-fn whole(call: &CallRecord, activations: &[Activation], not_booked: &[ActivationOrder]) -> String {
+struct Whole {
+    call: CallRecord,
+    activations: Vec<Activation>,
+    not_booked: Vec<ActivationOrder>,
+    recordings: Vec<Found>,
+}
+
+fn whole(Whole { call, activations, not_booked, recordings }: &Whole) -> String {
     let mut text = String::new();
     let mut say = |name: &str, value: &str| {
         // Writing to a String cannot fail.
@@ -191,6 +200,9 @@ fn whole(call: &CallRecord, activations: &[Activation], not_booked: &[Activation
     }
     for tried in not_booked {
         say("not booked", &format!("{} for {}, {}", tried.id, tried.member.national(), tried.quoted_net));
+    }
+    for found in recordings {
+        say("recording", &format!("{} ({} octets)", found.path.display(), found.octets));
     }
     text
 }

@@ -97,6 +97,7 @@ async fn show(arguments: &Arguments, settings: Settings, folder: &Path) -> anyho
         from: None,
         session_expires_s: 0,
         in_band: false,
+        redundancy: crate::sdp::RedundancyPolicy::default(),
         srtp: false,
         codecs: crate::sdp::Codecs::default(),
         keys: keys()?,

@@ -10,6 +10,7 @@ pub mod flow;
 pub mod ledger;
 mod load;
 pub mod prompts;
+mod recording;
 mod serve;
 mod trace;
 
@@ -51,6 +52,8 @@ enum What {
     Trace(trace::Arguments),
     /// The records of calls, as the database keeps them.
     Calls(calls::Arguments),
+    /// What callers heard and pressed: list, show, export, begin and end recordings.
+    Recording(recording::Arguments),
     /// Groups, members, leaders, packages and terms.
     Admin(admin::AdminArguments),
     /// Print, audit and bill the ledger.
@@ -83,9 +86,11 @@ impl Command {
             What::Trace(arguments) => {
                 self::settings(self.config.as_deref()).and_then(|settings| trace::run(&arguments, &settings))
             }
-            What::Calls(arguments) => on_database(self.config.as_deref(), async |database, _, out| {
-                calls::run(&arguments, database, out).await
+            What::Calls(arguments) => self::settings(self.config.as_deref()).and_then(|settings| {
+                runtime()?.block_on(calls::run(&arguments, &settings, &mut std::io::stdout()))
             }),
+            What::Recording(arguments) => self::settings(self.config.as_deref())
+                .and_then(|settings| recording::run(&arguments, &settings)),
             What::Admin(arguments) => on_database(self.config.as_deref(), async |database, now, out| {
                 admin::run(arguments, database, now, out).await
             }),

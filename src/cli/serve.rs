@@ -88,6 +88,9 @@ async fn serve(settings: Settings, observer: Observer) -> anyhow::Result<()> {
     if let Some(captured) = server.captured() {
         tracing::info!(?captured, "capture, until the stop");
     }
+    if let Some(recorded) = server.recorded() {
+        tracing::info!(?recorded, "recordings, until the stop");
+    }
     let calls = server.drain().await;
     eprintln!(
         "klikon: stopping; {calls} calls under way, for {} s at most; signal again to end them",

@@ -2,7 +2,7 @@
 
 use super::problem::{Problem, problem, within};
 use crate::call::Srtp;
-use crate::sdp::{Codecs, Preference};
+use crate::sdp::{Codecs, Preference, RedundancyPolicy};
 use crate::units::amr::ModeSet;
 use crate::units::rtp::Encoding;
 use serde::Deserialize;
@@ -52,6 +52,8 @@ pub struct Media {
     pub nat: bool,
     /// Read keys from tones in the audio of calls whose session description agrees on no telephone-event.
     pub in_band_keys: bool,
+    /// Agree to redundant payloads (RFC 2198) where a peer offers them for keys.
+    pub redundancy: bool,
     /// Address that callers send RTP to, when it is not the one the INVITE arrived at (NAT).
     pub advertise: Option<IpAddr>,
 }
@@ -74,6 +76,7 @@ impl Default for Media {
             rtp_timeout_s: 0,
             nat: false,
             in_band_keys: true,
+            redundancy: true,
             advertise: None,
         }
     }
@@ -94,6 +97,11 @@ impl Media {
             amr_modes: modes(Encoding::Amr, &self.amr_modes).unwrap_or(all(Encoding::Amr)),
             amr_wb_modes: modes(Encoding::AmrWb, &self.amr_wb_modes).unwrap_or(all(Encoding::AmrWb)),
         }
+    }
+
+    /// What is made of redundant payloads that a peer offers.
+    pub fn redundancy(&self) -> RedundancyPolicy {
+        if self.redundancy { RedundancyPolicy::Answered } else { RedundancyPolicy::Refused }
     }
 
     fn check_codecs(&self, found: &mut Vec<Problem>) {

@@ -9,6 +9,7 @@ mod log;
 mod media;
 mod overload;
 mod problem;
+mod recording;
 mod sip;
 mod tls;
 mod trunks;
@@ -25,7 +26,7 @@ pub use trunks::{PasswordError, Trunk};
 
 use crate::call::{self, Peer};
 use crate::capture::{HomerSettings, TraceSettings};
-use crate::{delivery, store};
+use crate::{delivery, recording as recordings, store};
 use problem::{problem, within};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -57,6 +58,8 @@ pub struct Settings {
     pub calls: call::Settings,
     /// RTP.
     pub media: Media,
+    /// What callers heard and pressed.
+    pub recording: recordings::Settings,
     /// Where flows and prompts are.
     pub files: Files,
     /// The billing ledger.
@@ -85,6 +88,7 @@ impl Default for Settings {
             trunks: Vec::new(),
             calls: call::Settings::default(),
             media: Media::default(),
+            recording: recordings::Settings::default(),
             files: Files::default(),
             database: store::Settings::default(),
             delivery: delivery::Settings::default(),
@@ -177,6 +181,8 @@ impl Settings {
         if !self.files.encoded.as_os_str().is_empty() {
             self.files.encoded = folder.join(&self.files.encoded);
         }
+        self.recording.folder = folder.join(&self.recording.folder);
+        self.recording.key_file = self.recording.key_file.take().map(|file| folder.join(file));
         self.delivery.spool = folder.join(&self.delivery.spool);
         self.database.url = self.database.url.below(folder);
         self.trunks.iter_mut().for_each(|trunk| trunk.resolve_below(folder));
@@ -198,6 +204,7 @@ impl Settings {
         trunks::check(&self.trunks, &self.peers, &mut found);
         check_calls(&self.calls, &mut found);
         self.media.check(&mut found);
+        self::recording::check(&self.recording, &self.peers, &mut found);
         self::capture::check_capture(&self.capture, &mut found);
         self::capture::check_trace(&self.trace, &mut found);
         self.log.check(&mut found);
@@ -400,6 +407,20 @@ mod tests {
                 "[[peers]]\nname = \" \"\naddresses = []",
                 "`peers[0].addresses`: no address range and no certificate",
             ),
+            (
+                "[recording]\ncalls = \"all\"",
+                "`recording.calls`: recordings would lie unencrypted on the disk; make a key",
+            ),
+            (
+                "[recording]\nkey_file = \"k\"\nunencrypted = true",
+                "`recording.unencrypted`: there is a key as well",
+            ),
+            ("[recording]\npeers = [\"pbx\"]", "`recording.peers`: `pbx` is no peer; write the names"),
+            (
+                "[recording]\nrate_hz = 44100",
+                "`recording.rate_hz`: 44100 is no rate of recordings; write 8000 or 16000",
+            ),
+            ("[recording]\nkeep_days = 0", "`recording.keep_days`: 0 is out of range; write 1 to 3650"),
             ("[capture]\nhomer = \"192.0.2.9:9060\"", "write it like \"udp:192.0.2.9:9060\""),
             ("[capture]\nauth_key = \"\"", "`capture.auth_key`: it is empty or too long"),
             ("[trace]\nmax_octets = 5", "`trace.max_octets`: 5 is out of range; write 65536 to 4294967296"),
@@ -419,6 +440,7 @@ mod tests {
         assert_eq!(settings.database.url.file(), Some(folder.path().join("klikon.db").as_path()));
         assert_eq!(settings.delivery.spool, Path::new("/var/spool/klikon"));
         assert_eq!(settings.trace.socket, folder.path().join("klikon.sock"));
+        assert_eq!(settings.recording.folder, folder.path().join("recordings"));
         std::fs::write(&file, "[trace]\nsocket = \"\"\n").unwrap();
         assert_eq!(Settings::load(&file).unwrap().trace.socket, Path::new(""), "none stays none");
         let error = Settings::load(&folder.path().join("none.toml")).unwrap_err();

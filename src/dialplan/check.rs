@@ -4,6 +4,7 @@
 
 use super::error::{Errors, mean_or};
 use super::flow::{Action, Flow, Input, NodeIndex, TypeAhead};
+use super::secret;
 use super::value::{Field, Kind, SayAs};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -61,8 +62,8 @@ pub(super) enum Scope {
 #[derive(Debug)]
 pub(super) struct Use {
     node: NodeIndex,
-    variable: String,
-    line: usize,
+    pub variable: String,
+    pub line: usize,
     scope: Scope,
     need: Need,
 }
@@ -76,6 +77,11 @@ enum Need {
 }
 
 impl Use {
+    /// Whether it is given to an operation.
+    pub(super) fn is_argument(&self) -> bool {
+        matches!(self.need, Need::Kind(_))
+    }
+
     pub(super) fn say(node: NodeIndex, variable: &str, format: SayAs, scope: Scope, line: usize) -> Self {
         Self { node, variable: variable.to_owned(), line, scope, need: Need::Say(format) }
     }
@@ -111,6 +117,7 @@ pub(super) fn check(flow: &Flow, graph: &Graph, errors: &mut Errors) {
     check_retries(flow, graph, errors);
     check_bookings(flow, graph, errors);
     check_circles(flow, graph, errors);
+    secret::check(flow, graph, errors);
     let kinds = kinds(flow, graph, errors);
     let reached = reached(flow, graph);
     if !graph.undefined {

@@ -12,6 +12,7 @@ mod event;
 mod flow;
 mod interpreter;
 mod parse;
+mod secret;
 mod value;
 mod vocabulary;
 
@@ -20,7 +21,7 @@ pub use event::{Effect, Event, PlayId, RequestId, Segment};
 pub use flow::{Flow, GlobalKeys, MAX_PAGE_CHOICES, NodeIndex};
 pub use interpreter::{Interpreter, MAX_TRANSITIONS, MAX_TYPE_AHEAD};
 pub use value::{Field, Kind, Record, SayAs, Value};
-pub use vocabulary::{Operation, Outcome, Vocabulary};
+pub use vocabulary::{Operation, Outcome, PIN_REQUIRED, Vocabulary};
 
 #[cfg(test)]
 mod tests;

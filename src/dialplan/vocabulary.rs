@@ -4,6 +4,17 @@
 use super::value::{Field, Kind};
 use std::collections::BTreeSet;
 
+/// The outcome that only comes for callers whose number alone is not enough.
+pub const PIN_REQUIRED: &str = "pin-required";
+
+/// The arguments, each with its operation, that nobody may read afterwards.
+const SECRETS: [(&str, &str); 1] = [("pin", "pin")];
+
+/// Whether an operation's argument is a secret.
+pub(super) fn is_secret(operation: &str, argument: &str) -> bool {
+    SECRETS.contains(&(operation, argument))
+}
+
 /// What a flow may name.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Vocabulary {
@@ -72,7 +83,7 @@ impl Vocabulary {
 fn leader_rights() -> Operation {
     let leader = vec![Field::new("month", Kind::Number), Field::new("left", Kind::Money)];
     let refusals = plain(&[
-        "pin-required",
+        PIN_REQUIRED,
         "not-leader",
         "not-member",
         "group-closed",

@@ -4,16 +4,23 @@ use std::f64::consts::PI;
 
 /// Taps on each side of the centre. With the Kaiser window below, the pass band ends at 3.4 kHz, the stop band begins at
 /// 4.0 kHz, the first frequency that would fold back into the telephone band.
-const HALF_TAPS: usize = 64;
+pub const HALF_TAPS: usize = 64;
 /// Kaiser's β for at least 70 dB in the stop band.
 const KAISER_BETA: f64 = 6.8;
 /// Centre of the transition band, as a part of the 16 kHz sampling rate: 3.7 kHz.
 const CUTOFF: f64 = 3_700.0 / 16_000.0;
 
 /// The filter; symmetric, so only one half is kept.
+#[derive(Debug, Clone)]
 pub struct Decimator {
     /// `taps[0]` is the centre.
     taps: [f32; HALF_TAPS + 1],
+}
+
+impl Default for Decimator {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Decimator {
@@ -38,9 +45,11 @@ impl Decimator {
         padded.windows(2 * HALF_TAPS + 1).step_by(2).map(|window| self.apply(window)).collect()
     }
 
+    /// The filtered sample at the middle of `2 · HALF_TAPS + 1` samples.
+    ///
     /// A bare loop over indices: every start of the service runs it some hundred million times, and built without
     /// optimisation, as the tests build it, iterators take several times as long.
-    fn apply(&self, window: &[f32]) -> i16 {
+    pub fn apply(&self, window: &[f32]) -> i16 {
         let Some(window) = window.first_chunk::<{ 2 * HALF_TAPS + 1 }>() else { return 0 };
         let mut sum = 0.0;
         let mut n = 1;

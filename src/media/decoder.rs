@@ -1,9 +1,9 @@
 //! From a payload to samples: the seam for whoever listens to what a peer says.
 
-use super::amr;
 use super::g711;
 use super::prompt::FRAME_OCTETS;
-use crate::units::rtp::{Encoding, StreamParameters};
+use crate::units::amr::AmrParameters;
+use crate::units::rtp::Encoding;
 use arrayvec::ArrayVec;
 use klikon_codecs::g722;
 
@@ -73,14 +73,19 @@ impl Decoder {
 
 /// Takes a payload apart into frames of 20 ms: each with its type, which only AMR has, and its octets. G.711 and G.722 have
 /// frames only by our choice, so the last one may be shorter. What is no payload of the encoding has no frame.
-pub fn unpack(parameters: &StreamParameters, payload: &[u8], mut take: impl FnMut(u8, &[u8])) {
-    match parameters.encoding {
+pub fn unpack(
+    encoding: Encoding,
+    amr: Option<AmrParameters>,
+    payload: &[u8],
+    mut take: impl FnMut(u8, &[u8]),
+) {
+    match encoding {
         Encoding::Pcma | Encoding::Pcmu | Encoding::G722 => {
             payload.chunks(FRAME_OCTETS).for_each(|frame| take(0, frame));
         }
         encoding @ (Encoding::Amr | Encoding::AmrWb) => {
-            let octet_aligned = parameters.amr.is_some_and(|amr| amr.octet_aligned);
-            let Some(read) = amr::read(encoding, octet_aligned, payload) else { return };
+            let octet_aligned = amr.is_some_and(|amr| amr.octet_aligned);
+            let Some(read) = super::amr::read(encoding, octet_aligned, payload) else { return };
             for frame in &read.frames {
                 let mut octets = ArrayVec::new();
                 if frame.sound {

@@ -1,6 +1,7 @@
 //! The engine: its threads, and the handles by which calls speak to their streams.
 
 use super::event::MediaEvent;
+use super::fork::Fork;
 use super::listener::FrameIndex;
 use super::playout::Element;
 use super::ports::{BindError, PortPool, PortRange};
@@ -371,6 +372,14 @@ impl Stream {
     /// [`CommandError`].
     pub fn set_keys_elsewhere(&self, elsewhere: bool) -> Result<(), CommandError> {
         self.worker.send(Command::KeysElsewhere(self.id.0, elsewhere))
+    }
+
+    /// Copies its packets for a recorder from here on, or no longer.
+    ///
+    /// # Errors
+    /// [`CommandError`].
+    pub fn fork(&self, fork: Option<Fork>) -> Result<(), CommandError> {
+        self.worker.send(Command::Fork(self.id.0, fork.map(Box::new)))
     }
 
     /// Stops what plays and what waits.

@@ -84,6 +84,8 @@ pub struct Statistics {
     pub mode_requests_ignored: u64,
     /// Payloads of AMR that did not hold what they said: taken as a sign of life only.
     pub malformed_audio: u64,
+    /// Dropped: a redundant payload that does not hold what its headers say, or more than is read (RFC 2198).
+    pub malformed_redundancy: u64,
     /// Events that were lost since nobody fetched them.
     pub events_lost: u64,
     /// The keys that came as events.

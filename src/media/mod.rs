@@ -1,6 +1,6 @@
 //! The media engine: RTP sessions that play prompts and read keys, and the threads that move their octets.
 //!
-//! Implements RTP (RFC 3550 §5.1, A.1; RFC 3551 §4), named telephone events (RFC 4733 §2), keys as tones (ITU-T Q.24), and the
+//! Implements RTP (RFC 3550 §5.1, A.1; RFC 3551 §4), named telephone events (RFC 4733 §2), also with redundancy (RFC 2198), keys as tones (ITU-T Q.24), and the
 //! payloads of G.711, G.722, AMR and AMR-WB (RFC 4867 §4) and Opus (RFC 7587 §4). A [`Session`] is
 //! one call's stream as a pure state machine: packets and `now` go in, packets, events and a deadline come out. The
 //! [`Engine`] owns the threads, sockets and ports, and only moves octets between them and the sessions.
@@ -19,6 +19,7 @@ mod decimator;
 mod decoder;
 mod engine;
 mod event;
+mod fork;
 mod form;
 mod g711;
 mod key_gate;
@@ -29,6 +30,7 @@ mod playout;
 mod ports;
 mod prompt;
 mod protection;
+mod red;
 pub mod rtcp;
 mod rtp;
 mod session;
@@ -43,10 +45,13 @@ pub use crate::units::rtp::{Direction, Encoding, StreamParameters, TelephoneEven
 pub use audio_filter::audio_filter;
 pub use cache::PromptCache;
 pub use control::{FarReport, RtcpStatistics};
+pub use decimator::{Decimator, HALF_TAPS};
+pub use decoder::{Decoder, unpack};
 pub use engine::{
     CommandError, Engine, EngineCounters, EngineError, EngineSettings, OpenError, Stream, StreamId, Summary,
 };
 pub use event::{MediaEvent, Statistics};
+pub use fork::{Fork, ForkState, ForkedPacket, MAX_FORKED_OCTETS, Side};
 pub use form::{EncoderError, Form};
 pub use listener::{FrameIndex, Heard, Listener, Recorder, Recording};
 pub use playout::{Element, MAX_QUEUED_PLAYS};
@@ -66,5 +71,7 @@ mod control_tests;
 mod engine_tests;
 #[cfg(test)]
 mod protection_tests;
+#[cfg(test)]
+mod redundancy_tests;
 #[cfg(test)]
 mod session_tests;

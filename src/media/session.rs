@@ -6,6 +6,7 @@ mod sending;
 
 use super::control::Control;
 use super::event::{MediaEvent, Outbox, Statistics};
+use super::fork::Fork;
 use super::g711::OCTETS_PER_MS;
 use super::key_gate::KeyGate;
 use super::listener::{FrameIndex, Listener, Recording};
@@ -60,6 +61,8 @@ pub struct Session {
     parameters: Option<StreamParameters>,
     protection: Option<Box<Protection>>,
     control: Option<Box<Control>>,
+    /// Where packets are copied to: the call is recorded.
+    fork: Option<Box<Fork>>,
     /// Where the first valid packet came from.
     latched: Option<SocketAddr>,
     receiver: Receiver,
@@ -108,6 +111,7 @@ impl Session {
             parameters: None,
             protection: None,
             control: None,
+            fork: None,
             latched: None,
             receiver: Receiver::default(),
             keys: EventReader::default(),
@@ -178,6 +182,11 @@ impl Session {
     /// Whether keys come by another way, so that those of the stream are not to count.
     pub fn set_keys_elsewhere(&mut self, elsewhere: bool) {
         self.gate.set_elsewhere(elsewhere);
+    }
+
+    /// Copies packets for a recorder from here on, or no longer.
+    pub fn set_fork(&mut self, fork: Option<Box<Fork>>) {
+        self.fork = fork;
     }
 
     /// When [`Session::poll_transmit`] is to be called next; `None` before the stream is agreed. All timers are looked at

@@ -286,6 +286,42 @@ fn audio_is_sampled_once_the_peer_is_known_and_its_loss_is_estimated() {
     assert_eq!(bench.session.statistics().lost, 2 * 64 + 1, "what was not let pass is not lost");
 }
 
+/// Each packet that is sent, at the step that its timestamp says, though a prompt went out ahead of it; and the peer's only
+/// where they are wanted, and then all of them.
+#[test]
+fn a_recorder_gets_a_copy_at_the_streams_own_step() {
+    let mut bench = Bench::prompt();
+    let (packets, copied) = std::sync::mpsc::sync_channel(100);
+    let fork = Fork::new(1, packets, Arc::default());
+    bench.session.set_fork(Some(Box::new(fork.clone())));
+    bench.audio(0, "198.51.100.7:5004", 1);
+    assert_eq!(bench.session.unheard_payload_type(), Some(8), "what is not wanted is not read");
+    let mut sent = bench.run(500);
+    let (menu, _) = bench.clip("menu");
+    bench.session.play(1, vec![menu], true);
+    assert!(bench.session.begin_at_once(bench.at(487)));
+    sent.extend(bench.run(1_000));
+    let copies: Vec<ForkedPacket> = copied.try_iter().collect();
+    assert_eq!((copies.len(), sent.len()), (50, 50));
+    for ((step, copy), sent) in (0..).zip(&copies).zip(&sent) {
+        assert_eq!((copy.side, copy.at), (Side::Sent, bench.at(step * 20)), "packet {step}");
+        assert_eq!((copy.timestamp, copy.payload.as_slice()), (sent.timestamp, sent.payload.as_slice()));
+    }
+    assert!(sent.iter().any(|sent| sent.at_ms % 20 != 0), "some went out ahead");
+    bench.session.set_fork(Some(Box::new(fork.of_both_sides())));
+    assert_eq!(bench.session.unheard_payload_type(), None);
+    bench.audio(1_003, "198.51.100.7:5004", 2);
+    let copy = copied.try_recv().expect("a copy");
+    assert_eq!(
+        (copy.side, copy.at, copy.payload.as_slice()),
+        (Side::Received, bench.at(1_003), &[0xd5; 160][..])
+    );
+    bench.session.set_fork(None);
+    bench.audio(1_020, "198.51.100.7:5004", 3);
+    bench.run(1_100);
+    assert!(copied.try_recv().is_err());
+}
+
 #[test]
 fn audio_is_not_sampled_where_each_packet_counts() {
     let sampled = |settings: SessionSettings| {
@@ -704,7 +740,7 @@ fn unfetched_events_are_bounded_and_counted() {
 }
 
 /// The key 5, 770 and 1,336 Hz, for 400 ms, in packets.
-fn tone() -> Vec<Vec<u8>> {
+pub(super) fn tone() -> Vec<Vec<u8>> {
     let sample = |sample: i32| {
         let turn = |hz: f64| (f64::from(sample) * hz / 8_000.0 * std::f64::consts::TAU).sin();
         g711::encode(Encoding::Pcma, ((turn(770.0) + turn(1_336.0)) * 8_000.0) as i16)
@@ -712,7 +748,7 @@ fn tone() -> Vec<Vec<u8>> {
     (0..3_200).map(sample).collect::<Vec<_>>().chunks(160).map(<[u8]>::to_vec).collect()
 }
 
-fn without_events() -> StreamParameters {
+pub(super) fn without_events() -> StreamParameters {
     StreamParameters { telephone_event: None, ..parameters() }
 }
 

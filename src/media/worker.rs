@@ -3,6 +3,7 @@
 use super::alarm::Alarm;
 use super::audio_filter::audio_filter;
 use super::event::{MediaEvent, Statistics};
+use super::fork::Fork;
 use super::listener::Recording;
 use super::playout::Element;
 use super::session::{MAX_RTCP_OCTETS, MAX_TRANSMIT_OCTETS, Session};
@@ -43,6 +44,7 @@ pub enum Command {
     Play { stream: u64, play_id: u64, elements: Vec<Element>, bargein: bool },
     Stop(u64),
     KeysElsewhere(u64, bool),
+    Fork(u64, Option<Box<Fork>>),
     SendDigits(u64, String, DigitTiming),
     Close(u64),
     Finish(u64, oneshot::Sender<Summary>),
@@ -300,6 +302,7 @@ impl Worker {
                 Command::KeysElsewhere(stream, elsewhere) => {
                     self.with(stream, |session| session.set_keys_elsewhere(elsewhere));
                 }
+                Command::Fork(stream, fork) => self.fork(stream, fork),
                 Command::SendDigits(stream, digits, timing) => {
                     self.with(stream, |session| session.send_digits(&digits, timing));
                 }
@@ -313,6 +316,14 @@ impl Worker {
                 }
             }
         }
+    }
+
+    fn fork(&mut self, stream: u64, fork: Option<Box<Fork>>) {
+        let Some(&key) = self.keys.get(&stream) else { return };
+        let Some(call) = self.calls.get_mut(key) else { return };
+        call.session.set_fork(fork);
+        // Whether the peer's audio is listened to has changed.
+        call.set_filter();
     }
 
     fn with(&mut self, stream: u64, act: impl FnOnce(&mut Session)) {

@@ -97,6 +97,10 @@ impl Exchange {
         if let (Some(event), Some(before)) = (agreed.telephone_event.as_mut(), event_before) {
             event.receive_payload_type = before.receive_payload_type;
         }
+        let redundancy_before = before.and_then(|before| before.redundancy);
+        if let (Some(redundancy), Some(before)) = (agreed.redundancy.as_mut(), redundancy_before) {
+            redundancy.receive_payload_type = before.receive_payload_type;
+        }
         self.agreed = Some(agreed);
         Ok(agreed)
     }

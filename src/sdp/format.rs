@@ -14,6 +14,9 @@ const OPUS_PAYLOAD_TYPE: u8 = 111;
 /// first is the number that everybody uses.
 const EVENT_PAYLOAD_TYPES: [(u32, u8); 3] = [(8_000, 101), (16_000, 102), (48_000, 103)];
 
+/// The payload types of `red` in our offers, one for each of those clocks.
+const REDUNDANCY_PAYLOAD_TYPES: [(u32, u8); 3] = [(8_000, 121), (16_000, 122), (48_000, 123)];
+
 /// A format that both sides can, as one side numbers it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct AudioFormat {
@@ -102,6 +105,24 @@ pub(super) fn offered_events(codecs: &Codecs) -> impl Iterator<Item = (u8, u32)>
 pub(super) fn event_number(clock_rate_hz: u32) -> u8 {
     let [(_, usual), ..] = EVENT_PAYLOAD_TYPES;
     EVENT_PAYLOAD_TYPES.iter().find(|(clock, _)| *clock == clock_rate_hz).map_or(usual, |&(_, number)| number)
+}
+
+/// The `red` formats that we offer beside those of telephone-event: payload type and clock.
+pub(super) fn offered_redundancy(codecs: &Codecs) -> impl Iterator<Item = (u8, u32)> {
+    offered_events(codecs).map(|(_, clock)| (redundancy_number(clock), clock))
+}
+
+/// The number under which we offer `red` of a clock.
+pub(super) fn redundancy_number(clock_rate_hz: u32) -> u8 {
+    let [(_, usual), ..] = REDUNDANCY_PAYLOAD_TYPES;
+    let of_clock = REDUNDANCY_PAYLOAD_TYPES.iter().find(|(clock, _)| *clock == clock_rate_hz);
+    of_clock.map_or(usual, |&(_, number)| number)
+}
+
+/// The payload types that an `a=fmtp` of `red` names, as `101/101/0` (RFC 2198 §5); `None` for none.
+pub(super) fn redundant_formats(parameters: &str) -> Option<Vec<u8>> {
+    let listed: Vec<u8> = parameters.split('/').filter_map(|number| number.trim().parse().ok()).collect();
+    Some(listed).filter(|listed| !listed.is_empty())
 }
 
 fn is(format: &Format, encoding: Encoding) -> bool {

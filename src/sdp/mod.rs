@@ -2,7 +2,7 @@
 //!
 //! Implements RFC 8866 (the description; read by the crate `sdp-types` behind [`Description::parse`]'s
 //! sanitiser), RFC 3264 (offer and answer: every media line answered, hold, rejected lines), the static payload
-//! types of RFC 3551, the parameters of AMR (RFC 4867 §8) and Opus (RFC 7587 §6), and `telephone-event` of RFC 4733. Streams are `RTP/AVP`, or `RTP/SAVP` with
+//! types of RFC 3551, `red` (RFC 2198), the parameters of AMR (RFC 4867 §8) and Opus (RFC 7587 §6), and `telephone-event` of RFC 4733. Streams are `RTP/AVP`, or `RTP/SAVP` with
 //! keys by SDES (RFC 4568); ICE and BUNDLE lines are read past. Pure: no socket, clock or randomness; the address, port and session id are arguments.
 
 mod crypto;
@@ -19,8 +19,8 @@ pub use description::{
 };
 pub use exchange::Exchange;
 pub use negotiation::{
-    Capabilities, Codecs, DEFAULT_PTIME_MS, Incompatibility, Preference, Refusal, Security, accept_answer,
-    negotiate,
+    Capabilities, Codecs, DEFAULT_PTIME_MS, Incompatibility, Preference, RedundancyPolicy, Refusal, Security,
+    accept_answer, negotiate,
 };
 pub use writer::offer;
 
@@ -28,5 +28,7 @@ pub use writer::offer;
 mod codec_tests;
 #[cfg(test)]
 mod crypto_tests;
+#[cfg(test)]
+mod redundancy_tests;
 #[cfg(test)]
 mod tests;

@@ -1,11 +1,11 @@
 //! Agreeing on one audio stream (RFC 3264 §6, §7).
 
 use super::crypto::Crypto;
-use super::description::{Address, Answer, Description, Malformed, MediaDescription, Offer};
+use super::description::{Address, Answer, Description, Format, Malformed, MediaDescription, Offer};
 use super::format::{self, AudioFormat};
 use super::writer;
 use crate::units::amr::ModeSet;
-use crate::units::rtp::{Direction, Encoding, StreamParameters, TelephoneEvent};
+use crate::units::rtp::{Direction, Encoding, Redundancy, StreamParameters, TelephoneEvent};
 use crate::units::srtp::{OwnKeys, StreamKeys};
 use std::net::{IpAddr, SocketAddr};
 use thiserror::Error;
@@ -91,6 +91,18 @@ impl Security {
     }
 }
 
+/// What is made of redundant payloads, `red` (RFC 2198).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RedundancyPolicy {
+    /// Passed over.
+    Refused,
+    /// Agreed to where the peer offers it and it can save a key.
+    #[default]
+    Answered,
+    /// In our offers too: keys that we send are repeated.
+    Offered,
+}
+
 /// What this side can do, for one call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Capabilities {
@@ -104,6 +116,8 @@ pub struct Capabilities {
     pub security: Security,
     /// Whether `telephone-event` is wanted.
     pub telephone_event: bool,
+    /// What is made of redundant payloads.
+    pub redundancy: RedundancyPolicy,
     /// Packet length where the peer names none, ms.
     pub ptime_ms: u8,
     /// `o=` session id: one number for the whole call.
@@ -121,6 +135,7 @@ impl Capabilities {
             codecs: Codecs::default(),
             security: Security::default(),
             telephone_event: true,
+            redundancy: RedundancyPolicy::default(),
             ptime_ms: DEFAULT_PTIME_MS,
             session_id,
             session_version: session_id,
@@ -260,6 +275,10 @@ pub(super) fn suits_answer(
     if let Some(event) = agreed.telephone_event.as_mut() {
         event.receive_payload_type = format::event_number(event.clock_rate_hz);
     }
+    let clock_rate_hz = agreed.keys_clock_rate_hz();
+    if let Some(redundancy) = agreed.redundancy.as_mut() {
+        redundancy.receive_payload_type = format::redundancy_number(clock_rate_hz);
+    }
     Ok(agreed)
 }
 
@@ -277,7 +296,7 @@ fn suits(line: &MediaDescription, capabilities: &Capabilities) -> Result<StreamP
         choose(line, &capabilities.codecs).ok_or(Incompatibility::Format)?;
     let event =
         if capabilities.telephone_event { telephone_event(line, encoding.clock_rate_hz()) } else { None };
-    Ok(StreamParameters {
+    let agreed = StreamParameters {
         remote: SocketAddr::new(remote_ip, line.port),
         remote_rtcp: SocketAddr::new(remote_ip, rtcp_port(line)),
         encoding,
@@ -285,10 +304,12 @@ fn suits(line: &MediaDescription, capabilities: &Capabilities) -> Result<StreamP
         payload_type,
         receive_payload_type: payload_type,
         telephone_event: event,
+        redundancy: None,
         ptime_ms: packet_time(line, encoding, capabilities.ptime_ms),
         direction: our_direction(line.direction, remote_ip),
         security,
-    })
+    };
+    Ok(StreamParameters { redundancy: redundancy(line, capabilities.redundancy, &agreed), ..agreed })
 }
 
 /// The keys of a line, where it is protected.
@@ -323,6 +344,23 @@ fn telephone_event(line: &MediaDescription, clock_rate_hz: u32) -> Option<Teleph
     let of_clock = |wanted| offered().find(|format| format.clock_rate_hz == wanted);
     let format = of_clock(clock_rate_hz).or_else(|| of_clock(8_000)).or_else(|| offered().next())?;
     Some(TelephoneEvent::new(format.payload_type, format.clock_rate_hz.max(1)))
+}
+
+/// The offered redundant format that can hold keys: named events where these are agreed on, else the audio that they are
+/// tones in. One that names no formats can hold any.
+fn redundancy(
+    line: &MediaDescription,
+    policy: RedundancyPolicy,
+    agreed: &StreamParameters,
+) -> Option<Redundancy> {
+    let holds_keys = agreed.telephone_event.map_or(agreed.payload_type, |event| event.payload_type);
+    let suits = |format: &&Format| {
+        format.encoding_name.eq_ignore_ascii_case("red")
+            && format.clock_rate_hz == agreed.keys_clock_rate_hz()
+            && format::redundant_formats(&format.parameters).is_none_or(|listed| listed.contains(&holds_keys))
+    };
+    let format = line.formats.iter().filter(|_| policy != RedundancyPolicy::Refused).find(suits)?;
+    Some(Redundancy::new(format.payload_type))
 }
 
 /// What the peer asks for if the codec can be sent so, else our own; never above its `maxptime`, unless that is less than

@@ -67,6 +67,7 @@ fn asterisk() {
         payload_type: 0,
         receive_payload_type: 0,
         telephone_event: event(101),
+        redundancy: None,
         ptime_ms: 20,
         direction: Direction::SendRecv,
         security: None,

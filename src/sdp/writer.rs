@@ -3,13 +3,16 @@
 use super::crypto::{self, Crypto};
 use super::description::{MediaDescription, Offer};
 use super::format::{self, AudioFormat};
-use super::negotiation::Capabilities;
+use super::negotiation::{Capabilities, RedundancyPolicy};
 use crate::units::rtp::{Direction, StreamParameters};
 use std::fmt::Write;
 use std::net::IpAddr;
 
 /// Events that we read and send: 0–9, `*`, `#`, A–D (RFC 4733 §3.2 table 3).
 const EVENTS: &str = "0-15";
+
+/// How many reports of keys one packet may hold, as our descriptions say it: a new one, and those of the two presses before.
+const REDUNDANT_REPORTS: usize = 3;
 
 /// Our offer: one audio line, for the 200 to an INVITE without one and for calls that we make.
 pub fn offer(capabilities: &Capabilities) -> Vec<u8> {
@@ -38,10 +41,15 @@ pub(super) fn offer_again(
 fn offered_audio(text: &mut String, capabilities: &Capabilities, secure: bool) {
     let keys = capabilities.security.keys.filter(|_| secure);
     let events = format::offered_events(&capabilities.codecs).filter(|_| capabilities.telephone_event);
+    let repeats = capabilities.telephone_event && capabilities.redundancy == RedundancyPolicy::Offered;
+    let redundancy = format::offered_redundancy(&capabilities.codecs).filter(|_| repeats);
     AudioLine {
         port: capabilities.port,
         formats: &format::offered(&capabilities.codecs),
         events: &events.collect::<Vec<_>>(),
+        redundancy: &redundancy
+            .map(|(number, clock)| (number, clock, format::event_number(clock)))
+            .collect::<Vec<_>>(),
         ptime_ms: capabilities.ptime_ms,
         direction: Direction::SendRecv,
         rtcp_mux: true,
@@ -68,12 +76,16 @@ pub(super) fn answer(
         if Some(index) == chosen {
             let event = agreed.telephone_event.map(|event| (event.receive_payload_type, event.clock_rate_hz));
             let StreamParameters { receive_payload_type: payload_type, encoding, amr, .. } = *agreed;
+            let holds = event.map_or(payload_type, |(number, _)| number);
+            let redundancy =
+                agreed.redundancy.map(|red| (red.receive_payload_type, agreed.keys_clock_rate_hz(), holds));
             let formats = [AudioFormat { payload_type, encoding, amr }];
             let crypto = agreed.security.map(|keys| Crypto { tag: keys.tag, key: keys.send });
             AudioLine {
                 port: capabilities.port,
                 formats: &formats,
                 events: event.as_slice(),
+                redundancy: redundancy.as_slice(),
                 ptime_ms: agreed.ptime_ms,
                 direction: agreed.direction,
                 rtcp_mux: line.rtcp_mux,
@@ -112,6 +124,8 @@ struct AudioLine<'a> {
     formats: &'a [AudioFormat],
     /// Payload types and clocks of telephone-event.
     events: &'a [(u8, u32)],
+    /// Payload types and clocks of redundant formats, and what they hold. They come last: most packets are plain.
+    redundancy: &'a [(u8, u32, u8)],
     ptime_ms: u8,
     direction: Direction,
     rtcp_mux: bool,
@@ -121,11 +135,11 @@ struct AudioLine<'a> {
 
 impl AudioLine<'_> {
     fn write(&self, text: &mut String) {
-        let Self { port, formats, events, ptime_ms, direction, rtcp_mux, crypto } = *self;
+        let Self { port, formats, events, redundancy, ptime_ms, direction, rtcp_mux, crypto } = *self;
         let mut list = String::new();
-        for payload_type in
-            formats.iter().map(|format| format.payload_type).chain(events.iter().map(|(p, _)| *p))
-        {
+        let numbers = formats.iter().map(|format| format.payload_type);
+        let numbers = numbers.chain(events.iter().map(|(number, _)| *number));
+        for payload_type in numbers.chain(redundancy.iter().map(|(number, ..)| *number)) {
             let _ = write!(list, " {payload_type}");
         }
         let protocol = if crypto.is_empty() { "RTP/AVP" } else { "RTP/SAVP" };
@@ -153,6 +167,11 @@ impl AudioLine<'_> {
         for (payload_type, clock_rate_hz) in events {
             put(text, format_args!("a=rtpmap:{payload_type} telephone-event/{clock_rate_hz}"));
             put(text, format_args!("a=fmtp:{payload_type} {EVENTS}"));
+        }
+        for (payload_type, clock_rate_hz, holds) in redundancy {
+            let holds = [holds.to_string().as_str(); REDUNDANT_REPORTS].join("/");
+            put(text, format_args!("a=rtpmap:{payload_type} red/{clock_rate_hz}"));
+            put(text, format_args!("a=fmtp:{payload_type} {holds}"));
         }
         if rtcp_mux {
             put(text, format_args!("a=rtcp-mux"));

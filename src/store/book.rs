@@ -2,9 +2,9 @@
 
 use super::Store;
 use super::columns::{Columns, corrupt};
-use super::months::lines;
+use super::months::{line, lines};
 use super::posting::entry_of;
-use crate::ledger::{Account, AccountId, Balance, BillLine, Transfer, TransferId, TransferKind, bill_line};
+use crate::ledger::{Account, AccountId, Balance, BillLine, Transfer, TransferId, TransferKind};
 use crate::store::{BookFilter, BookedTransfer, LedgerView, StoreError};
 use crate::units::{ActivationId, FixedNumber, Month};
 use sqlx::any::AnyRow;
@@ -44,13 +44,11 @@ impl Store {
         Ok(view.transfers.into_iter().filter(|booked| booked.transfer.activation == Some(id)).collect())
     }
 
-    /// The line of the bill that a contract gets for a month: what was posted in it, of all groups it had in that month,
-    /// and what was taken back in it of months before (DOMAIN §3.4).
+    /// The line of the bill that a contract gets for a month: its posted activations, of all groups it had in that month
+    /// (DOMAIN §3.4), and reversals of earlier months' ones.
     pub async fn bill(&self, contract: &FixedNumber, month: Month) -> Result<BillLine, StoreError> {
-        let lines = lines(&mut *self.read().await?, month, Some(contract)).await?;
-        let nothing = || bill_line(contract.clone(), month, Vec::new());
-        let line = lines.into_iter().next().or_else(nothing);
-        line.ok_or_else(|| corrupt("bill", "beyond the range of the ledger"))
+        let found = lines(&mut *self.read().await?, month, Some(contract)).await?.pop();
+        found.map_or_else(|| line(contract.clone(), month, Vec::new()), Ok)
     }
 }
 

@@ -5,7 +5,7 @@ use crate::klikon::{self, SmsAlphabet};
 use crate::ledger::BillItemKind;
 use crate::store::contract::Database;
 use crate::store::{
-    ActivationOrder, BookFilter, GrantChannel, HoldError, HoldOutcome, ReverseError, Reversed, Settlement,
+    ActivationOrder, BookFilter, CLOSE_GRACE, GrantChannel, HoldOutcome, ReverseError, Reversed, Settlement,
 };
 use crate::units::{ActivationId, CallId, FixedNumber, GroupId, Money, Month, Msisdn};
 use jiff::Timestamp;
@@ -278,15 +278,24 @@ pub(super) async fn what_is_posted_is_reversed_once(database: &dyn Database) {
     assert!(done.starts_with("done"), "{done}");
     assert_refused(&store, &format!("{whole}{}", take_back(2, "amount_qindarka")), "is reversed already")
         .await;
-    assert_refused(&store, &reverse(2, "'2026-10'", "1"), "month").await;
-    let december = "INSERT INTO months (month) VALUES ('2026-12');";
-    let later = format!("{december}{}", reverse(2, "'2026-12'", "1"));
-    assert_refused(&store, &later, "takes its own reversals").await;
+    let closed = |sequence: u32| {
+        let hash = "0".repeat(64);
+        format!("INSERT INTO closed_months VALUES ('2026-11', {sequence}, 'x', 0, '{hash}', '{hash}');")
+    };
+    assert_refused(&store, &closed(1), "unresolved activations").await;
     store.settle(id(1), &Settlement::Post, now(), SmsAlphabet::Ucs2).await.unwrap();
-    let after = "2026-12-01T09:00:00Z".parse().unwrap();
-    store.close_month(Month::of(now()), "A. Clerk", after).await.unwrap();
-    assert_refused(&store, &reversed, "the month is closed").await;
-    assert_refused(&store, &reverse(2, "'2026-12'", "1"), "the month is closed").await;
+    assert_refused(&store, &closed(2), "numbered without gaps").await;
+    let closed = closed(1);
+    assert_refused(&store, &format!("{closed}{reversed}"), "the month is closed").await;
+    assert_refused(&store, &reverse(2, "'2026-12'", "1"), "or in a later one if that is closed").await;
+    assert_refused(&store, &format!("{closed}{}", reverse(2, "'2026-10'", "1")), "or in a later one").await;
+    let again = "INSERT INTO activations SELECT '00000000-0000-7000-8000-000000000008', call_id, group_id, \
+                 leader_member_id, caller_msisdn, member_id, member_msisdn, package_id, terms_id, list_qindarka, \
+                 discount_qindarka, net_qindarka, month, held_at_ms, position, hash FROM activations WHERE id = :1";
+    assert_refused(&store, &format!("{closed}{again}"), "the month is closed").await;
+    for change in ["UPDATE closed_months SET month = '2027-01'", "DELETE FROM closed_months"] {
+        assert_refused(&store, &format!("{closed}{change}"), "never").await;
+    }
 }
 
 pub(super) async fn an_sms_is_made_at_the_settlement_and_goes_forward_only(database: &dyn Database) {
@@ -336,31 +345,29 @@ pub(super) async fn a_reversal_after_the_close_moves_money_only(database: &dyn D
     let store = booked(database).await;
     let (november, december) = (Month::of(now()), Month::of(now()).next());
     let group = GroupId(1);
-    let rejected = Settlement::Void { reason: "rejected".to_owned() };
-    store.settle(id(1), &rejected, now(), SmsAlphabet::Ucs2).await.unwrap();
-    let later = now() + jiff::SignedDuration::from_hours(24 * 10);
-    let files = store.close_month(november, "A. Clerk", later).await.unwrap();
+    store.settle(id(1), &Settlement::Post, now(), SmsAlphabet::Ucs2).await.unwrap();
+    let files = store.close_month(november, "billing", november.end() + CLOSE_GRACE).await.unwrap();
     let reverse = |at| {
         let store = &store;
         async move { store.reverse(id(2), "wrong member", "shop 7", at).await }
     };
     let early = reverse(now()).await.unwrap_err();
     assert!(matches!(early, ReverseError::MonthClosed(month) if month == november), "{early}");
+    let later = now() + jiff::SignedDuration::from_hours(24 * 10);
     assert!(matches!(reverse(later).await.unwrap(), Reversed::Now(_)));
     assert!(matches!(reverse(later).await.unwrap(), Reversed::Before(_)));
-    assert_eq!(store.remaining(group, november).await.unwrap(), Money::from_lek(4800), "no room comes back");
+    assert_eq!(store.remaining(group, november).await.unwrap(), Money::from_lek(3100), "both are posted");
     assert_eq!(store.remaining(group, december).await.unwrap(), Money::from_lek(6500));
     let seen = store.audit().await.unwrap();
-    assert_eq!((seen.months, seen.reversed, seen.money_posted), (2, 1, Money::ZERO));
+    assert_eq!((seen.months, seen.reversed, seen.money_posted), (2, 1, Money::from_lek(1900)));
+    // The bills of November stay as they went out; December's have what was taken back.
+    assert_eq!(store.bill_run(november).await.unwrap().as_ref(), Some(&files));
+    let activation = store.activation(id(2)).await.unwrap().unwrap();
+    let line = store.bill(&FixedNumber::parse("042250928").unwrap(), december).await.unwrap();
+    assert_eq!(line.items[0].kind, BillItemKind::Reversal { reason: "wrong member".to_owned() });
+    assert_eq!(Money::ZERO.checked_sub(line.total.gross), Some(activation.net));
     let of_december = store.ledger(BookFilter { group: Some(group), month: Some(december) }).await.unwrap();
     assert_eq!(of_december.transfers.len(), 3, "the limit of December is granted, and the money goes back");
-    // The closed month's bill is what it was; the next one has the money back.
-    assert_eq!(store.bill_run(november).await.unwrap(), Some(files));
-    let contract = FixedNumber::parse("042250928").unwrap();
-    let bill = store.bill(&contract, december).await.unwrap();
-    assert_eq!((bill.items.len(), bill.total.gross), (1, Money::from_lek(-1700)));
-    assert_eq!(bill.items[0].kind, BillItemKind::Reversal { reason: "wrong member".to_owned() });
-    assert_eq!(store.bill(&contract, november).await.unwrap().total.gross, Money::from_lek(1700));
     // Nothing new is held in a closed month, such as by a clock that stepped back.
     let packages = store.packages().await.unwrap();
     let order = ActivationOrder {
@@ -372,7 +379,7 @@ pub(super) async fn a_reversal_after_the_close_moves_money_only(database: &dyn D
         quoted_net: Money::from_lek(500),
         at: now(),
     };
-    assert!(matches!(store.hold(&order).await, Err(HoldError::MonthClosed(month)) if month == november));
+    assert!(store.hold(&order).await.is_err());
     assert_eq!(store.audit().await.unwrap().activations, 3);
 }
 

@@ -4,7 +4,6 @@ use super::postgres;
 use super::retry::{self, Failure, retried};
 use super::sqlite::{self, FileIdentity};
 use super::{DatabaseUrl, OpenError, Settings, StoreError};
-use sqlx::any::AnyRow;
 use sqlx::{Any, AnyConnection, AnyPool, Transaction};
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
@@ -146,13 +145,9 @@ impl Write {
         Ok(())
     }
 
-    /// The row of a month, locked against its close until the transaction ends; others that book share it.
-    pub(super) async fn share_month(&mut self, month: &str) -> Result<Option<AnyRow>, StoreError> {
-        let query = match self.locks_rows {
-            true => "SELECT month, sequence FROM months WHERE month = $1 FOR SHARE",
-            false => "SELECT month, sequence FROM months WHERE month = $1",
-        };
-        Ok(sqlx::query(query).bind(month).fetch_optional(&mut **self).await?)
+    /// Locks the row of a month against its close until the transaction ends; others that book share it.
+    pub(super) async fn share_month(&mut self, month: &str) -> Result<(), StoreError> {
+        self.lock_by_text("SELECT month FROM months WHERE month = $1 FOR SHARE", month).await
     }
 
     /// Locks the row of a group: who books for it and who changes it come one after the other.

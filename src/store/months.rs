@@ -63,9 +63,8 @@ impl Store {
 
     /// The closed months, by their runs' numbers.
     pub async fn closed_months(&self) -> Result<Vec<ClosedMonth>, StoreError> {
-        let rows = sqlx::query("SELECT * FROM months WHERE sequence IS NOT NULL ORDER BY sequence")
-            .fetch_all(&self.readers)
-            .await?;
+        let rows =
+            sqlx::query("SELECT * FROM closed_months ORDER BY sequence").fetch_all(&self.readers).await?;
         rows.iter().map(closed_month).collect()
     }
 
@@ -73,7 +72,7 @@ impl Store {
     /// ledger says now: those of [`Store::closed_months`] are of what it said at the close.
     pub async fn bill_run(&self, month: Month) -> Result<Option<RunFiles>, StoreError> {
         let mut read = self.read_at_length().await?;
-        let row = sqlx::query("SELECT * FROM months WHERE month = $1 AND sequence IS NOT NULL")
+        let row = sqlx::query("SELECT * FROM closed_months WHERE month = $1")
             .bind(month.to_string())
             .fetch_optional(&mut *read)
             .await?;
@@ -137,12 +136,12 @@ async fn close(
     write.without_time_limit().await?;
     begin_month(&mut write, month).await?;
     lock_month(&mut write, month).await?;
-    let row = sqlx::query("SELECT * FROM months WHERE month = $1")
+    let row = sqlx::query("SELECT * FROM closed_months WHERE month = $1")
         .bind(month.to_string())
-        .fetch_one(&mut *write)
+        .fetch_optional(&mut *write)
         .await
         .map_err(StoreError::from)?;
-    if row.integer_option("sequence")?.is_some() {
+    if let Some(row) = row {
         return Err(CloseError::ClosedAlready(closed_month(&row)?));
     }
     if let Some(earlier) = earlier_open(&mut write, month).await? {
@@ -152,7 +151,7 @@ async fn close(
     if !pending.is_empty() {
         return Err(CloseError::Unresolved(pending));
     }
-    let last = sqlx::query("SELECT COALESCE(MAX(sequence), 0) AS last FROM months")
+    let last = sqlx::query("SELECT COALESCE(MAX(sequence), 0) AS last FROM closed_months")
         .fetch_one(&mut *write)
         .await
         .map_err(StoreError::from)?;
@@ -164,8 +163,8 @@ async fn close(
         lines: lines(&mut write, month, None).await?,
     })?;
     sqlx::query(
-        "UPDATE months SET sequence = $2, closed_at_ms = $3, closed_by = $4, csv_sha256 = $5, json_sha256 = $6
-         WHERE month = $1",
+        "INSERT INTO closed_months (month, sequence, closed_at_ms, closed_by, csv_sha256, json_sha256)
+         VALUES ($1, $2, $3, $4, $5, $6)",
     )
     .bind(month.to_string())
     .bind(i64::from(sequence))
@@ -180,17 +179,15 @@ async fn close(
     Ok(files)
 }
 
-/// Whether something may be booked in the month: it has a row, which is not closed and will not be before this transaction
-/// ends.
+/// Whether something may be booked in the month: it is open, and stays so until this transaction ends.
 pub(super) async fn share_open_month(write: &mut Write, month: Month) -> Result<bool, StoreError> {
-    for _ in 0..2 {
-        let row = write.share_month(&month.to_string()).await?;
-        match row {
-            Some(row) => return Ok(row.integer_option("sequence")?.is_none()),
-            None => begin_month(write, month).await?,
-        }
-    }
-    Ok(false)
+    begin_month(write, month).await?;
+    write.share_month(&month.to_string()).await?;
+    let closed = sqlx::query("SELECT 1 AS one FROM closed_months WHERE month = $1")
+        .bind(month.to_string())
+        .fetch_optional(&mut **write)
+        .await?;
+    Ok(closed.is_none())
 }
 
 async fn begin_month(write: &mut Write, month: Month) -> Result<(), StoreError> {
@@ -214,7 +211,8 @@ async fn lock_month(write: &mut Write, month: Month) -> Result<(), StoreError> {
 
 async fn earlier_open(db: &mut AnyConnection, month: Month) -> Result<Option<Month>, StoreError> {
     let row = sqlx::query(
-        "SELECT MIN(m.month) AS earlier FROM months m WHERE m.month < $1 AND m.sequence IS NULL
+        "SELECT MIN(m.month) AS earlier FROM months m WHERE m.month < $1
+             AND NOT EXISTS (SELECT 1 FROM closed_months c WHERE c.month = m.month)
              AND EXISTS (SELECT 1 FROM activations v WHERE v.month = m.month)",
     )
     .bind(month.to_string())
@@ -232,17 +230,17 @@ async fn unresolved(db: &mut AnyConnection, month: Month) -> Result<Vec<Activati
     rows.iter().map(activation_of).collect()
 }
 
-/// The lines of a month, by contract or of one: all groups that a contract had in the month make one. On it is what was
-/// posted in the month and not taken back in it, and what was taken back in it of months that were closed before.
+/// The lines of a month, by contract: all groups that a contract had in the month make one. Its items are what was posted
+/// and not taken back in the month, and what was taken back in it of months that were closed by then. With `contract` its
+/// line alone.
 pub(super) async fn lines(
     db: &mut AnyConnection,
     month: Month,
     contract: Option<&FixedNumber>,
 ) -> Result<Vec<BillLine>, StoreError> {
     let rows = sqlx::query(
-        "SELECT g.contract AS contract, v.id AS id, v.held_at_ms AS held_at_ms, v.member_msisdn AS member_msisdn,
-                p.name AS name, v.list_qindarka AS list_qindarka, v.discount_qindarka AS discount_qindarka,
-                v.net_qindarka AS net_qindarka, CAST(NULL AS TEXT) AS reversal
+        "SELECT g.contract, v.id, v.held_at_ms AS at_ms, v.member_msisdn, p.name, v.list_qindarka, v.discount_qindarka,
+                v.net_qindarka, NULL AS reversed
          FROM activations v
          JOIN settlements s ON s.activation_id = v.id AND s.result = 'post'
          JOIN groups g ON g.id = v.group_id
@@ -256,8 +254,8 @@ pub(super) async fn lines(
          JOIN activations v ON v.id = r.activation_id
          JOIN groups g ON g.id = v.group_id
          JOIN packages p ON p.id = v.package_id
-         WHERE r.month = $1 AND v.month <> r.month AND ($2 IS NULL OR g.contract = $2)
-         ORDER BY contract, held_at_ms, id",
+         WHERE r.month = $1 AND v.month < r.month AND ($2 IS NULL OR g.contract = $2)
+         ORDER BY 1, 3, 2",
     )
     .bind(month.to_string())
     .bind(contract.map(FixedNumber::e164))
@@ -271,20 +269,26 @@ pub(super) async fn lines(
             _ => contracts.push((contract, vec![item])),
         }
     }
-    let line = |(contract, items)| {
-        bill_line(contract, month, items).ok_or_else(|| corrupt("bill", "beyond the range of the ledger"))
-    };
-    contracts.into_iter().map(line).collect()
+    contracts.into_iter().map(|(contract, items)| line(contract, month, items)).collect()
+}
+
+/// The line of a contract.
+pub(super) fn line(
+    contract: FixedNumber,
+    month: Month,
+    items: Vec<BillItem>,
+) -> Result<BillLine, StoreError> {
+    bill_line(contract, month, items).ok_or_else(|| corrupt("bill", "beyond the range of the ledger"))
 }
 
 fn item_of(row: &AnyRow) -> Result<BillItem, StoreError> {
     Ok(BillItem {
-        kind: match row.text_option("reversal")? {
+        kind: match row.text_option("reversed")? {
             None => BillItemKind::Activation,
             Some(reason) => BillItemKind::Reversal { reason },
         },
         activation: row.parsed("id")?,
-        held_at: row.instant("held_at_ms")?,
+        held_at: row.instant("at_ms")?,
         member: row.msisdn("member_msisdn")?,
         package: row.parsed("name")?,
         list: row.money("list_qindarka")?,

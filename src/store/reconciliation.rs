@@ -43,7 +43,8 @@ impl Store {
 
     async fn open_months(&self, now: Timestamp) -> Result<Vec<Discrepancy>, StoreError> {
         let rows = sqlx::query(
-            "SELECT m.month FROM months m WHERE m.sequence IS NULL
+            "SELECT m.month FROM months m
+             WHERE NOT EXISTS (SELECT 1 FROM closed_months c WHERE c.month = m.month)
                  AND EXISTS (SELECT 1 FROM activations v WHERE v.month = m.month)",
         )
         .fetch_all(&self.readers)

@@ -172,6 +172,22 @@ impl TelephoneEvent {
     }
 }
 
+/// Payloads that repeat what earlier packets held (RFC 2198), of audio and of named events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Redundancy {
+    /// The payload type we send with (the peer's number), 0–127.
+    pub payload_type: u8,
+    /// The payload type the peer sends with (our number).
+    pub receive_payload_type: u8,
+}
+
+impl Redundancy {
+    /// Under one number both ways.
+    pub const fn new(payload_type: u8) -> Self {
+        Self { payload_type, receive_payload_type: payload_type }
+    }
+}
+
 /// One agreed audio stream: the outcome of offer and answer, and the order to the media engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StreamParameters {
@@ -191,6 +207,8 @@ pub struct StreamParameters {
     pub receive_payload_type: u8,
     /// Named events, where agreed.
     pub telephone_event: Option<TelephoneEvent>,
+    /// Redundant payloads, where agreed: they may come, beside plain ones. Keys that we send are repeated in them.
+    pub redundancy: Option<Redundancy>,
     /// Audio in each packet we send, ms: 10–60, a multiple of the encoding's step.
     pub ptime_ms: u8,
     /// Seen from our side.
@@ -210,9 +228,15 @@ impl StreamParameters {
             payload_type,
             receive_payload_type: payload_type,
             telephone_event: None,
+            redundancy: None,
             ptime_ms: 20,
             direction: Direction::SendRecv,
             security: None,
         }
+    }
+
+    /// The clock of what keys come in, Hz: named events, or the audio where they are tones.
+    pub fn keys_clock_rate_hz(&self) -> u32 {
+        self.telephone_event.map_or(self.encoding.clock_rate_hz(), |event| event.clock_rate_hz)
     }
 }

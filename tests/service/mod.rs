@@ -100,6 +100,11 @@ impl Service {
     /// With these settings over the common ones, and the catalogue and a group in the ledger: 067 200 3456 leads, and
     /// 067 212 3456 is a member.
     pub fn start_with(settings: &str) -> Self {
+        Self::start_prepared(settings, |_| {})
+    }
+
+    /// The same, with something done in its folder before it starts.
+    pub fn start_prepared(settings: &str, prepare: impl FnOnce(&Path)) -> Self {
         let folder = folder_with(settings);
         std::fs::write(
             folder.path().join("groups.csv"),
@@ -111,6 +116,7 @@ impl Service {
             let done = klikon(folder.path()).arg("admin").args(arguments).output().unwrap();
             assert!(done.status.success(), "{}{}", text(&done.stdout), text(&done.stderr));
         }
+        prepare(folder.path());
         Self::start_in(folder)
     }
 

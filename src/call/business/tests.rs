@@ -5,6 +5,7 @@ use crate::call::{Ids, Observer, Settings};
 use crate::dialplan::Vocabulary;
 use crate::klikon::{SmsAlphabet, day_of};
 use crate::media::{Engine, EngineSettings, PromptLibrary};
+use crate::recording::Recorder;
 use crate::store::{self, GrantChannel, Settled, Settlement, Store};
 use crate::units::FixedNumber;
 use crate::units::clock::Clock;
@@ -53,11 +54,14 @@ impl House {
             .await
             .unwrap();
         let service = Service {
+            recorder: Recorder::start(crate::recording::Settings::default(), clock).unwrap(),
+            announcement: None,
             settings: Settings { activation_wait_ms, ..Settings::default() },
             retry_after_s: 7,
             neighbours: Arc::default(),
             numbers: BTreeMap::new(),
             prompts: crate::speech::load(folder.path()).unwrap(),
+            redundancy: crate::sdp::RedundancyPolicy::default(),
             srtp: crate::call::Srtp::default(),
             codecs: crate::sdp::Codecs::default(),
             media: Engine::start(EngineSettings::default(), Arc::new(PromptLibrary::default())).unwrap(),

@@ -10,7 +10,7 @@ use crate::media::{
     DigitTiming, Engine, EngineSettings, Heard, MediaEvent, PromptLibrary, SessionSettings, Stream,
 };
 use crate::net::{Driver, Sockets, StreamSettings, TlsSettings, UdpTransport};
-use crate::sdp::{Capabilities, Codecs, Exchange, Security};
+use crate::sdp::{Capabilities, Codecs, Exchange, RedundancyPolicy, Security};
 use crate::sip::{
     ChangeId, EndCause, Endpoint, EndpointConfig, Event, InviteParams, SessionId, SessionIntervals, Transport,
 };
@@ -53,6 +53,8 @@ pub struct PhoneSettings {
     pub session_expires_s: u32,
     /// Offer no telephone-event, and key with tones in the audio.
     pub in_band: bool,
+    /// Where redundant payloads (RFC 2198) are offered, keys are repeated in them.
+    pub redundancy: RedundancyPolicy,
     /// What is offered.
     pub codecs: Codecs,
     /// Offer SRTP and nothing else; only over TLS, which hides its keys.
@@ -109,6 +111,7 @@ impl Phone {
         let seed = entropy();
         let capabilities = Capabilities {
             telephone_event: !self.settings.in_band,
+            redundancy: self.settings.redundancy,
             ..Capabilities::new(flow.local.ip(), stream.local().port(), session_id(&seed))
                 .with(self.settings.codecs.clone())
                 .secured(self.security())

@@ -1,7 +1,7 @@
 //! The command as it is typed, on a real database.
 
 use super::*;
-use crate::store::{CallEnd, MediaQuality, Origin, StatedField, StreamQuality};
+use crate::store::{ActivationOrder, CallEnd, MediaQuality, Origin, StatedField, StreamQuality};
 use crate::units::CallId;
 use clap::Parser;
 use jiff::Timestamp;
@@ -55,16 +55,36 @@ fn record(seed: u8, caller: Option<&str>) -> CallRecord {
     }
 }
 
+/// A booking that the call tried, and of which nothing came.
+fn tried(record: &CallRecord) -> ActivationOrder {
+    let number = crate::units::Msisdn::parse("0672123456").unwrap();
+    ActivationOrder {
+        id: crate::units::ActivationId::new(record.received_at, [4; 10]),
+        call: record.id,
+        caller: number,
+        member: number,
+        package: crate::units::PackageId(3),
+        quoted_net: crate::units::Money::from_lek(900),
+        at: record.received_at,
+    }
+}
+
 async fn run(records: &[CallRecord], line: &str) -> Result<String, String> {
     let folder = tempfile::tempdir().unwrap();
-    let database = store::Settings::for_file(folder.path().join("klikon.db"));
+    let database = crate::store::Settings::for_file(folder.path().join("klikon.db"));
     let store = Store::open(&database).await.unwrap();
+    let mut settings = Settings { database, ..Settings::default() };
+    settings.recording.folder = folder.path().join("recordings");
     for record in records {
         store.record_call(record).await.unwrap();
+        store.record_attempt(&tried(record)).await.unwrap();
+        let day = settings.recording.folder.join("2026-11-22");
+        std::fs::create_dir_all(&day).unwrap();
+        std::fs::write(day.join(format!("{}.klikrec", record.id)), "abc").unwrap();
     }
     let line = Line::try_parse_from(line.split_whitespace()).map_err(|error| error.to_string())?;
     let mut out = Vec::new();
-    super::run(&line.arguments, &database, &mut out).await.map_err(|error| format!("{error:#}"))?;
+    super::run(&line.arguments, &settings, &mut out).await.map_err(|error| format!("{error:#}"))?;
     Ok(String::from_utf8(out).unwrap())
 }
 
@@ -99,14 +119,19 @@ async fn everything_about_one_call_without_what_a_terminal_acts_on() {
             "round trip       71 ms\n",
             "charging id      1234bc9876e\n",
             "ended            2026-11-22 11:00:13, caller-hung-up\n",
+            " for 0672123456, 900\u{a0}lekë\n",
         ] {
             assert!(text.contains(part), "{part:?} is not in\n{text}");
         }
+        let file = format!("/recordings/2026-11-22/{}.klikrec (3 octets)\n", records[0].id);
+        assert!(text.contains(&file), "{text}");
     }
     let json: serde_json::Value =
         serde_json::from_str(&run(&records, "call-1@pc33 --json").await.unwrap()).unwrap();
     assert_eq!(json[0]["end"], "caller-hung-up");
     assert_eq!(json[0]["activations"], serde_json::json!([]));
+    assert_eq!(json[0]["not_booked"], serde_json::json!([tried(&records[0]).id.to_string()]));
+    assert!(json[0]["recordings"][0].as_str().unwrap().ends_with(".klikrec"), "{json}");
     let error = run(&records, "call-2@pc33").await.unwrap_err();
     assert!(error.contains("no call has") && error.contains("klikon calls"), "{error}");
     assert!(run(&records, "x --caller 0691234567").await.is_err());

@@ -59,10 +59,10 @@ pub fn run(arguments: &Arguments, settings: &Settings) -> anyhow::Result<()> {
     };
     let replies = ask(socket, &request)?;
     let mut out = io::stdout().lock();
-    let printed = match request {
-        Request::List {} => list(replies, &look(), &mut out),
-        Request::Call { .. } => call(replies, &look(), arguments.full, &mut out),
-        Request::Follow { .. } => follow(replies, &look(), arguments.full, &mut out),
+    let printed = match (&arguments.call, arguments.live) {
+        (_, true) => follow(replies, &look(), arguments.full, &mut out),
+        (Some(_), _) => call(replies, &look(), arguments.full, &mut out),
+        (None, _) => list(replies, &look(), &mut out),
     };
     match printed {
         // Whoever read has seen enough.
@@ -84,7 +84,7 @@ fn look() -> Look {
 }
 
 /// Sends the request; gives the replies as they come.
-fn ask(
+pub(super) fn ask(
     socket: &Path,
     request: &Request,
 ) -> anyhow::Result<impl Iterator<Item = anyhow::Result<Reply>> + use<>> {

@@ -4,6 +4,7 @@ mod errors;
 mod freezing;
 mod klik_on;
 mod properties;
+mod secrets;
 mod timing;
 
 use super::*;

@@ -165,6 +165,21 @@ proptest! {
     }
 
     #[test]
+    fn once_no_secret_can_be_asked_for_none_ever_is(script in script()) {
+        let mut watch = watch();
+        watch.absorb(None, false)?;
+        for happening in &script {
+            watch.step(happening)?;
+        }
+        thread_local!(static FLOW: Arc<Flow> = klik_on());
+        let flow = FLOW.with(Arc::clone);
+        let before = flow.nodes_before_secrets(&[]);
+        let within = watch.caller.nodes.iter().map(|node| before.contains(node.as_str()));
+        let beyond = within.skip_while(|within| *within);
+        prop_assert!(beyond.clone().all(|within| !within), "{:?}", watch.caller.nodes);
+    }
+
+    #[test]
     fn silence_ends_every_call(script in script()) {
         let mut watch = watch();
         watch.absorb(None, false)?;

@@ -59,7 +59,7 @@ impl Listener {
         let whole = encoding.sampling_rate_hz() as usize / FRAMES_A_SECOND;
         let is_full = self.recorder.is_full(place, packet);
         let mut number = first;
-        decoder::unpack(parameters, packet.payload, |frame_type, frame| {
+        decoder::unpack(encoding, parameters.amr, packet.payload, |frame_type, frame| {
             let before = samples.len();
             decoder.decode(frame_type, frame, samples);
             let decoded = samples.get(before..).unwrap_or_default();

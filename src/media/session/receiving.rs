@@ -2,11 +2,20 @@
 
 use super::{COMFORT_NOISE, MIN_SAMPLED_TIMEOUT, Session, is_rtcp, turned_on};
 use crate::media::event::{MediaEvent, Outbox};
+use crate::media::red;
 use crate::media::rtp::{Admission, Packet, ReadError};
 use crate::media::srtp::Refusal;
-use crate::units::rtp::{StreamParameters, TelephoneEvent};
+use crate::units::rtp::{Redundancy, StreamParameters, TelephoneEvent};
 use std::net::SocketAddr;
 use std::time::Instant;
+
+/// What a payload is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Audio,
+    Event { clock_rate_hz: u32 },
+    Redundancy,
+}
 
 impl Session {
     /// Takes a datagram.
@@ -68,38 +77,128 @@ impl Session {
             self.statistics.dropped_ssrc += 1;
             return;
         }
-        // Some send with the numbers of their own description where they should use ours.
-        let is_audio = packet.payload_type == parameters.receive_payload_type
-            || packet.payload_type == parameters.payload_type;
+        let is_taken = match self.kind(parameters, packet.payload_type) {
+            Some(Kind::Redundancy) => self.receive_redundancy(now, parameters, &packet),
+            kind => self.receive_payload(now, parameters, &packet, kind),
+        };
+        if is_taken {
+            self.statistics.accepted += 1;
+            self.latched.get_or_insert(source);
+            self.last_received = Some(now);
+        }
+    }
+
+    /// What a payload type was agreed to be. Some send with the numbers of their own description where they should use
+    /// ours, so those count too where they mean nothing else.
+    fn kind(&self, parameters: &StreamParameters, payload_type: u8) -> Option<Kind> {
+        let is_audio =
+            payload_type == parameters.receive_payload_type || payload_type == parameters.payload_type;
         let is_of = |event: &TelephoneEvent| {
-            packet.payload_type == event.receive_payload_type
-                || packet.payload_type == event.payload_type && !is_audio
+            payload_type == event.receive_payload_type || payload_type == event.payload_type && !is_audio
         };
         let event = parameters
             .telephone_event
             .filter(is_of)
             .or_else(|| self.former_event.filter(|event| !is_audio && is_of(event)));
-        if let Some(event) = event {
-            self.receive_event(now, &packet, event.clock_rate_hz);
-        } else if is_audio || packet.payload_type == COMFORT_NOISE {
-            if !self.receive_audio(now, parameters, &packet) {
-                return;
-            }
-        } else {
-            self.statistics.dropped_payload_type += 1;
-            return;
+        let is_redundancy = |redundancy: &Redundancy| {
+            [redundancy.receive_payload_type, redundancy.payload_type].contains(&payload_type)
+        };
+        match event {
+            Some(event) => Some(Kind::Event { clock_rate_hz: event.clock_rate_hz }),
+            None if is_audio || payload_type == COMFORT_NOISE => Some(Kind::Audio),
+            None => parameters.redundancy.filter(is_redundancy).map(|_| Kind::Redundancy),
         }
-        self.statistics.accepted += 1;
-        self.latched.get_or_insert(source);
-        self.last_received = Some(now);
+    }
+
+    /// Takes a payload apart (RFC 2198), the oldest block first, so that a key that was lost comes before the one that tells of
+    /// it. False when the packet was dropped.
+    fn receive_redundancy(
+        &mut self,
+        now: Instant,
+        parameters: &StreamParameters,
+        packet: &Packet<'_>,
+    ) -> bool {
+        let blocks = red::read(packet.payload);
+        let Some((primary, redundant)) = blocks.as_deref().and_then(<[red::Block<'_>]>::split_last) else {
+            self.statistics.malformed_redundancy += 1;
+            return false;
+        };
+        let of_block = |block: &red::Block<'_>| Packet {
+            payload_type: block.payload_type,
+            timestamp: packet.timestamp.wrapping_sub(block.offset.into()),
+            marker: packet.marker && block.offset == 0,
+            ..*packet
+        };
+        for (place, block) in redundant.iter().enumerate() {
+            let earlier = Packet { payload: block.payload, ..of_block(block) };
+            match self.kind(parameters, block.payload_type) {
+                Some(Kind::Event { clock_rate_hz }) => {
+                    let (keys, gate, playout) = (&mut self.keys, &mut self.gate, &mut self.playout);
+                    let mut out = Outbox::new(&mut self.events, &mut self.statistics);
+                    keys.handle_redundant(now, &earlier, clock_rate_hz, |key| {
+                        gate.pass(now, key, playout, &mut out);
+                    });
+                }
+                Some(Kind::Audio) => {
+                    // Of consecutive packets, as all senders repeat audio: the last block is that of the packet before.
+                    let packets = (redundant.len() - place) as u16;
+                    let sequence = packet.sequence.wrapping_sub(packets);
+                    self.hear_again(now, parameters, &Packet { sequence, ..earlier });
+                }
+                Some(Kind::Redundancy) | None => {}
+            }
+        }
+        let now_said = Packet { payload: primary.payload, ..of_block(primary) };
+        // A redundant payload holds no other.
+        let kind = self.kind(parameters, primary.payload_type).filter(|kind| *kind != Kind::Redundancy);
+        self.receive_payload(now, parameters, &now_said, kind)
+    }
+
+    /// False when the packet was dropped.
+    fn receive_payload(
+        &mut self,
+        now: Instant,
+        parameters: &StreamParameters,
+        packet: &Packet<'_>,
+        kind: Option<Kind>,
+    ) -> bool {
+        match kind {
+            Some(Kind::Event { clock_rate_hz }) => {
+                self.receive_event(now, packet, clock_rate_hz);
+                true
+            }
+            Some(Kind::Audio) => self.receive_audio(now, parameters, packet),
+            Some(Kind::Redundancy) | None => {
+                self.statistics.dropped_payload_type += 1;
+                false
+            }
+        }
+    }
+
+    /// Hears audio that a later packet repeats, where keys are tones and the packet that held it did not come.
+    fn hear_again(&mut self, now: Instant, parameters: &StreamParameters, packet: &Packet<'_>) {
+        let gate = &mut self.gate;
+        if let Some(in_band) = self.in_band.as_mut().filter(|_| !gate.is_elsewhere())
+            && packet.payload_type != COMFORT_NOISE
+            && in_band.has_missed(packet)
+        {
+            let playout = &mut self.playout;
+            let mut out = Outbox::new(&mut self.events, &mut self.statistics);
+            in_band
+                .handle_audio(now, packet, parameters.encoding, |key| gate.pass(now, key, playout, &mut out));
+        }
     }
 
     /// The payload type of audio that nobody listens to, so that a sample of it will do: for the peer's sign of life, and to
     /// estimate its losses. `None` as long as each packet is wanted.
     pub fn unheard_payload_type(&self) -> Option<u8> {
         let timeout_allows = self.settings.rtp_timeout.is_none_or(|timeout| timeout >= MIN_SAMPLED_TIMEOUT);
-        let heard =
-            self.listener.is_some() || self.in_band.is_some() || self.latched.is_none() || !timeout_allows;
+        let is_recorded = self.fork.as_ref().is_some_and(|fork| fork.wants_received());
+        let heard = self.listener.is_some()
+            || self.in_band.is_some()
+            || is_recorded
+            || self.latched.is_none()
+            || !timeout_allows;
         self.parameters
             // Each packet of AMR may ask for another mode.
             .filter(|parameters| self.settings.sample_audio && !heard && parameters.amr.is_none())
@@ -160,6 +259,9 @@ impl Session {
             in_band.handle_audio(now, packet, parameters.encoding, |key| {
                 gate.pass(now, key, playout, &mut out);
             });
+        }
+        if let Some(fork) = &mut self.fork {
+            fork.received(now, parameters, packet);
         }
         if let Some(listener) = &mut self.listener {
             listener.hear(parameters, packet, |heard| out.push(MediaEvent::Heard(heard)));

@@ -4,7 +4,7 @@ use super::{MAX_CATCH_UP, MAX_TRANSMIT_OCTETS, Session, Transmit, carries_tones,
 use crate::media::event::{MediaEvent, Outbox};
 use crate::media::rtp::{HEADER_OCTETS, Packet};
 use crate::media::settings::{DigitTiming, Identity, Reach};
-use crate::media::telephone_event::{EVENT_OCTETS, event_of};
+use crate::media::telephone_event::{Reporting, event_of};
 use crate::units::rtp::StreamParameters;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -80,6 +80,13 @@ impl Session {
                 continue;
             }
             let plain = self.write(&parameters, timestamp, buffer);
+            if let Some(fork) = &self.fork
+                && let Ok(packet) = Packet::read(buffer.get(..plain).unwrap_or_default())
+                && packet.payload_type == parameters.payload_type
+            {
+                // The lead is in when it goes out, not in when it is to be heard.
+                fork.sent(due + self.lead, &parameters, &packet);
+            }
             let octets = match turned_on(&mut self.protection) {
                 Some(protection) => protection.protect(buffer, plain),
                 None => Some(plain),
@@ -124,13 +131,12 @@ impl Session {
             move |buffer: &mut [u8]| packet.write(buffer)
         };
         if let Some(event) = parameters.telephone_event
-            && let Some(key) = self.digits.poll(timestamp, parameters.ptime_ms, event.clock_rate_hz)
+            && let Some(key) = self.digits.poll(timestamp, reporting(parameters, event.clock_rate_hz))
         {
-            let written = header(event.payload_type, key.marker, key.timestamp)(buffer);
-            if let Some(payload) = buffer.get_mut(written..written + EVENT_OCTETS) {
-                payload.copy_from_slice(&key.event.write());
-            }
-            return written + EVENT_OCTETS;
+            let redundancy = parameters.redundancy.filter(|_| !key.repeated.is_empty());
+            let payload_type = redundancy.map_or(event.payload_type, |redundancy| redundancy.payload_type);
+            let written = header(payload_type, key.marker, key.timestamp)(buffer);
+            return written + key.write(event.payload_type, buffer.get_mut(written..).unwrap_or_default());
         }
         let mut out = Outbox::new(&mut self.events, &mut self.statistics);
         if self.digits_pending && self.digits.is_idle() && self.tones.is_idle() {
@@ -149,4 +155,9 @@ impl Session {
         }
         written + octets
     }
+}
+
+/// How keys are reported in a stream.
+fn reporting(parameters: &StreamParameters, clock_rate_hz: u32) -> Reporting {
+    Reporting { ptime_ms: parameters.ptime_ms, clock_rate_hz, repeats: parameters.redundancy.is_some() }
 }

@@ -1,10 +1,11 @@
 //! Named telephone events (RFC 4733): the payload, the reader that counts each press once, the sender.
 
+mod press;
 mod reader;
 mod sender;
 
 pub use reader::{EventReader, HOLD_OFF, Key, KeyStatistics};
-pub use sender::{DigitSender, EventPacket};
+pub use sender::{DigitSender, EventPacket, MAX_REPORT_OCTETS, Reporting};
 
 /// Octets of one event in a payload (RFC 4733 §2.3).
 pub const EVENT_OCTETS: usize = 4;

@@ -4,6 +4,7 @@
 //! packet, the marker bit, updates, all three end packets. The reader never filters by duration and never waits for an
 //! end that does not come.
 
+use super::press::{Block, Press};
 use super::{EVENT_OCTETS, Event, LAST_KEY};
 use crate::media::rtp::{MAX_MISORDER, Packet, sequence_distance, timestamp_distance};
 use arrayvec::ArrayVec;
@@ -20,12 +21,8 @@ const REMEMBERED: usize = 8;
 const AUDIO_RESUMED_MS: u32 = 100;
 /// Audio further beyond than this says nothing: the timestamps are not of one run. ms of media time.
 const AUDIO_UNRELATED_MS: u32 = 4_000;
-/// Longest step between updates that is believed where a timestamp changes within a press, ms.
-const MAX_STEP_MS: u32 = 100;
-/// Packets that may be missing where a timestamp changes within a press.
-const MAX_GAP: i16 = 4;
-/// End packets that repeat under a changed timestamp come within this.
-const END_REPEAT_WINDOW: Duration = Duration::from_millis(200);
+/// How many packets after the first one of the next press a repeated end of this one may come.
+const MAX_INTERLEAVED: i16 = 8;
 /// Event blocks that are read in one packet.
 const MAX_BLOCKS: usize = 8;
 /// How much older than the newest packet's the timestamp of a late packet can be: ten seconds of a 48 kHz clock.
@@ -53,6 +50,8 @@ pub struct KeyStatistics {
     pub repeated: u64,
     /// Packets of a press older than the last one, of which nothing else ever came: ignored.
     pub late: u64,
+    /// Presses that were first heard of from a redundant block (RFC 2198): everything sent of them before was lost.
+    pub recovered: u64,
     /// Packets that changed the timestamp within a press.
     pub changed_timestamps: u64,
     /// Events that are no keys (flash, modem tones): ignored.
@@ -71,17 +70,7 @@ pub struct EventReader {
     statistics: KeyStatistics,
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Press {
-    ssrc: u32,
-    timestamp: u32,
-    event: u8,
-    duration: u16,
-    sequence: u16,
-    seen_at: Instant,
-}
-
-/// The event packet with the highest sequence number of its source.
+/// The highest sequence number and the latest timestamp of the source's event packets.
 #[derive(Debug, Clone, Copy)]
 struct Newest {
     ssrc: u32,
@@ -90,80 +79,35 @@ struct Newest {
     seen_at: Instant,
 }
 
-/// One event block with what its packet says.
-#[derive(Debug, Clone, Copy)]
-struct Block {
-    ssrc: u32,
-    timestamp: u32,
-    sequence: u16,
-    marker: bool,
-    event: Event,
-}
-
-impl Press {
-    fn is(&self, block: &Block) -> bool {
-        self.ssrc == block.ssrc && self.timestamp == block.timestamp && self.event == block.event.event
-    }
-
-    fn is_of_same_key(&self, block: &Block) -> bool {
-        self.ssrc == block.ssrc && self.event == block.event.event
-    }
-
-    fn update(&mut self, now: Instant, block: &Block) {
-        if sequence_distance(block.sequence, self.sequence) > 0 {
-            self.sequence = block.sequence;
-        }
-        self.duration = self.duration.max(block.event.duration);
-        self.seen_at = now;
-    }
-
-    /// True when a packet with another timestamp goes on with this press, which is not over.
-    fn continues(&self, block: &Block, clock_rate_hz: u32) -> bool {
-        let gap = sequence_distance(block.sequence, self.sequence);
-        if !self.is_of_same_key(block) || !(1..=MAX_GAP).contains(&gap) {
-            return false;
-        }
-        let step = timestamp_distance(block.timestamp, self.timestamp);
-        let most = i64::from(clock_rate_hz.saturating_mul(MAX_STEP_MS) / MS) * i64::from(gap);
-        if self.is_next_segment(step, most) {
-            return true;
-        }
-        // A sender that changes the timestamp within a press: the duration goes on growing, which that of a new press
-        // cannot do where nothing is missing in between.
-        let growth = i64::from(block.event.duration) - i64::from(self.duration);
-        let grows = if block.event.end { growth >= 0 } else { growth > 0 };
-        !block.marker && grows && growth <= most && (gap == 1 || i64::from(step) == growth)
-    }
-
-    /// RFC 4733 §2.5.1.3: a press longer than the duration field goes on as a segment that starts where the last ended.
-    fn is_next_segment(&self, step: i32, most: i64) -> bool {
-        let step = i64::from(step);
-        i64::from(self.duration) + most >= i64::from(u16::MAX)
-            && step + most >= i64::from(u16::MAX)
-            && step <= i64::from(u16::MAX) + most
-    }
-
-    /// True when an end packet with another timestamp repeats the end of this press, which is over: it would begin before
-    /// this press ended, with the same duration, at once.
-    fn is_echoed_by(&self, now: Instant, block: &Block) -> bool {
-        let step = timestamp_distance(block.timestamp, self.timestamp);
-        self.is_of_same_key(block)
-            && block.event.end
-            && !block.marker
-            && block.event.duration == self.duration
-            && step > 0
-            && step < i32::from(self.duration)
-            && (1..=MAX_GAP).contains(&sequence_distance(block.sequence, self.sequence))
-            && now.saturating_duration_since(self.seen_at) <= END_REPEAT_WINDOW
-    }
-}
-
 impl EventReader {
     /// Reads one event packet. `clock_rate_hz` is that of the durations. Reports through `report`.
     pub fn handle_packet(
         &mut self,
         now: Instant,
         packet: &Packet<'_>,
+        clock_rate_hz: u32,
+        report: impl FnMut(Key),
+    ) {
+        self.handle_blocks(now, packet, false, clock_rate_hz, report);
+    }
+
+    /// Reads what a packet repeats of an earlier one (RFC 2198), under the earlier one's timestamp and its own sequence
+    /// number; before what it says itself.
+    pub fn handle_redundant(
+        &mut self,
+        now: Instant,
+        packet: &Packet<'_>,
+        clock_rate_hz: u32,
+        report: impl FnMut(Key),
+    ) {
+        self.handle_blocks(now, packet, true, clock_rate_hz, report);
+    }
+
+    fn handle_blocks(
+        &mut self,
+        now: Instant,
+        packet: &Packet<'_>,
+        is_redundant: bool,
         clock_rate_hz: u32,
         mut report: impl FnMut(Key),
     ) {
@@ -175,7 +119,7 @@ impl EventReader {
         // Several events in one packet follow each other in time (RFC 4733 §2.5.1.5).
         for event in packet.payload.chunks_exact(EVENT_OCTETS).take(MAX_BLOCKS).filter_map(Event::read) {
             let Packet { ssrc, sequence, marker, .. } = *packet;
-            let block = Block { ssrc, timestamp, sequence, marker, event };
+            let block = Block { ssrc, timestamp, sequence, marker, event, is_redundant };
             if event.event <= LAST_KEY {
                 self.block(now, &block, clock_rate_hz, &mut report);
             } else {
@@ -232,14 +176,22 @@ impl EventReader {
         } else if let Some(press) = self.known_ended(now, block) {
             press.update(now, block);
             self.statistics.repeated += 1;
-        } else if let Some(press) =
-            self.current.as_mut().filter(|press| press.continues(block, clock_rate_hz))
+        } else if let Some(segment) = self.current.filter(|press| press.is_followed_by(block, clock_rate_hz))
         {
-            // A segment counts from zero again.
-            press.duration = 0;
+            self.remember(segment);
+            self.current = Some(segment.next_segment(now, block));
+            self.statistics.changed_timestamps += 1;
+        } else if let Some(press) = self.current.as_mut().filter(|press| press.runs_on(block, clock_rate_hz))
+        {
             press.timestamp = block.timestamp;
             press.update(now, block);
             self.statistics.changed_timestamps += 1;
+        } else if let Some(segment) =
+            self.unended().filter(|press| press.is_followed_by(block, clock_rate_hz))
+        {
+            // Its end was made up, and was none.
+            self.remember(segment.next_segment(now, block));
+            self.statistics.repeated += 1;
         } else if let Some(press) = self.ended.last_mut().filter(|press| press.is_echoed_by(now, block)) {
             press.timestamp = block.timestamp;
             press.update(now, block);
@@ -265,14 +217,30 @@ impl EventReader {
             .find(|press| press.is(block) && now.saturating_duration_since(press.seen_at) <= REPEAT_WINDOW)
     }
 
-    /// True for a packet that was sent before the newest one: older in sequence and in time, by as much as a network may
-    /// delay it. A source that numbers anew, as one that plays recordings, is hardly both.
+    /// The press that was over last, where its end was made up and nothing else is on.
+    fn unended(&self) -> Option<Press> {
+        self.ended.last().copied().filter(|press| !press.has_end && self.current.is_none())
+    }
+
+    /// Keeps a press that is over, or a segment of one: packets of it may be repeated or late.
+    fn remember(&mut self, press: Press) {
+        if self.ended.is_full() {
+            self.ended.remove(0);
+        }
+        self.ended.push(press);
+    }
+
+    /// True for a packet of an older press than the newest one, which was sent before it, or beside it: the end may be
+    /// repeated while the next press is on. It is older in time and, by as much as a network may delay it, in sequence. A
+    /// source that numbers anew, as one that plays recordings, is hardly both.
     fn is_late(&self, now: Instant, block: &Block) -> bool {
         self.newest.is_some_and(|newest| {
             let behind = sequence_distance(newest.sequence, block.sequence);
             let older = timestamp_distance(newest.timestamp, block.timestamp);
+            let is_interleaved = block.event.end && (-MAX_INTERLEAVED..0).contains(&behind);
+            let is_behind = (1..=MAX_MISORDER.cast_signed()).contains(&behind);
             newest.ssrc == block.ssrc
-                && (1..=MAX_MISORDER.cast_signed()).contains(&behind)
+                && (is_behind || is_interleaved || block.is_redundant)
                 && (1..=MAX_AGE_UNITS).contains(&older)
                 && now.saturating_duration_since(newest.seen_at) <= REPEAT_WINDOW
         })
@@ -280,9 +248,15 @@ impl EventReader {
 
     fn advance_newest(&mut self, now: Instant, block: &Block) {
         let Block { ssrc, sequence, timestamp, .. } = *block;
-        let ahead = |newest: &Newest| newest.ssrc != ssrc || sequence_distance(sequence, newest.sequence) > 0;
-        if self.newest.as_ref().is_none_or(ahead) {
+        let Some(newest) = self.newest.as_mut().filter(|newest| newest.ssrc == ssrc) else {
             self.newest = Some(Newest { ssrc, sequence, timestamp, seen_at: now });
+            return;
+        };
+        if sequence_distance(sequence, newest.sequence) > 0 {
+            (newest.sequence, newest.seen_at) = (sequence, now);
+        }
+        if timestamp_distance(timestamp, newest.timestamp) > 0 {
+            newest.timestamp = timestamp;
         }
     }
 
@@ -294,8 +268,11 @@ impl EventReader {
             duration: block.event.duration,
             sequence: block.sequence,
             seen_at: now,
+            has_end: block.event.end,
+            segment: u16::MAX,
         });
         self.statistics.presses += 1;
+        self.statistics.recovered += u64::from(block.is_redundant);
         if let Some(key) = super::key_of(block.event.event) {
             report(Key::Began(key));
         }
@@ -303,10 +280,7 @@ impl EventReader {
 
     fn end(&mut self, report: &mut impl FnMut(Key)) {
         let Some(press) = self.current.take() else { return };
-        if self.ended.is_full() {
-            self.ended.remove(0);
-        }
-        self.ended.push(press);
+        self.remember(press);
         if let Some(key) = super::key_of(press.event) {
             report(Key::Ended(key));
         }

@@ -121,6 +121,15 @@ impl InBandKeys {
         }
     }
 
+    /// Whether this is audio of the source that is heard which lies behind all that was heard of it, if not by much.
+    pub fn has_missed(&self, packet: &Packet<'_>) -> bool {
+        self.heard.is_some_and(|heard| {
+            heard.ssrc == packet.ssrc
+                && (1..=MAX_MISORDER.cast_signed())
+                    .contains(&sequence_distance(packet.sequence, heard.sequence))
+        })
+    }
+
     /// Comfort noise stands for silence that is not sent: what follows it was not lost.
     pub fn handle_comfort_noise(&mut self, packet: &Packet<'_>) {
         if let Some(heard) = self.heard.as_mut().filter(|heard| heard.ssrc == packet.ssrc)

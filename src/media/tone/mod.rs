@@ -15,7 +15,7 @@ mod sender;
 pub use bank::{FREQUENCIES_HZ, SAMPLE_RATE_HZ};
 pub use detector::{Detector, ToneEvent, ZERO_DBM0_AMPLITUDE};
 pub use in_band::{InBandKeys, InBandStatistics};
-pub use sender::ToneSender;
+pub use sender::{ToneSender, key_sample};
 
 #[cfg(test)]
 mod tests;

@@ -47,10 +47,8 @@ impl ToneSender {
     pub fn fill(&mut self, encoding: Encoding, payload: &mut [u8]) -> usize {
         let mut written = 0;
         while let (Some(press), Some(octet)) = (self.waiting.front(), payload.get_mut(written)) {
-            let turn = |hz: f32| (TAU * (hz * self.sent as f32 / SAMPLE_RATE_HZ as f32).fract()).sin();
             *octet = if self.sent < press.on {
-                let tones = AMPLITUDES[0] * turn(press.hz[0]) + AMPLITUDES[1] * turn(press.hz[1]);
-                g711::encode(encoding, tones as i16)
+                g711::encode(encoding, tone_sample(press.hz, self.sent, SAMPLE_RATE_HZ))
             } else {
                 g711::silence(encoding)
             };
@@ -63,4 +61,14 @@ impl ToneSender {
         }
         written
     }
+}
+
+/// A sample of a key's tone, of those that it has a second; 0 of what is no key.
+pub fn key_sample(key: char, number: u32, rate_hz: u32) -> i16 {
+    pair_of(key).map_or(0, |pair| tone_sample(pair.map(|tone| FREQUENCIES_HZ[tone]), number, rate_hz))
+}
+
+fn tone_sample(hz: [f32; 2], number: u32, rate_hz: u32) -> i16 {
+    let turn = |hz: f32| (TAU * (hz * number as f32 / rate_hz as f32).fract()).sin();
+    (AMPLITUDES[0] * turn(hz[0]) + AMPLITUDES[1] * turn(hz[1])) as i16
 }

@@ -3,7 +3,7 @@
 
 /// Tables that rows are put into.
 const INSERTED: &str = "groups, members, leaders, leader_pins, terms, packages, activations, accounts, settlements, \
-                        reversals, transfers, limit_months, months, bill_acknowledgements, outbox, calls, attempts";
+                        reversals, transfers, limit_months, months, closed_months, bill_acknowledgements, outbox, calls, attempts";
 
 /// Columns that are changed, by their tables. Those of `limit_months` are checked by its trigger against the rows.
 const UPDATED: [(&str, &str); 8] = [
@@ -13,7 +13,8 @@ const UPDATED: [(&str, &str); 8] = [
     ("leader_pins", "hash, set_at_ms, wrong, locks, locked_until_ms"),
     ("packages", "valid_until"),
     ("limit_months", "used_qindarka, chain_length, chain_head"),
-    ("months", "sequence, closed_at_ms, closed_by, csv_sha256, json_sha256"),
+    // To lock it takes the right to update, which its trigger takes away again.
+    ("months", "month"),
     ("outbox", "state, text, due_at_ms, sent_at_ms"),
 ];
 
