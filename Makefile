@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 SEEDS ?= 1000
 FUZZ_SECONDS ?= 60
-FUZZ_TARGETS ?= scanner headers framing sdp digest rtp rtcp tone flow
+FUZZ_TARGETS ?= scanner headers framing sdp digest rtp rtcp stun tone flow
 .PHONY: help test bench talk-off sim lint tools prompts demo serve fuzz
 
 help: ## List the targets

@@ -12,6 +12,7 @@ use crate::media::{CommandError, Element, MediaEvent, Statistics, Stream};
 use crate::sip::EndCause;
 use crate::store::CallEnd;
 use crate::units::rtp::{Direction, StreamParameters};
+use crate::units::srtp::{Keying, Profile};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -51,6 +52,8 @@ struct Conversation {
     /// Queries and bookings under way: more than one where the flow went on without an answer.
     pending: JoinSet<(RequestId, Answer)>,
     phase: Phase,
+    /// How a handshake has protected the stream.
+    secured: Option<Profile>,
     /// The play that is on.
     playing: Option<u64>,
     /// When the call is answered in any case.
@@ -88,6 +91,7 @@ impl Leg {
             key_source: ChosenSource::default(),
             pending: JoinSet::new(),
             phase: Phase::Flow,
+            secured: None,
             playing: None,
             answers_by: now + LONGEST_BEFORE_ANSWER,
             ends_at: now + self.service.settings.max_duration(),
@@ -96,8 +100,10 @@ impl Leg {
         let end = conversation.run(&mut inputs, &mut events).await;
         let summary = conversation.stream.finish();
         let (mut leg, mut pending, agreed) = (conversation.leg, conversation.pending, conversation.agreed);
+        let described = agreed.security.and_then(Keying::described);
+        let protection = described.map(|keys| keys.send.profile()).or(conversation.secured);
         if let Ok(summary) = summary.await {
-            account_for(&summary.statistics, &agreed);
+            account_for(&summary.statistics, &agreed, protection);
             leg.record.media(media_quality(&summary.statistics, &agreed));
         }
         // A booking that was under way when the caller hung up goes on; the record waits for what became of it.
@@ -236,6 +242,14 @@ impl Conversation {
             MediaEvent::RtpTimeout => {
                 tracing::info!("no RTP from the caller; the call is ended");
                 self.hang_up(CallEnd::RtpTimeout).await;
+            }
+            MediaEvent::Secured(profile) => {
+                tracing::info!(profile = profile.name(), "the stream has its keys");
+                self.secured = Some(profile);
+            }
+            MediaEvent::Unsecured(failure) => {
+                tracing::info!(%failure, "the stream gets no keys; the call is ended");
+                self.hang_up(CallEnd::Failed).await;
             }
             // The caller's side of a session.
             MediaEvent::DigitsSent | MediaEvent::DigitsRefused | MediaEvent::Heard(_) => {}
@@ -423,11 +437,15 @@ fn unbroken(answered: Result<(RequestId, Answer), JoinError>) -> Option<(Request
 }
 
 /// Says what came over RTP; a caller who was not heard at all is told apart from one who said nothing.
-fn account_for(counted: &Statistics, agreed: &StreamParameters) {
+fn account_for(counted: &Statistics, agreed: &StreamParameters, protection: Option<Profile>) {
     let (events, tones) = (counted.keys.presses, counted.in_band.presses);
     tracing::info!(
         sent = counted.transmitted,
-        srtp = agreed.security.map(|keys| keys.send.profile().name()),
+        srtp = protection.map(Profile::name),
+        keys = agreed.security.map(|keying| match keying {
+            Keying::Described(_) => "SDES",
+            Keying::Handshake(_) => "DTLS",
+        }),
         received = counted.received,
         lost = counted.lost,
         events,

@@ -182,7 +182,7 @@ impl Settings {
         self.overload.check(&mut found);
         trunks::check(&self.trunks, &self.peers, &mut found);
         check_calls(&self.calls, &mut found);
-        self.media.check(&mut found);
+        self.media.check(self.tls.certificate.is_some(), &mut found);
         self::capture::check_capture(&self.capture, &mut found);
         self::capture::check_trace(&self.trace, &mut found);
         self.log.check(&mut found);

@@ -2,6 +2,7 @@
 
 mod receiving;
 mod reporting;
+mod securing;
 mod sending;
 
 use super::control::Control;
@@ -19,6 +20,7 @@ use super::settings::{Identity, Reach, SessionSettings};
 use super::srtp;
 use super::telephone_event::{DigitSender, EventReader};
 use super::tone::{InBandKeys, ToneSender};
+use super::webrtc::{Handshakes, WebRtc};
 use crate::units::rtp::{Direction, Encoding, StreamParameters, TelephoneEvent};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -59,6 +61,10 @@ pub struct Session {
     listener: Option<Box<Listener>>,
     parameters: Option<StreamParameters>,
     protection: Option<Box<Protection>>,
+    /// Where keys may come by a handshake.
+    handshakes: Option<Arc<Handshakes>>,
+    /// Where they do, as was agreed.
+    webrtc: Option<Box<WebRtc>>,
     control: Option<Box<Control>>,
     /// Where the first valid packet came from.
     latched: Option<SocketAddr>,
@@ -107,6 +113,8 @@ impl Session {
             listener: listen.map(|index| Box::new(Listener::new(index))),
             parameters: None,
             protection: None,
+            handshakes: None,
+            webrtc: None,
             control: None,
             latched: None,
             receiver: Receiver::default(),
@@ -129,6 +137,11 @@ impl Session {
             events: VecDeque::with_capacity(4),
             statistics: Statistics::default(),
         }
+    }
+
+    /// The same, with what a stream needs whose keys come by a handshake.
+    pub fn with_handshakes(self, handshakes: Option<Arc<Handshakes>>) -> Self {
+        Self { handshakes, ..self }
     }
 
     /// Starts the stream, or changes it after another offer and answer. The first packet goes out at `first`, and every
@@ -154,7 +167,7 @@ impl Session {
         if self.settings.rtcp && self.control.is_none() {
             self.control = Some(Box::new(Control::new(first, self.identity)));
         }
-        self.protection = Protection::agreed(self.protection.take(), parameters.security);
+        self.agree_on_keys(first, parameters.security);
         self.choose_in_band(&parameters, first);
         self.parameters = Some(parameters);
         // A peer that never sends is silent from here on; one that was on hold begins anew.
