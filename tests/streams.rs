@@ -3,7 +3,7 @@
 
 mod service;
 
-use rcgen::{CertifiedKey, generate_simple_self_signed};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedKey, IsCa, KeyPair, generate_simple_self_signed};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use service::{FOR_EVER, Service, folder_with, text};
@@ -240,7 +240,30 @@ fn the_built_in_caller_phones_over_tls_only_where_the_certificate_is_believed() 
     let (succeeded, said) = phone(&service, &uri, &["--tls-ca", "klikon.pem"]);
     assert!(succeeded && said.contains("answered after"), "{said}");
     let (succeeded, said) = phone(&service, &uri, &[]);
-    assert!(!succeeded && said.contains("503"), "{said}");
+    assert!(!succeeded && said.contains("over TLS: invalid peer certificate: UnknownIssuer"), "{said}");
+    assert!(said.contains("--tls-ca"), "{said}");
+    let elsewhere = uri.replace("127.0.0.1", "127.0.0.2");
+    let (succeeded, said) = phone(&service, &elsewhere, &["--tls-ca", "klikon.pem"]);
+    assert!(!succeeded && said.contains("onnection refused"), "{said}");
+    service.stop();
+}
+
+#[test]
+fn an_authoritys_certificate_is_no_servers_and_the_caller_is_told_so() {
+    let mut parameters = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().unwrap();
+    let folder = folder_with(
+        "sip.listen = [\"udp:127.0.0.1:0\", \"tls:127.0.0.1:0\"]\n\
+         [tls]\ncertificate = \"klikon.pem\"\nkey = \"klikon.key\"\n",
+    );
+    std::fs::write(folder.path().join("klikon.pem"), parameters.self_signed(&key).unwrap().pem()).unwrap();
+    std::fs::write(folder.path().join("klikon.key"), key.serialize_pem()).unwrap();
+    let service = Service::start_in(folder);
+    let uri = format!("sips:131@{}", address(&service, "tls"));
+    let (succeeded, said) = phone(&service, &uri, &["--tls-ca", "klikon.pem"]);
+    assert!(!succeeded && said.contains("CaUsedAsEndEntity"), "{said}");
+    assert!(said.contains("CA:FALSE"), "{said}");
     service.stop();
 }
 
@@ -266,7 +289,7 @@ fn certificates_are_read_again_at_a_hangup_signal() {
     service.signal("HUP");
     service.log_line("certificates read again");
     let (succeeded, said) = phone(&service, &uri, &["--tls-ca", "first.pem"]);
-    assert!(!succeeded && said.contains("503"), "{said}");
+    assert!(!succeeded && said.contains("invalid peer certificate"), "{said}");
     let (succeeded, said) = phone(&service, &uri, &["--tls-ca", "second.pem"]);
     assert!(succeeded, "{said}");
     service.stop();

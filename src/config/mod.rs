@@ -129,6 +129,21 @@ fn list(origin: &str, problems: &[Problem]) -> String {
     problems.iter().map(|problem| format!("{origin}: {problem}")).collect::<Vec<_>>().join("\n")
 }
 
+/// What is wrong and where, with the line of the file unless a password may stand in it.
+fn syntax_message(text: &str, error: &toml::de::Error) -> String {
+    let place = error.span().and_then(|span| {
+        let before = text.get(..span.start)?;
+        let start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        let line = text.get(start..)?.lines().next().unwrap_or_default();
+        let secret = ["password", "postgres", "auth_key"].iter().any(|word| line.contains(word));
+        secret.then(|| (before.matches('\n').count() + 1, before[start..].chars().count() + 1))
+    });
+    match place {
+        Some((line, column)) => format!("line {line}, column {column}: {}", error.message()),
+        None => error.to_string().trim_end().to_owned(),
+    }
+}
+
 impl Settings {
     /// Reads a file; relative paths in it are relative to its folder.
     pub fn load(path: &Path) -> Result<Self, SettingsError> {
@@ -145,7 +160,7 @@ impl Settings {
     pub fn parse(text: &str, origin: &str) -> Result<Self, SettingsError> {
         let settings: Self = toml::from_str(text).map_err(|error| SettingsError::Syntax {
             origin: origin.to_owned(),
-            message: error.to_string().trim_end().to_owned(),
+            message: syntax_message(text, &error),
         })?;
         let problems = settings.problems();
         if problems.is_empty() {
@@ -401,7 +416,7 @@ mod tests {
         std::fs::write(&file, "[delivery]\nspool = \"/var/spool/klikon\"\n").unwrap();
         let settings = Settings::load(&file).unwrap();
         assert_eq!(settings.files.dialplans, folder.path().join("dialplans"));
-        assert_eq!(settings.database.url.path(), folder.path().join("klikon.db"));
+        assert_eq!(settings.database.url.file(), Some(folder.path().join("klikon.db").as_path()));
         assert_eq!(settings.delivery.spool, Path::new("/var/spool/klikon"));
         assert_eq!(settings.trace.socket, folder.path().join("klikon.sock"));
         std::fs::write(&file, "[trace]\nsocket = \"\"\n").unwrap();
@@ -414,5 +429,19 @@ mod tests {
     fn an_unknown_key_is_refused_with_its_line() {
         let error = Settings::parse("[sip]\nlissten = []\n", "k.toml").unwrap_err().to_string();
         assert!(error.contains("k.toml") && error.contains("line 2") && error.contains("lissten"), "{error}");
+    }
+
+    #[test]
+    fn a_line_with_a_password_is_not_repeated_in_an_error() {
+        for line in [
+            "url = \"postgress://klikon:s3cr3t@db/klikon\"",
+            "url = \"postgres://klikon:s3cr3t@db/klikon",
+            "url = \"postgres://klikon:s3cr3t@db\"",
+        ] {
+            let error =
+                Settings::parse(&format!("[database]\n{line}\n"), "klikon.toml").unwrap_err().to_string();
+            assert!(error.starts_with("klikon.toml: line 2, column"), "{error}");
+            assert!(!error.contains("s3cr3t"), "{error}");
+        }
     }
 }

@@ -46,6 +46,8 @@ pub(super) enum Arrival {
     Message { flow: Flow, bytes: Bytes },
     /// Nothing more is read. When what waits is written, the connection is to be let go.
     ReadOver { link: Link, broken: Option<Broken> },
+    /// The connection that was to be opened was not; [`Arrival::Gone`] follows.
+    NotOpened { link: Link, why: String },
     /// The connection is closed. What was to go by these ways did not.
     Gone { link: Link, undelivered: Vec<Flow> },
 }
@@ -152,6 +154,14 @@ impl Connection {
             }
         };
         self.over(written).await;
+    }
+
+    /// Tells the driver that the connection could not be opened, and what it therefore did not deliver.
+    pub(super) async fn not_opened(self, why: String) {
+        tracing::info!(why = %why.escape_debug(), remote = %self.link.flow.remote, "a connection could not be opened");
+        // As in `over`: an error means that the driver has ended.
+        let _ = self.surroundings.arrivals.send(Arrival::NotOpened { link: self.link, why }).await;
+        self.over(Written::All).await;
     }
 
     /// Tells the driver that the connection is over, with what it did not deliver.

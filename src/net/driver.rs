@@ -37,6 +37,12 @@ pub trait Handler {
         let _ = (flow, certificate_names);
     }
 
+    /// No connection could be opened by that flow; the requests that wait for it fail next. `why` is for people, and
+    /// may hold words of the peer's.
+    fn not_opened(&mut self, flow: Flow, why: &str) {
+        let _ = (flow, why);
+    }
+
     /// The connection of that flow is closed.
     fn disconnected(&mut self, flow: Flow) {
         let _ = flow;
@@ -149,6 +155,7 @@ impl<H: Handler> Driver<H> {
                 self.tap.see(&self.clock, Direction::Received, flow, &broken.header);
                 self.endpoint.handle_broken(now, flow, &broken);
             }
+            News::NotOpened(flow, why) => self.handler.not_opened(flow, &why),
             News::Gone(flow, undelivered) => {
                 for way in undelivered {
                     self.endpoint.handle_transport_error(now, way);

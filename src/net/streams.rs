@@ -4,7 +4,7 @@
 use super::admission::{Admission, Place, Tally};
 use super::connection::{Arrival, Connection, Line, Link, Outgoing, Surroundings, line};
 use super::settings::StreamSettings;
-use super::tls::{Tls, names};
+use super::tls::{Tls, explain, names};
 use super::udp::route_source;
 use super::watched::Watched;
 use super::websocket;
@@ -74,6 +74,8 @@ pub(super) enum News {
     Message(Flow, Bytes),
     /// A stream cannot be read on.
     Broken(Flow, crate::sip::Broken),
+    /// A connection could not be opened, and why.
+    NotOpened(Flow, String),
     /// A connection is closed, and what was to go by these ways is lost.
     Gone(Flow, Vec<Flow>),
     /// Nothing.
@@ -193,6 +195,7 @@ impl Streams {
                 self.leaving.push(link);
                 broken.map_or(News::Nothing, |broken| News::Broken(link.flow, broken))
             }
+            Arrival::NotOpened { link, why } => News::NotOpened(link.flow, why),
             Arrival::Gone { link, undelivered } => {
                 let key = key_of(link.flow);
                 if self.connections.get(&key).is_some_and(|handle| handle.link == link) {
@@ -451,13 +454,9 @@ async fn connect(
                 Reached::EncryptedWebSocket(stream) => websocket::run(connection, *stream).await,
             }
         }
-        Ok(Err(error)) => {
-            tracing::info!(%error, remote = %flow.remote, "a connection could not be opened");
-            connection.over(super::connection::Written::All).await;
-        }
+        Ok(Err(error)) => connection.not_opened(explain(&error)).await,
         Err(_) => {
-            tracing::info!(remote = %flow.remote, "a connection could not be opened in time");
-            connection.over(super::connection::Written::All).await;
+            connection.not_opened(format!("no connection within {} s", CONNECT_TIME.as_secs())).await;
         }
     }
 }
@@ -519,7 +518,9 @@ async fn encrypt(
     tls: Option<Arc<Tls>>,
     name: Option<String>,
 ) -> io::Result<TlsStream<TcpStream>> {
-    let tls = tls.ok_or_else(|| io::Error::other("TLS is not set up"))?;
+    let tls = tls.ok_or_else(|| {
+        io::Error::other("no authority of certificates is believed; name its file (tls.server_ca, --tls-ca)")
+    })?;
     let name = match name {
         Some(name) => ServerName::try_from(name).map_err(io::Error::other)?,
         None => ServerName::from(flow.remote.ip()),

@@ -6,6 +6,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -198,6 +199,30 @@ fn changed(settings: &TlsSettings) -> Vec<Option<SystemTime>> {
     let TlsSettings { certificate, key, client_ca, server_ca, .. } = settings;
     let modified = |path: &PathBuf| std::fs::metadata(path).and_then(|data| data.modified()).ok();
     [certificate, key, client_ca, server_ca].into_iter().flatten().map(modified).collect()
+}
+
+fn is_authority(error: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
+    error.downcast_ref() == Some(&webpki::Error::CaUsedAsEndEntity)
+}
+
+/// Why a connection could not be opened, with the mend where a certificate is the reason.
+pub(super) fn explain(error: &io::Error) -> String {
+    use rustls::{CertificateError, Error};
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
+    let Some(Error::InvalidCertificate(reason)) = inner else { return error.to_string() };
+    let mend = match reason {
+        CertificateError::UnknownIssuer => "name the file of its authority (tls.server_ca, --tls-ca)",
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => "it needs a new one",
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            "call it by a name or address that its certificate has"
+        }
+        // As `openssl req -x509` makes them.
+        CertificateError::Other(other) if is_authority(&*other.0) => {
+            "a server's certificate must say CA:FALSE (basicConstraints)"
+        }
+        _ => return error.to_string(),
+    };
+    format!("{error}; {mend}")
 }
 
 /// The names in a verified certificate: DNS names, then URIs without `sip:` (RFC 5922 §7.1).

@@ -49,6 +49,9 @@ pub enum PingError {
         #[source]
         source: std::io::Error,
     },
+    /// The server answers, but takes no writes.
+    #[error("the database takes no writes: is it a standby? point database.url at the primary")]
+    ReadOnly,
     /// Another file is there.
     #[error("another file stands at {0}; put the one back that was there, or restart the service")]
     Replaced(PathBuf),
@@ -75,13 +78,25 @@ pub enum OpenError {
         #[source]
         source: sqlx::Error,
     },
+    /// No server there, or it lets nobody in.
+    #[error(
+        "the database {server} cannot be used: check that it runs, that it exists, and the user's password"
+    )]
+    Server {
+        /// Which, without the password.
+        server: String,
+        /// Why.
+        #[source]
+        source: sqlx::Error,
+    },
     /// Its tables are not those of this program's version.
     #[error(
-        "the database {path} cannot be brought to this version; restore its backup or use the newer program"
+        "the database {place} cannot be brought to this version; restore its backup or use the newer program, \
+         and let its owner run it first"
     )]
     Migration {
-        /// The file.
-        path: PathBuf,
+        /// The file, or the server without the password.
+        place: String,
         /// Why.
         #[source]
         source: sqlx::migrate::MigrateError,

@@ -5,20 +5,40 @@
 //! Money moves only in one transaction that checks standing, offer, price and limit again; the database's own triggers
 //! refuse an overdraft, a second resolution, and any update or deletion of the ledger.
 
-#[cfg(test)]
-mod contract;
+mod activations;
+mod book;
+mod booking;
+mod calls;
+mod catalogue;
+mod columns;
+mod database;
 mod error;
+mod groups;
+mod import;
 mod media_quality;
 mod origin;
+mod outbox;
+mod ping;
+mod pins;
+mod postgres;
+mod retry;
 mod settings;
+mod settlement;
 mod sqlite;
+mod standing;
 mod types;
 
+#[cfg(test)]
+mod constraints;
+#[cfg(test)]
+mod contract;
+
+pub use database::Store;
+use database::{Write, commit};
 pub use error::{AdminError, AuditError, HoldError, OpenError, PingError, SettleError, StoreError};
 pub use media_quality::{MediaQuality, StreamQuality};
 pub use origin::{Origin, StatedField};
-pub use settings::{DatabaseUrl, DatabaseUrlError, Settings, SettingsError};
-pub use sqlite::Store;
+pub use settings::{DatabaseUrl, DatabaseUrlError, PostgresUrl, Settings, SettingsError, SynchronousCommit};
 pub use types::{
     Activation, ActivationOrder, ActivationState, BookFilter, BookedTransfer, CallEnd, CallRecord,
     GrantChannel, Group, Held, HoldOutcome, ImportError, ImportRow, Leadership, LedgerView, Member,

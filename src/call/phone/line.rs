@@ -1,5 +1,6 @@
 //! The SIP side of the built-in caller: a handler that passes events on.
 
+use super::report::PhoneError;
 use crate::net::Handler;
 use crate::sip::{ChangeId, Endpoint, Event, Flow, InviteParams, Rejection, SessionId};
 use std::time::Instant;
@@ -21,7 +22,8 @@ pub(super) enum Command {
 pub(super) struct Line {
     pub(super) flow: Flow,
     pub(super) events: mpsc::Sender<Event>,
-    pub(super) refused: mpsc::Sender<String>,
+    /// Why the call did not begin.
+    pub(super) failures: mpsc::Sender<PhoneError>,
     pub(super) session: Option<SessionId>,
     pub(super) leaving: bool,
 }
@@ -49,7 +51,7 @@ impl Handler for Line {
                 Ok(session) => self.session = Some(session),
                 Err(error) => {
                     // One INVITE, one place: it cannot be full.
-                    let _ = self.refused.try_send(error.to_string());
+                    let _ = self.failures.try_send(PhoneError::Invite(error.to_string()));
                 }
             },
             Command::Change(session, change, answer) => {
@@ -69,6 +71,15 @@ impl Handler for Line {
                 }
             }
         }
+    }
+
+    fn not_opened(&mut self, flow: Flow, why: &str) {
+        // Where one is told already, it is the reason.
+        let _ = self.failures.try_send(PhoneError::NotConnected {
+            transport: flow.transport,
+            remote: flow.remote,
+            why: why.to_owned(),
+        });
     }
 
     fn finished(&self, endpoint: &Endpoint) -> bool {

@@ -117,8 +117,8 @@ impl Phone {
         let invite = self.invite(exchange.offer());
         let (commands, waiting) = mpsc::channel(WAITING);
         let (line_events, events) = mpsc::channel(WAITING);
-        let (refused, refusals) = mpsc::channel(1);
-        let line = Line { flow, events: line_events, refused, session: None, leaving: false };
+        let (failed, failures) = mpsc::channel(1);
+        let line = Line { flow, events: line_events, failures: failed, session: None, leaving: false };
         let session_expires_s = self.settings.session_expires_s;
         let session_intervals = SessionIntervals { session_expires_s, ..SessionIntervals::default() };
         let endpoint = Endpoint::new(EndpointConfig { session_intervals, ..EndpointConfig::new(seed) });
@@ -129,7 +129,7 @@ impl Phone {
             settings: &self.settings,
             commands,
             events,
-            refusals,
+            failures,
             media,
             stream: &stream,
             exchange,
@@ -204,7 +204,7 @@ struct Call<'a> {
     settings: &'a PhoneSettings,
     commands: mpsc::Sender<Command>,
     events: mpsc::Receiver<Event>,
-    refusals: mpsc::Receiver<String>,
+    failures: mpsc::Receiver<PhoneError>,
     media: mpsc::Receiver<MediaEvent>,
     stream: &'a Stream,
     exchange: Exchange,
@@ -266,14 +266,18 @@ impl Call<'_> {
                         }
                         return Ok(session);
                     }
-                    Some(Event::Rejected { status, reason, .. }) => return Err(PhoneError::Refused { status, reason }),
+                    Some(Event::Rejected { status, reason, .. }) => {
+                        // Told before the requests fail that waited for the connection.
+                        let cause = self.failures.try_recv();
+                        return Err(cause.unwrap_or(PhoneError::Refused { status, reason }));
+                    }
                     Some(Event::Ended { .. }) | None => return Err(PhoneError::Ended),
                     Some(_) => {}
                 },
                 Some(event) = self.media.recv() => if let MediaEvent::Heard(heard) = event {
                     self.heard(&heard, tell);
                 },
-                Some(reason) = self.refusals.recv() => return Err(PhoneError::Invite(reason)),
+                Some(failure) = self.failures.recv() => return Err(failure),
                 () = tokio::time::sleep_until(self.hang_up_at.into()) => {
                     return Err(PhoneError::NoAnswer(self.settings.timeout));
                 }

@@ -3,6 +3,7 @@
 use crate::media::{CommandError, EngineError, Heard, OpenError, Recording};
 use crate::net::BindError;
 use crate::sdp;
+use crate::sip::Transport;
 use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -25,6 +26,16 @@ pub enum PhoneError {
     /// The request could not be made: a URI that is none.
     #[error("the INVITE cannot be written: {0}")]
     Invite(String),
+    /// No connection over which to call.
+    #[error("no connection to {remote} over {}: {}", .transport.via_name(), .why.escape_debug())]
+    NotConnected {
+        /// Over what.
+        transport: Transport,
+        /// To where.
+        remote: SocketAddr,
+        /// What the system or TLS says.
+        why: String,
+    },
     /// The media worker stopped.
     #[error("the media worker takes no stream")]
     Worker(#[from] CommandError),

@@ -1,6 +1,7 @@
 //! Imports: all rows in one transaction, or none.
 
 use super::groups::{add_member, create_group, find_group, grant_leader};
+use super::retry::retried;
 use super::{Store, Write, catalogue, commit};
 use crate::klikon;
 use crate::store::{AdminError, ImportError, ImportRow, StoreError};
@@ -10,6 +11,15 @@ impl Store {
     /// Does all rows in one transaction and says for each what was done; on any error nothing is done and all errors are
     /// given. With `dry_run` nothing is kept, and the answer says what would be done.
     pub async fn import(
+        &self,
+        rows: &[ImportRow],
+        at: Timestamp,
+        dry_run: bool,
+    ) -> Result<Result<Vec<String>, Vec<ImportError>>, StoreError> {
+        retried(|| self.try_import(rows, at, dry_run)).await
+    }
+
+    async fn try_import(
         &self,
         rows: &[ImportRow],
         at: Timestamp,

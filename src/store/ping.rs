@@ -1,44 +1,30 @@
 //! Whether the database can be used: the question that a health probe asks.
 
-use super::Store;
-use crate::store::PingError;
-use std::io;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use super::PingError;
+use super::columns::Columns;
+use super::database::{Backend, Store};
 use std::time::Duration;
 
-/// Which file the connections hold, however it is called by now.
-#[derive(Debug, Clone)]
-pub(super) struct FileIdentity {
-    path: PathBuf,
-    device: u64,
-    inode: u64,
-}
-
-impl FileIdentity {
-    /// Of the file that has just been opened.
-    pub(super) fn of(path: &Path) -> io::Result<Self> {
-        let metadata = std::fs::metadata(path)?;
-        Ok(Self { path: path.to_owned(), device: metadata.dev(), inode: metadata.ino() })
-    }
-}
-
 impl Store {
-    /// Whether a booking could be written now: the file that is open still stands where the settings say (a file that
-    /// was moved or removed takes writes which nobody will find again), and its write lock can be had within
-    /// `patience`. Writes nothing.
+    /// Whether a booking could be written now, known within `patience`. Of a file: it still stands where the settings say,
+    /// and its write lock can be had. Of a server: it answers, and takes writes, as a standby does not. Writes nothing.
     pub async fn ping(&self, patience: Duration) -> Result<(), PingError> {
-        let asking = async {
-            let FileIdentity { path, device, inode } = &*self.file;
-            match tokio::fs::metadata(path).await {
-                Ok(found) if (found.dev(), found.ino()) == (*device, *inode) => {}
-                Ok(_) => return Err(PingError::Replaced(path.clone())),
-                Err(source) => return Err(PingError::Missing { path: path.clone(), source }),
+        tokio::time::timeout(patience, self.ask()).await.unwrap_or(Err(PingError::Late(patience)))
+    }
+
+    async fn ask(&self) -> Result<(), PingError> {
+        if let Backend::Sqlite(file) = &self.backend {
+            file.is_in_place().await?;
+        }
+        let mut write = self.booking().await.map_err(PingError::Unusable)?;
+        if matches!(self.backend, Backend::Postgres) {
+            let row = sqlx::query("SHOW transaction_read_only").fetch_one(&mut *write).await;
+            let read_only = row.map_err(|error| PingError::Unusable(error.into()))?;
+            if read_only.text("transaction_read_only")? != "off" {
+                return Err(PingError::ReadOnly);
             }
-            let transaction = self.write().await.map_err(PingError::Unusable)?;
-            transaction.rollback().await.map_err(|error| PingError::Unusable(error.into()))
-        };
-        tokio::time::timeout(patience, asking).await.unwrap_or(Err(PingError::Late(patience)))
+        }
+        write.rollback().await.map_err(PingError::Unusable)
     }
 }
 

@@ -1,13 +1,13 @@
 //! Terms and packages, in their dated versions (DOMAIN §2.1, §7).
 
 use super::columns::Columns;
-use super::{Store, Write, commit};
+use super::{Store, Write};
 use crate::klikon::{self, Package, PackageName, Terms, TermsVersion};
 use crate::store::{AdminError, NewPackage, StoreError};
 use crate::units::{Money, PackageId};
 use jiff::civil::{Date, date};
-use sqlx::SqliteConnection;
-use sqlx::sqlite::SqliteRow;
+use sqlx::AnyConnection;
+use sqlx::any::AnyRow;
 
 /// The day of the source page that the first terms are dated with (DOMAIN, introduction).
 const FIRST_DAY: Date = date(2020, 5, 14);
@@ -23,9 +23,7 @@ impl Store {
 
     /// Enters the next version of the terms. `today` is the day in Tirane.
     pub async fn add_terms(&self, version: TermsVersion, today: Date) -> Result<(), AdminError> {
-        let mut write = self.write().await?;
-        add_terms(&mut write, version, today).await?;
-        Ok(commit(write).await?)
+        self.change(|mut db| async move { Ok((add_terms(&mut db, version, today).await?, db)) }).await
     }
 
     /// All versions of all packages, by name and then by day.
@@ -35,10 +33,7 @@ impl Store {
 
     /// Enters a package, or another price of one. `today` is the day in Tirane.
     pub async fn add_package(&self, package: &NewPackage, today: Date) -> Result<PackageId, AdminError> {
-        let mut write = self.write().await?;
-        let id = add_package(&mut write, package, today).await?;
-        commit(write).await?;
-        Ok(id)
+        self.change(|mut db| async move { Ok((add_package(&mut db, package, today).await?, db)) }).await
     }
 
     /// Sells a package until the day before `until`, and not from then on.
@@ -51,46 +46,50 @@ impl Store {
         if until < today {
             return Err(AdminError::InThePast { day: until, today });
         }
-        let mut write = self.write().await?;
-        let versions = package_versions(&mut write).await?;
-        let open = versions.iter().find(|v| v.name == name && v.valid_until.is_none());
-        let open = open.ok_or(AdminError::NoPackage(name))?;
-        if until < open.valid_from {
-            return Err(AdminError::EndsBeforeItBegins { name, from: open.valid_from, until });
-        }
-        sqlx::query("UPDATE packages SET valid_until = ? WHERE id = ?")
-            .bind(until.to_string())
-            .bind(open.id.0)
-            .execute(&mut *write)
-            .await?;
-        Ok(commit(write).await?)
+        self.change(|mut db| async move { Ok((retire_package(&mut db, name, until).await?, db)) }).await
     }
 
     /// Puts the first catalogue and terms (DOMAIN §2.1, §3.1, §3.2) into a database that has none. What is there stays.
     /// Says whether anything was put in.
     pub async fn seed_catalogue(&self, today: Date) -> Result<bool, AdminError> {
-        let mut write = self.write().await?;
-        let (terms, packages) =
-            (terms_versions(&mut write).await?.is_empty(), package_versions(&mut write).await?.is_empty());
-        if terms {
-            let version =
-                TermsVersion { terms: Terms::first(), announced_on: FIRST_DAY, effective_on: FIRST_DAY };
-            add_terms(&mut write, version, today).await?;
-        }
-        for price in packages.then_some(FIRST_PACKAGES).into_iter().flatten() {
-            let name = format!("Super {price}").parse().map_err(|e| StoreError::Corrupt(format!("{e}")))?;
-            let package = NewPackage {
-                name,
-                list: Money::from_lek(price),
-                announced_on: FIRST_DAY,
-                valid_from: FIRST_DAY,
-                valid_until: None,
-            };
-            add_package(&mut write, &package, today).await?;
-        }
-        commit(write).await?;
-        Ok(terms || packages)
+        self.change(|mut db| async move { Ok((seed_catalogue(&mut db, today).await?, db)) }).await
     }
+}
+
+async fn retire_package(db: &mut Write, name: PackageName, until: Date) -> Result<(), AdminError> {
+    let versions = package_versions(db).await?;
+    let open = versions.iter().find(|v| v.name == name && v.valid_until.is_none());
+    let open = open.ok_or(AdminError::NoPackage(name))?;
+    if until < open.valid_from {
+        return Err(AdminError::EndsBeforeItBegins { name, from: open.valid_from, until });
+    }
+    sqlx::query("UPDATE packages SET valid_until = $1 WHERE id = $2")
+        .bind(until.to_string())
+        .bind(open.id.0)
+        .execute(&mut **db)
+        .await?;
+    Ok(())
+}
+
+async fn seed_catalogue(db: &mut Write, today: Date) -> Result<bool, AdminError> {
+    let (terms, packages) = (terms_versions(db).await?.is_empty(), package_versions(db).await?.is_empty());
+    if terms {
+        let version =
+            TermsVersion { terms: Terms::first(), announced_on: FIRST_DAY, effective_on: FIRST_DAY };
+        add_terms(db, version, today).await?;
+    }
+    for price in packages.then_some(FIRST_PACKAGES).into_iter().flatten() {
+        let name = format!("Super {price}").parse().map_err(|e| StoreError::Corrupt(format!("{e}")))?;
+        let package = NewPackage {
+            name,
+            list: Money::from_lek(price),
+            announced_on: FIRST_DAY,
+            valid_from: FIRST_DAY,
+            valid_until: None,
+        };
+        add_package(db, &package, today).await?;
+    }
+    Ok(terms || packages)
 }
 
 async fn add_terms(db: &mut Write, version: TermsVersion, today: Date) -> Result<(), AdminError> {
@@ -98,7 +97,7 @@ async fn add_terms(db: &mut Write, version: TermsVersion, today: Date) -> Result
     klikon::check_notice(previous, version.announced_on, version.effective_on, today)?;
     sqlx::query(
         "INSERT INTO terms (discount_qindarka, limit_qindarka, lowest_package_qindarka, members_max,
-                            announced_on, effective_on, recorded_on) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                            announced_on, effective_on, recorded_on) VALUES ($1, $2, $3, $4, $5, $6, $7)",
     )
     .bind(version.terms.discount.qindarka())
     .bind(version.terms.limit.qindarka())
@@ -137,7 +136,7 @@ pub(super) async fn add_package(
     klikon::check_notice(previous, announced_on, valid_from, today)?;
     let row = sqlx::query(
         "INSERT INTO packages (name, list_qindarka, announced_on, valid_from, valid_until, recorded_on)
-         VALUES (?, ?, ?, ?, ?, ?) RETURNING id",
+         VALUES ($1, $2, $3, $4, $5, $6) RETURNING id",
     )
     .bind(name.to_string())
     .bind(list.qindarka())
@@ -150,14 +149,14 @@ pub(super) async fn add_package(
     Ok(PackageId(row.integer("id")?))
 }
 
-pub(super) async fn terms_versions(db: &mut SqliteConnection) -> Result<Vec<TermsVersion>, StoreError> {
+pub(super) async fn terms_versions(db: &mut AnyConnection) -> Result<Vec<TermsVersion>, StoreError> {
     let rows = sqlx::query("SELECT * FROM terms ORDER BY effective_on").fetch_all(db).await?;
     rows.iter().map(terms_of).collect()
 }
 
 /// The terms in force on a day, with the number of their row.
-pub(super) async fn terms_on(db: &mut SqliteConnection, day: Date) -> Result<(i64, Terms), StoreError> {
-    let row = sqlx::query("SELECT * FROM terms WHERE effective_on <= ? ORDER BY effective_on DESC LIMIT 1")
+pub(super) async fn terms_on(db: &mut AnyConnection, day: Date) -> Result<(i64, Terms), StoreError> {
+    let row = sqlx::query("SELECT * FROM terms WHERE effective_on <= $1 ORDER BY effective_on DESC LIMIT 1")
         .bind(day.to_string())
         .fetch_optional(db)
         .await?;
@@ -165,7 +164,7 @@ pub(super) async fn terms_on(db: &mut SqliteConnection, day: Date) -> Result<(i6
     Ok((row.integer("id")?, terms_of(&row)?.terms))
 }
 
-fn terms_of(row: &SqliteRow) -> Result<TermsVersion, StoreError> {
+fn terms_of(row: &AnyRow) -> Result<TermsVersion, StoreError> {
     let members_max = row.integer("members_max")?;
     Ok(TermsVersion {
         terms: Terms {
@@ -180,7 +179,7 @@ fn terms_of(row: &SqliteRow) -> Result<TermsVersion, StoreError> {
     })
 }
 
-pub(super) async fn package_versions(db: &mut SqliteConnection) -> Result<Vec<Package>, StoreError> {
+pub(super) async fn package_versions(db: &mut AnyConnection) -> Result<Vec<Package>, StoreError> {
     let rows = sqlx::query("SELECT * FROM packages").fetch_all(db).await?;
     let mut packages: Vec<Package> = rows.iter().map(package_of).collect::<Result<_, _>>()?;
     packages.sort_by_key(|package| (package.name, package.valid_from));
@@ -188,12 +187,12 @@ pub(super) async fn package_versions(db: &mut SqliteConnection) -> Result<Vec<Pa
 }
 
 /// One version by its number.
-pub(super) async fn package(db: &mut SqliteConnection, id: PackageId) -> Result<Option<Package>, StoreError> {
-    let row = sqlx::query("SELECT * FROM packages WHERE id = ?").bind(id.0).fetch_optional(db).await?;
+pub(super) async fn package(db: &mut AnyConnection, id: PackageId) -> Result<Option<Package>, StoreError> {
+    let row = sqlx::query("SELECT * FROM packages WHERE id = $1").bind(id.0).fetch_optional(db).await?;
     row.map(|row| package_of(&row)).transpose()
 }
 
-fn package_of(row: &SqliteRow) -> Result<Package, StoreError> {
+fn package_of(row: &AnyRow) -> Result<Package, StoreError> {
     Ok(Package {
         id: PackageId(row.integer("id")?),
         name: row.parsed("name")?,

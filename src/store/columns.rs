@@ -4,7 +4,7 @@ use crate::store::StoreError;
 use crate::units::{FixedNumber, Money, Msisdn};
 use jiff::{Timestamp, civil::Date};
 use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
+use sqlx::any::AnyRow;
 use std::str::FromStr;
 
 /// Reads typed values out of a row by the column's name.
@@ -56,7 +56,7 @@ pub(super) trait Columns {
     }
 }
 
-impl Columns for SqliteRow {
+impl Columns for AnyRow {
     fn integer(&self, column: &str) -> Result<i64, StoreError> {
         Ok(self.try_get(column)?)
     }

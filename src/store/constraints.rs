@@ -1,27 +1,26 @@
-//! What the database itself refuses, tried with SQL that goes past all code. And the contract, on SQLite.
+//! What the database itself refuses, tried with SQL that goes past all code: the same on every backend.
 
 use super::Store;
 use crate::klikon::{self, SmsAlphabet};
-use crate::store::contract::{Database, contract_tests};
-use crate::store::{ActivationOrder, GrantChannel, HoldOutcome, Settings, Settlement, StoreError};
+use crate::store::contract::Database;
+use crate::store::{ActivationOrder, GrantChannel, HoldOutcome, Settlement};
 use crate::units::{ActivationId, CallId, FixedNumber, Money, Msisdn};
 use jiff::Timestamp;
-use tempfile::TempDir;
 
-/// A database file in a folder of its own.
-struct File(TempDir);
-
-impl Database for File {
-    fn settings(&self) -> Settings {
-        Settings::for_file(self.0.path().join("klikon.db"))
-    }
+/// Hands the names of all cases to a macro.
+macro_rules! each_constraint {
+    ($macro:ident) => {
+        $macro! {
+            nothing_in_the_ledger_is_updated_deleted_or_replaced,
+            a_limit_is_never_overdrawn_nor_granted_again,
+            a_pending_transfer_is_resolved_once_and_as_settled,
+            an_sms_is_made_at_the_settlement_and_goes_forward_only,
+            leaders_terms_and_members_hold_by_themselves,
+            the_audit_names_the_first_row_that_is_wrong
+        }
+    };
 }
-
-fn file() -> File {
-    File(tempfile::tempdir().unwrap())
-}
-
-contract_tests!(file());
+pub(super) use each_constraint;
 
 fn now() -> Timestamp {
     "2026-11-22T10:00:00Z".parse().unwrap()
@@ -32,8 +31,8 @@ fn id(n: u8) -> ActivationId {
 }
 
 /// One group with activations 1 (pending), 2 (posted) and 3 (voided), of Super 1900 each.
-async fn booked(file: &File) -> Store {
-    let store = Store::open(&file.settings()).await.unwrap();
+pub(super) async fn booked(database: &dyn Database) -> Store {
+    let store = Store::open(&database.settings()).await.unwrap();
     store.seed_catalogue(klikon::day_of(now())).await.unwrap();
     let contract = FixedNumber::parse("042250928").unwrap();
     let caller = Msisdn::parse("0672000123").unwrap();
@@ -78,13 +77,11 @@ const TRANSFER: &str = "INSERT INTO transfers (kind, debit_account_id, credit_ac
 
 async fn assert_refused(store: &Store, statement: &str, because: &str) {
     let said = refusal(store, statement).await;
-    assert!(said.contains(because), "{statement}\n  {said}");
+    assert!(said.to_lowercase().contains(&because.to_lowercase()), "{statement}\n  {said}");
 }
 
-#[tokio::test]
-async fn nothing_in_the_ledger_is_updated_deleted_or_replaced() {
-    let file = file();
-    let store = booked(&file).await;
+pub(super) async fn nothing_in_the_ledger_is_updated_deleted_or_replaced(database: &dyn Database) {
+    let store = booked(database).await;
     for table in ["activations", "accounts", "transfers", "settlements"] {
         assert_refused(&store, &format!("DELETE FROM {table}"), "never deleted").await;
     }
@@ -95,8 +92,11 @@ async fn nothing_in_the_ledger_is_updated_deleted_or_replaced() {
         ("settlements", "result = 'post'"),
     ] {
         assert_refused(&store, &format!("UPDATE {table} SET {column}"), "never updated").await;
-        assert_refused(&store, &format!("UPDATE OR REPLACE {table} SET {column}"), "never updated").await;
-        let again = format!("INSERT OR REPLACE INTO {table} SELECT * FROM {table} LIMIT 1");
+        if database.replaces() {
+            assert_refused(&store, &format!("UPDATE OR REPLACE {table} SET {column}"), "never updated").await;
+        }
+        let insert = if database.replaces() { "INSERT OR REPLACE" } else { "INSERT" };
+        let again = format!("{insert} INTO {table} SELECT * FROM {table} LIMIT 1");
         let said = refusal(&store, &again).await;
         assert!(!said.starts_with("done"), "{again}: {said}");
     }
@@ -112,14 +112,12 @@ async fn nothing_in_the_ledger_is_updated_deleted_or_replaced() {
     assert_eq!(store.audit().await.unwrap().activations, 3);
 }
 
-#[tokio::test]
-async fn a_limit_is_never_overdrawn_nor_granted_again() {
-    let file = file();
-    let store = booked(&file).await;
+pub(super) async fn a_limit_is_never_overdrawn_nor_granted_again(database: &dyn Database) {
+    let store = booked(database).await;
     // 3,100 left of 6,500: two more of 1,700 would be too much, even for who writes SQL.
     let second = "INSERT INTO activations SELECT '00000000-0000-7000-8000-00000000000' || n, call_id, group_id, \
                   leader_member_id, caller_msisdn, member_id, member_msisdn, package_id, terms_id, list_qindarka, \
-                  discount_qindarka, net_qindarka, month, held_at_ms FROM activations, (SELECT 8 AS n UNION SELECT 9) \
+                  discount_qindarka, net_qindarka, month, held_at_ms FROM activations, (SELECT 8 AS n UNION SELECT 9) AS numbers \
                   WHERE id = :1;";
     let held = |n: u8| {
         format!(
@@ -135,7 +133,9 @@ async fn a_limit_is_never_overdrawn_nor_granted_again() {
          FROM transfers WHERE kind = 'grant'"
     );
     assert_refused(&store, &grant, "granted already").await;
-    assert_refused(&store, &grant.replacen("INSERT", "INSERT OR REPLACE", 1), "granted already").await;
+    if database.replaces() {
+        assert_refused(&store, &grant.replacen("INSERT", "INSERT OR REPLACE", 1), "granted already").await;
+    }
     let december = "INSERT INTO accounts (kind, group_id, month) VALUES ('limit', 1, '2026-12');";
     let generous = format!(
         "{december}{TRANSFER} SELECT 'grant', (SELECT id FROM accounts WHERE kind = 'limit_granted'), id, 650001, \
@@ -150,10 +150,8 @@ async fn a_limit_is_never_overdrawn_nor_granted_again() {
     assert_refused(&store, &sideways, "credits a limit account").await;
 }
 
-#[tokio::test]
-async fn a_pending_transfer_is_resolved_once_and_as_settled() {
-    let file = file();
-    let store = booked(&file).await;
+pub(super) async fn a_pending_transfer_is_resolved_once_and_as_settled(database: &dyn Database) {
+    let store = booked(database).await;
     let resolve = |kind: &str, n: u8, amount: &str| {
         format!(
             "{TRANSFER} SELECT '{kind}', debit_account_id, credit_account_id, {amount}, activation_id, id, 0 \
@@ -162,8 +160,11 @@ async fn a_pending_transfer_is_resolved_once_and_as_settled() {
     };
     assert_refused(&store, &resolve("post", 2, "amount_qindarka"), "resolved already").await;
     assert_refused(&store, &resolve("void", 2, "amount_qindarka"), "resolved already").await;
-    let replace = resolve("post", 2, "amount_qindarka").replacen("INSERT", "INSERT OR REPLACE", 1);
-    assert_refused(&store, &replace, "resolved already").await;
+    if database.replaces() {
+        let replace = resolve("post", 2, "amount_qindarka").replacen("INSERT", "INSERT OR REPLACE", 1);
+        assert_refused(&store, &replace, "resolved already").await;
+        assert_refused(&store, "REPLACE INTO settlements VALUES (:2, 'void', 'x', 0)", "is settled").await;
+    }
     assert_refused(&store, &resolve("post", 1, "amount_qindarka"), "follows the settlement").await;
     let settle = "INSERT INTO settlements VALUES (:1, 'post', NULL, 0);";
     let void = resolve("void", 1, "amount_qindarka");
@@ -173,7 +174,6 @@ async fn a_pending_transfer_is_resolved_once_and_as_settled() {
     let good = resolve("post", 1, "amount_qindarka");
     assert!(refusal(&store, &format!("{settle}{good}")).await.starts_with("done"));
     assert_refused(&store, "INSERT INTO settlements VALUES (:2, 'post', NULL, 0)", "is settled").await;
-    assert_refused(&store, "REPLACE INTO settlements VALUES (:2, 'void', 'x', 0)", "is settled").await;
     // Nor is it held twice, nor for another amount, nor between other accounts.
     let hold = |amount: &str, debit: &str| {
         format!(
@@ -187,10 +187,8 @@ async fn a_pending_transfer_is_resolved_once_and_as_settled() {
     assert_refused(&store, &hold("amount_qindarka", "1"), "does not follow from its activation").await;
 }
 
-#[tokio::test]
-async fn an_sms_is_made_at_the_settlement_and_goes_forward_only() {
-    let file = file();
-    let store = booked(&file).await;
+pub(super) async fn an_sms_is_made_at_the_settlement_and_goes_forward_only(database: &dyn Database) {
+    let store = booked(database).await;
     let early = "UPDATE outbox SET state = 'due', text = 'x', due_at_ms = 0 WHERE kind = 'sms' AND activation_id = :1";
     assert_refused(&store, early, "made at the settlement").await;
     let back = "UPDATE outbox SET state = 'waiting', text = NULL, due_at_ms = NULL \
@@ -201,10 +199,8 @@ async fn an_sms_is_made_at_the_settlement_and_goes_forward_only() {
     assert_refused(&store, started, "an SMS waiting").await;
 }
 
-#[tokio::test]
-async fn leaders_terms_and_members_hold_by_themselves() {
-    let file = file();
-    let store = booked(&file).await;
+pub(super) async fn leaders_terms_and_members_hold_by_themselves(database: &dyn Database) {
+    let store = booked(database).await;
     let leader =
         "INSERT INTO leaders (group_id, member_id, since_ms, granted_by, channel, declaration) VALUES";
     assert_refused(&store, &format!("{leader} (1, 1, 0, 'x', 'online', NULL)"), "has a leader already").await;
@@ -226,15 +222,15 @@ async fn leaders_terms_and_members_hold_by_themselves() {
     assert_refused(&store, &terms("2026-11-22", "2026-12-21"), "30 days after their notice").await;
     assert_refused(&store, &terms("2026-11-23", "2026-12-29"), "in the future").await;
     assert_refused(&store, &terms("2026-09-01", "2026-11-22"), "days that have begun").await;
-    assert_refused(&store, &terms("2026-11-22", "2026-12-32"), "CHECK").await;
+    let no_day = refusal(&store, &terms("2026-11-22", "2026-12-32")).await;
+    assert!(no_day.contains("CHECK") || no_day.contains("out of range"), "{no_day}");
     assert!(refusal(&store, &terms("2026-11-22", "2026-12-22")).await.starts_with("done"));
     assert_refused(&store, "UPDATE terms SET limit_qindarka = 9900000", "never changed").await;
     assert_refused(&store, "UPDATE packages SET list_qindarka = 1", "only be retired").await;
 }
 
-/// The audit finds what the triggers would have refused, in a file where somebody took them away.
-#[tokio::test]
-async fn the_audit_names_the_first_row_that_is_wrong() {
+/// The audit finds what the triggers would have refused, where somebody gets past them.
+pub(super) async fn the_audit_names_the_first_row_that_is_wrong(database: &dyn Database) {
     let tampered = [
         (
             "transfers_never_updated",
@@ -250,46 +246,18 @@ async fn the_audit_names_the_first_row_that_is_wrong() {
         ("settlements_never_deleted", "DELETE FROM settlements WHERE activation_id = :2", "settlement None"),
         ("outbox_never_deleted", "DELETE FROM outbox WHERE id = 1", "0 orders and 1 SMS"),
     ];
+    let store = booked(database).await;
     for (trigger, statement, expected) in tampered {
-        let file = file();
-        let store = booked(&file).await;
-        let mut sql = format!("PRAGMA foreign_keys = OFF; DROP TRIGGER {trigger}; {statement}");
+        let mut sql = database.past_trigger(trigger, statement);
         for n in 1..=3 {
             sql = sql.replace(&format!(":{n}"), &format!("'{}'", id(n)));
         }
-        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&store.writer).await.unwrap();
-        let fault = store.audit().await.unwrap_err().to_string();
+        let mut write = store.write().await.unwrap();
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut *write).await.unwrap();
+        let book = super::book::book(&mut write).await.unwrap();
+        let fault = crate::ledger::audit(&book).unwrap_err().to_string();
         assert!(fault.contains(expected), "{statement}: {fault}");
+        write.rollback().await.unwrap();
     }
-}
-
-/// A failed commit says that nobody knows, and the connection is good for the next transaction.
-#[tokio::test]
-async fn a_commit_that_fails_is_an_unknown_outcome() {
-    let file = file();
-    let store = booked(&file).await;
-    let mut write = store.write().await.unwrap();
-    let orphan =
-        "PRAGMA defer_foreign_keys = ON; INSERT INTO accounts (kind, group_id) VALUES ('receivable', 99)";
-    sqlx::raw_sql(orphan).execute(&mut *write).await.unwrap();
-    let error = super::commit(write).await.unwrap_err();
-    assert!(matches!(error, StoreError::OutcomeUnknown(_)), "{error}");
-    store.seed_catalogue(klikon::day_of(now())).await.unwrap();
-    assert_eq!(store.audit().await.unwrap().activations, 3);
-}
-
-#[tokio::test]
-async fn opens_a_file_of_its_own_twice_and_says_what_is_wrong_with_others() {
-    let file = file();
-    let settings = file.settings();
-    let (one, two) = tokio::join!(Store::open(&settings), Store::open(&settings));
-    assert_eq!(
-        (one.unwrap().groups().await.unwrap().len(), two.unwrap().groups().await.unwrap().len()),
-        (0, 0)
-    );
-    let nowhere = Settings::for_file(file.0.path().join("no/such/folder/klikon.db"));
-    assert!(Store::open(&nowhere).await.unwrap_err().to_string().contains("check that its folder exists"));
-    let text = file.0.path().join("text.db");
-    std::fs::write(&text, "this is not a database, but it is long enough to look at".repeat(100)).unwrap();
-    assert!(Store::open(&Settings::for_file(text)).await.is_err());
+    store.audit().await.unwrap();
 }

@@ -2,13 +2,13 @@
 
 use super::columns::Columns;
 use super::standing::member;
-use super::{Store, Write, catalogue, commit};
+use super::{Store, Write, catalogue};
 use crate::klikon;
 use crate::store::{AdminError, GrantChannel, Group, Leadership, Member, StoreError};
 use crate::units::{FixedNumber, GroupId, MemberId, Msisdn};
 use jiff::Timestamp;
-use sqlx::SqliteConnection;
-use sqlx::sqlite::SqliteRow;
+use sqlx::AnyConnection;
+use sqlx::any::AnyRow;
 
 impl Store {
     /// All groups, the closed ones too.
@@ -24,7 +24,7 @@ impl Store {
 
     /// The memberships of a group, past ones too, oldest first.
     pub async fn members(&self, group: GroupId) -> Result<Vec<Member>, StoreError> {
-        let rows = sqlx::query("SELECT * FROM members WHERE group_id = ? ORDER BY id")
+        let rows = sqlx::query("SELECT * FROM members WHERE group_id = $1 ORDER BY id")
             .bind(group.0)
             .fetch_all(&self.readers)
             .await?;
@@ -35,7 +35,7 @@ impl Store {
     pub async fn leaders(&self, group: GroupId) -> Result<Vec<Leadership>, StoreError> {
         let rows = sqlx::query(
             "SELECT l.*, m.msisdn FROM leaders l JOIN members m ON m.id = l.member_id
-             WHERE l.group_id = ? ORDER BY l.id",
+             WHERE l.group_id = $1 ORDER BY l.id",
         )
         .bind(group.0)
         .fetch_all(&self.readers)
@@ -45,27 +45,12 @@ impl Store {
 
     /// Opens the group of a contract.
     pub async fn create_group(&self, contract: &FixedNumber, at: Timestamp) -> Result<Group, AdminError> {
-        let mut write = self.write().await?;
-        let group = create_group(&mut write, contract, at).await?;
-        commit(write).await?;
-        Ok(group)
+        self.change(|mut db| async move { Ok((create_group(&mut db, contract, at).await?, db)) }).await
     }
 
     /// Closes the active group of a contract. What is held is still settled and billed.
     pub async fn close_group(&self, contract: &FixedNumber, at: Timestamp) -> Result<Group, AdminError> {
-        let mut write = self.write().await?;
-        let group = active_group(&mut write, contract).await?;
-        if at.as_millisecond() < group.opened_at.as_millisecond() {
-            return Err(AdminError::ClockBehind);
-        }
-        end_leadership(&mut write, group.id, at).await?;
-        sqlx::query("UPDATE groups SET closed_at_ms = ? WHERE id = ?")
-            .bind(at.as_millisecond())
-            .bind(group.id.0)
-            .execute(&mut *write)
-            .await?;
-        commit(write).await?;
-        Ok(Group { closed_at: Some(at), ..group })
+        self.change(|mut db| async move { Ok((close_group(&mut db, contract, at).await?, db)) }).await
     }
 
     /// Adds a number to the active group of a contract. A number that stayed behind in a closed group leaves it.
@@ -75,10 +60,7 @@ impl Store {
         number: Msisdn,
         at: Timestamp,
     ) -> Result<MemberId, AdminError> {
-        let mut write = self.write().await?;
-        let id = add_member(&mut write, contract, number, at).await?;
-        commit(write).await?;
-        Ok(id)
+        self.change(|mut db| async move { Ok((add_member(&mut db, contract, number, at).await?, db)) }).await
     }
 
     /// Ends a membership, and the right of the Lider Mobile with it.
@@ -88,15 +70,8 @@ impl Store {
         number: Msisdn,
         at: Timestamp,
     ) -> Result<(), AdminError> {
-        let mut write = self.write().await?;
-        let group = active_group(&mut write, contract).await?;
-        let found = member(&mut write, group.id, number).await?;
-        let found = found.ok_or_else(|| AdminError::not_member(number, contract))?;
-        if current_leader(&mut write, group.id).await? == Some(found.id) {
-            end_leadership(&mut write, group.id, at).await?;
-        }
-        end_membership(&mut write, &found, at).await?;
-        Ok(commit(write).await?)
+        self.change(|mut db| async move { Ok((remove_member(&mut db, contract, number, at).await?, db)) })
+            .await
     }
 
     /// Grants the right of the Lider Mobile; the one who had it loses it at the same instant.
@@ -108,20 +83,52 @@ impl Store {
         channel: &GrantChannel,
         at: Timestamp,
     ) -> Result<(), AdminError> {
-        let mut write = self.write().await?;
-        grant_leader(&mut write, contract, number, granted_by, channel, at).await?;
-        Ok(commit(write).await?)
+        self.change(|mut db| async move {
+            Ok((grant_leader(&mut db, contract, number, granted_by, channel, at).await?, db))
+        })
+        .await
     }
 
     /// Takes the right of the Lider Mobile back.
     pub async fn revoke_leader(&self, contract: &FixedNumber, at: Timestamp) -> Result<(), AdminError> {
-        let mut write = self.write().await?;
-        let group = active_group(&mut write, contract).await?;
-        if !end_leadership(&mut write, group.id, at).await? {
-            return Err(AdminError::NoLeader(contract.clone()));
-        }
-        Ok(commit(write).await?)
+        self.change(|mut db| async move {
+            let group = locked_group(&mut db, contract).await?;
+            match end_leadership(&mut db, group.id, at).await? {
+                true => Ok(((), db)),
+                false => Err(AdminError::NoLeader(contract.clone())),
+            }
+        })
+        .await
     }
+}
+
+async fn close_group(db: &mut Write, contract: &FixedNumber, at: Timestamp) -> Result<Group, AdminError> {
+    let group = locked_group(db, contract).await?;
+    if at.as_millisecond() < group.opened_at.as_millisecond() {
+        return Err(AdminError::ClockBehind);
+    }
+    end_leadership(db, group.id, at).await?;
+    sqlx::query("UPDATE groups SET closed_at_ms = $1 WHERE id = $2")
+        .bind(at.as_millisecond())
+        .bind(group.id.0)
+        .execute(&mut **db)
+        .await?;
+    Ok(Group { closed_at: Some(at), ..group })
+}
+
+async fn remove_member(
+    db: &mut Write,
+    contract: &FixedNumber,
+    number: Msisdn,
+    at: Timestamp,
+) -> Result<(), AdminError> {
+    let group = locked_group(db, contract).await?;
+    let found = member(db, group.id, number).await?;
+    let found = found.ok_or_else(|| AdminError::not_member(number, contract))?;
+    if current_leader(db, group.id).await? == Some(found.id) {
+        end_leadership(db, group.id, at).await?;
+    }
+    end_membership(db, &found, at).await
 }
 
 pub(super) async fn create_group(
@@ -132,13 +139,13 @@ pub(super) async fn create_group(
     if find_group(db, contract).await?.is_some() {
         return Err(AdminError::GroupExists(contract.clone()));
     }
-    let row = sqlx::query("INSERT INTO groups (contract, opened_at_ms) VALUES (?, ?) RETURNING *")
+    let row = sqlx::query("INSERT INTO groups (contract, opened_at_ms) VALUES ($1, $2) RETURNING *")
         .bind(contract.e164())
         .bind(at.as_millisecond())
         .fetch_one(&mut **db)
         .await?;
     let group = group_of(&row)?;
-    sqlx::query("INSERT INTO accounts (kind, group_id) VALUES ('receivable', ?)")
+    sqlx::query("INSERT INTO accounts (kind, group_id) VALUES ('receivable', $1)")
         .bind(group.id.0)
         .execute(&mut **db)
         .await?;
@@ -151,10 +158,10 @@ pub(super) async fn add_member(
     number: Msisdn,
     at: Timestamp,
 ) -> Result<MemberId, AdminError> {
-    let group = active_group(db, contract).await?;
+    let group = locked_group(db, contract).await?;
     let elsewhere = sqlx::query(
         "SELECT m.*, g.contract, g.closed_at_ms FROM members m JOIN groups g ON g.id = m.group_id
-         WHERE m.msisdn = ? AND m.left_at_ms IS NULL",
+         WHERE m.msisdn = $1 AND m.left_at_ms IS NULL",
     )
     .bind(number.e164())
     .fetch_optional(&mut **db)
@@ -167,7 +174,7 @@ pub(super) async fn add_member(
         end_membership(db, &member_of(&row)?, at).await?;
     }
     let (_, terms) = catalogue::terms_on(db, klikon::day_of(at)).await?;
-    let members = sqlx::query("SELECT COUNT(*) AS n FROM members WHERE group_id = ? AND left_at_ms IS NULL")
+    let members = sqlx::query("SELECT COUNT(*) AS n FROM members WHERE group_id = $1 AND left_at_ms IS NULL")
         .bind(group.id.0)
         .fetch_one(&mut **db)
         .await?
@@ -176,7 +183,7 @@ pub(super) async fn add_member(
         return Err(AdminError::GroupFull { contract: contract.clone(), members_max: terms.members_max });
     }
     let row =
-        sqlx::query("INSERT INTO members (group_id, msisdn, joined_at_ms) VALUES (?, ?, ?) RETURNING id")
+        sqlx::query("INSERT INTO members (group_id, msisdn, joined_at_ms) VALUES ($1, $2, $3) RETURNING id")
             .bind(group.id.0)
             .bind(number.e164())
             .bind(at.as_millisecond())
@@ -193,7 +200,7 @@ pub(super) async fn grant_leader(
     channel: &GrantChannel,
     at: Timestamp,
 ) -> Result<(), AdminError> {
-    let group = active_group(db, contract).await?;
+    let group = locked_group(db, contract).await?;
     let found = member(db, group.id, number).await?;
     let found = found.ok_or_else(|| AdminError::not_member(number, contract))?;
     if current_leader(db, group.id).await? == Some(found.id) {
@@ -206,7 +213,7 @@ pub(super) async fn grant_leader(
     };
     sqlx::query(
         "INSERT INTO leaders (group_id, member_id, since_ms, granted_by, channel, declaration)
-         VALUES (?, ?, ?, ?, ?, ?)",
+         VALUES ($1, $2, $3, $4, $5, $6)",
     )
     .bind(group.id.0)
     .bind(found.id.0)
@@ -221,17 +228,24 @@ pub(super) async fn grant_leader(
 
 /// The active group of a contract, or the error that names the mend.
 pub(super) async fn active_group(
-    db: &mut SqliteConnection,
+    db: &mut AnyConnection,
     contract: &FixedNumber,
 ) -> Result<Group, AdminError> {
     find_group(db, contract).await?.ok_or_else(|| AdminError::NoGroup(contract.clone()))
 }
 
+/// The active group of a contract, which nobody books for or changes meanwhile.
+async fn locked_group(db: &mut Write, contract: &FixedNumber) -> Result<Group, AdminError> {
+    let group = active_group(db, contract).await?;
+    db.lock_group(group.id).await?;
+    Ok(group)
+}
+
 pub(super) async fn find_group(
-    db: &mut SqliteConnection,
+    db: &mut AnyConnection,
     contract: &FixedNumber,
 ) -> Result<Option<Group>, StoreError> {
-    let row = sqlx::query("SELECT * FROM groups WHERE contract = ? AND closed_at_ms IS NULL")
+    let row = sqlx::query("SELECT * FROM groups WHERE contract = $1 AND closed_at_ms IS NULL")
         .bind(contract.e164())
         .fetch_optional(db)
         .await?;
@@ -239,7 +253,7 @@ pub(super) async fn find_group(
 }
 
 async fn current_leader(db: &mut Write, group: GroupId) -> Result<Option<MemberId>, StoreError> {
-    let row = sqlx::query("SELECT member_id FROM leaders WHERE group_id = ? AND until_ms IS NULL")
+    let row = sqlx::query("SELECT member_id FROM leaders WHERE group_id = $1 AND until_ms IS NULL")
         .bind(group.0)
         .fetch_optional(&mut **db)
         .await?;
@@ -249,7 +263,7 @@ async fn current_leader(db: &mut Write, group: GroupId) -> Result<Option<MemberI
 /// Ends the current leadership, if there is one; says whether there was.
 async fn end_leadership(db: &mut Write, group: GroupId, at: Timestamp) -> Result<bool, AdminError> {
     let ended = sqlx::query(
-        "UPDATE leaders SET until_ms = ? WHERE group_id = ? AND until_ms IS NULL AND since_ms <= ?",
+        "UPDATE leaders SET until_ms = $1 WHERE group_id = $2 AND until_ms IS NULL AND since_ms <= $3",
     )
     .bind(at.as_millisecond())
     .bind(group.0)
@@ -268,7 +282,7 @@ async fn end_membership(db: &mut Write, member: &Member, at: Timestamp) -> Resul
     if at.as_millisecond() < member.joined_at.as_millisecond() {
         return Err(AdminError::ClockBehind);
     }
-    sqlx::query("UPDATE members SET left_at_ms = ? WHERE id = ?")
+    sqlx::query("UPDATE members SET left_at_ms = $1 WHERE id = $2")
         .bind(at.as_millisecond())
         .bind(member.id.0)
         .execute(&mut **db)
@@ -276,7 +290,7 @@ async fn end_membership(db: &mut Write, member: &Member, at: Timestamp) -> Resul
     Ok(())
 }
 
-fn group_of(row: &SqliteRow) -> Result<Group, StoreError> {
+fn group_of(row: &AnyRow) -> Result<Group, StoreError> {
     Ok(Group {
         id: GroupId(row.integer("id")?),
         contract: row.contract("contract")?,
@@ -285,7 +299,7 @@ fn group_of(row: &SqliteRow) -> Result<Group, StoreError> {
     })
 }
 
-pub(super) fn member_of(row: &SqliteRow) -> Result<Member, StoreError> {
+pub(super) fn member_of(row: &AnyRow) -> Result<Member, StoreError> {
     Ok(Member {
         id: MemberId(row.integer("id")?),
         group: GroupId(row.integer("group_id")?),
@@ -295,7 +309,7 @@ pub(super) fn member_of(row: &SqliteRow) -> Result<Member, StoreError> {
     })
 }
 
-fn leadership_of(row: &SqliteRow) -> Result<Leadership, StoreError> {
+fn leadership_of(row: &AnyRow) -> Result<Leadership, StoreError> {
     let channel = match (row.text("channel")?.as_str(), row.text_option("declaration")?) {
         ("shop", Some(declaration)) => GrantChannel::Shop { declaration },
         ("online", None) => GrantChannel::Online,

@@ -3,6 +3,7 @@
 use super::activations::activation;
 use super::catalogue::{package, terms_on};
 use super::columns::Columns;
+use super::retry::retried;
 use super::standing::{member, month_limit, remaining, standing};
 use super::{Store, Write, commit};
 use crate::klikon::{self, Audience, Booking, Decision, Request, Standing};
@@ -16,45 +17,57 @@ impl Store {
     /// activation, its pending transfers, and the outbox rows for the order and each SMS. The same order again says
     /// what became of it. After [`StoreError::OutcomeUnknown`] the same order may be tried again.
     pub async fn hold(&self, order: &ActivationOrder) -> Result<HoldOutcome, HoldError> {
-        let mut write = self.write().await?;
-        if let Some(existing) = activation(&mut write, order.id).await? {
-            return if is_same(&existing, order) {
-                Ok(HoldOutcome::Exists(Box::new(existing)))
-            } else {
-                Err(HoldError::IdReused(order.id))
-            };
-        }
-        let day = klikon::day_of(order.at);
-        let month = Month::of(order.at);
-        let caller = standing(&mut write, order.caller).await?;
-        let (terms_id, terms) = terms_on(&mut write, day).await?;
-        let (member, left) = match caller {
-            Standing::Leader { group, .. } => {
-                let member = member(&mut write, group, order.member).await?;
-                (member.map(|member| member.id), remaining(&mut write, group, month).await?)
-            }
-            _ => Default::default(),
-        };
-        let package = package(&mut write, order.package).await?;
-        let decision = klikon::decide(&Request {
-            caller,
-            member,
-            package: package.as_ref(),
-            terms: &terms,
-            quoted_net: order.quoted_net,
-            left,
-            on: day,
-        });
-        let booking = match decision {
-            Decision::Refused(refusal) => return Ok(HoldOutcome::Refused(refusal)),
-            Decision::Book(booking) => booking,
-        };
-        insert_activation(&mut write, order, &booking, terms_id, month).await?;
-        insert_transfers(&mut write, order, &booking, month).await?;
-        insert_outbox(&mut write, order).await?;
-        commit(write).await?;
-        Ok(HoldOutcome::Held(Held { group: booking.group, month, net: booking.net, left: booking.left }))
+        retried(|| async { hold(self.booking().await?, order).await }).await
     }
+}
+
+async fn hold(mut write: Write, order: &ActivationOrder) -> Result<HoldOutcome, HoldError> {
+    // Who changes the group's members or leader, and who books for it too, waits from here on, so that what is read is
+    // still true at the commit.
+    write
+        .lock_by_text(
+            "SELECT g.id FROM members m JOIN groups g ON g.id = m.group_id
+             WHERE m.msisdn = $1 AND m.left_at_ms IS NULL FOR UPDATE OF g",
+            &order.caller.e164(),
+        )
+        .await?;
+    if let Some(existing) = activation(&mut write, order.id).await? {
+        return if is_same(&existing, order) {
+            Ok(HoldOutcome::Exists(Box::new(existing)))
+        } else {
+            Err(HoldError::IdReused(order.id))
+        };
+    }
+    let day = klikon::day_of(order.at);
+    let month = Month::of(order.at);
+    let caller = standing(&mut write, order.caller).await?;
+    let (terms_id, terms) = terms_on(&mut write, day).await?;
+    let (member, left) = match caller {
+        Standing::Leader { group, .. } => {
+            let member = member(&mut write, group, order.member).await?;
+            (member.map(|member| member.id), remaining(&mut write, group, month).await?)
+        }
+        _ => Default::default(),
+    };
+    let package = package(&mut write, order.package).await?;
+    let decision = klikon::decide(&Request {
+        caller,
+        member,
+        package: package.as_ref(),
+        terms: &terms,
+        quoted_net: order.quoted_net,
+        left,
+        on: day,
+    });
+    let booking = match decision {
+        Decision::Refused(refusal) => return Ok(HoldOutcome::Refused(refusal)),
+        Decision::Book(booking) => booking,
+    };
+    insert_activation(&mut write, order, &booking, terms_id, month).await?;
+    insert_transfers(&mut write, order, &booking, month).await?;
+    insert_outbox(&mut write, order).await?;
+    commit(write).await?;
+    Ok(HoldOutcome::Held(Held { group: booking.group, month, net: booking.net, left: booking.left }))
 }
 
 /// Whether an order is the one that was booked: the same call, caller, member, package and price. The instant of a retry
@@ -74,7 +87,7 @@ async fn insert_activation(
     sqlx::query(
         "INSERT INTO activations (id, call_id, group_id, leader_member_id, caller_msisdn, member_id, member_msisdn,
              package_id, terms_id, list_qindarka, discount_qindarka, net_qindarka, month, held_at_ms)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
     )
     .bind(order.id.to_string())
     .bind(order.call.to_string())
@@ -103,7 +116,7 @@ async fn insert_transfers(
 ) -> Result<(), StoreError> {
     let limit_account = AccountKind::Limit { group: booking.group, month };
     if find_account(db, limit_account).await?.is_none() {
-        sqlx::query("INSERT INTO accounts (kind, group_id, month) VALUES (?, ?, ?)")
+        sqlx::query("INSERT INTO accounts (kind, group_id, month) VALUES ($1, $2, $3)")
             .bind(limit_account.label())
             .bind(booking.group.0)
             .bind(month.to_string())
@@ -134,7 +147,7 @@ async fn insert_transfer(
     sqlx::query(
         "INSERT INTO transfers
              (kind, debit_account_id, credit_account_id, amount_qindarka, activation_id, pending_id, booked_at_ms)
-         VALUES (?, ?, ?, ?, ?, ?, ?)",
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
     )
     .bind(kind.label())
     .bind(debit)
@@ -149,7 +162,7 @@ async fn insert_transfer(
 }
 
 async fn find_account(db: &mut Write, kind: AccountKind) -> Result<Option<i64>, StoreError> {
-    let row = sqlx::query("SELECT id FROM accounts WHERE kind = ? AND group_id IS ? AND month IS ?")
+    let row = sqlx::query("SELECT id FROM accounts WHERE kind = $1 AND COALESCE(group_id, 0) = COALESCE($2, 0) AND COALESCE(month, '') = COALESCE($3, '')")
         .bind(kind.label())
         .bind(kind.group().map(|group| group.0))
         .bind(kind.month().map(|month| month.to_string()))
@@ -161,7 +174,7 @@ async fn find_account(db: &mut Write, kind: AccountKind) -> Result<Option<i64>, 
 /// The order is due at once; each SMS waits for the settlement, which writes its text.
 async fn insert_outbox(db: &mut Write, order: &ActivationOrder) -> Result<(), StoreError> {
     sqlx::query(
-        "INSERT INTO outbox (activation_id, kind, recipient, state, due_at_ms) VALUES (?, 'order', ?, 'due', ?)",
+        "INSERT INTO outbox (activation_id, kind, recipient, state, due_at_ms) VALUES ($1, 'order', $2, 'due', $3)",
     )
     .bind(order.id.to_string())
     .bind(order.member.e164())
@@ -175,7 +188,7 @@ async fn insert_outbox(db: &mut Write, order: &ActivationOrder) -> Result<(), St
     };
     for (recipient, audience) in recipients {
         sqlx::query(
-            "INSERT INTO outbox (activation_id, kind, audience, recipient, state) VALUES (?, 'sms', ?, ?, 'waiting')",
+            "INSERT INTO outbox (activation_id, kind, audience, recipient, state) VALUES ($1, 'sms', $2, $3, 'waiting')",
         )
         .bind(order.id.to_string())
         .bind(super::outbox::audience_label(audience))

@@ -10,8 +10,8 @@ use crate::ledger::{
 };
 use crate::store::{ActivationState, AuditError, BookFilter, BookedTransfer, LedgerView, StoreError};
 use crate::units::{ActivationId, FixedNumber, GroupId, Month};
-use sqlx::SqliteConnection;
-use sqlx::sqlite::SqliteRow;
+use sqlx::AnyConnection;
+use sqlx::any::AnyRow;
 use std::collections::{BTreeSet, HashMap};
 
 impl Store {
@@ -22,20 +22,7 @@ impl Store {
 
     /// All rows of the ledger in one consistent state, for [`ledger::audit()`].
     pub async fn book(&self) -> Result<Book, StoreError> {
-        let mut read = self.read().await?;
-        let accounts = accounts(&mut read).await?;
-        let months: BTreeSet<Month> = accounts.iter().filter_map(|account| account.kind.month()).collect();
-        let mut book = Book { accounts, transfers: transfers(&mut read).await?, ..Book::default() };
-        for month in months {
-            book.limits.insert(month, month_limit(&mut read, month).await?);
-        }
-        let rows = sqlx::query("SELECT * FROM activations ORDER BY id").fetch_all(&mut *read).await?;
-        book.activations = rows.iter().map(activation_facts).collect::<Result<_, _>>()?;
-        let rows = sqlx::query("SELECT * FROM settlements ORDER BY rowid").fetch_all(&mut *read).await?;
-        book.settlements = rows.iter().map(settlement_facts).collect::<Result<_, _>>()?;
-        let rows = sqlx::query("SELECT * FROM outbox ORDER BY id").fetch_all(&mut *read).await?;
-        book.outbox = rows.iter().map(outbox_facts).collect::<Result<_, _>>()?;
-        Ok(book)
+        book(&mut *self.read().await?).await
     }
 
     /// The accounts and transfers of a group, a month, or all.
@@ -105,7 +92,26 @@ impl Store {
     }
 }
 
-async fn accounts(db: &mut SqliteConnection) -> Result<Vec<Account>, StoreError> {
+/// All rows of the ledger, as a transaction sees them.
+pub(super) async fn book(db: &mut AnyConnection) -> Result<Book, StoreError> {
+    let accounts = accounts(db).await?;
+    let months: BTreeSet<Month> = accounts.iter().filter_map(|account| account.kind.month()).collect();
+    let mut book = Book { accounts, transfers: transfers(db).await?, ..Book::default() };
+    for month in months {
+        book.limits.insert(month, month_limit(db, month).await?);
+    }
+    let rows = sqlx::query("SELECT * FROM activations ORDER BY id").fetch_all(&mut *db).await?;
+    book.activations = rows.iter().map(activation_facts).collect::<Result<_, _>>()?;
+    let rows = sqlx::query("SELECT * FROM settlements ORDER BY settled_at_ms, activation_id")
+        .fetch_all(&mut *db)
+        .await?;
+    book.settlements = rows.iter().map(settlement_facts).collect::<Result<_, _>>()?;
+    let rows = sqlx::query("SELECT * FROM outbox ORDER BY id").fetch_all(&mut *db).await?;
+    book.outbox = rows.iter().map(outbox_facts).collect::<Result<_, _>>()?;
+    Ok(book)
+}
+
+async fn accounts(db: &mut AnyConnection) -> Result<Vec<Account>, StoreError> {
     let rows = sqlx::query("SELECT * FROM accounts ORDER BY id").fetch_all(db).await?;
     rows.iter()
         .map(|row| {
@@ -118,7 +124,7 @@ async fn accounts(db: &mut SqliteConnection) -> Result<Vec<Account>, StoreError>
         .collect()
 }
 
-async fn transfers(db: &mut SqliteConnection) -> Result<Vec<Transfer>, StoreError> {
+async fn transfers(db: &mut AnyConnection) -> Result<Vec<Transfer>, StoreError> {
     let rows = sqlx::query("SELECT * FROM transfers ORDER BY id").fetch_all(db).await?;
     rows.iter()
         .map(|row| {
@@ -137,7 +143,7 @@ async fn transfers(db: &mut SqliteConnection) -> Result<Vec<Transfer>, StoreErro
         .collect()
 }
 
-fn activation_facts(row: &SqliteRow) -> Result<ActivationFacts, StoreError> {
+fn activation_facts(row: &AnyRow) -> Result<ActivationFacts, StoreError> {
     Ok(ActivationFacts {
         id: row.parsed("id")?,
         group: GroupId(row.integer("group_id")?),
@@ -151,7 +157,7 @@ fn activation_facts(row: &SqliteRow) -> Result<ActivationFacts, StoreError> {
     })
 }
 
-fn settlement_facts(row: &SqliteRow) -> Result<SettlementFacts, StoreError> {
+fn settlement_facts(row: &AnyRow) -> Result<SettlementFacts, StoreError> {
     let resolution = match row.text("result")?.as_str() {
         "post" => Resolution::Post,
         "void" => Resolution::Void,
@@ -160,7 +166,7 @@ fn settlement_facts(row: &SqliteRow) -> Result<SettlementFacts, StoreError> {
     Ok(SettlementFacts { activation: row.parsed("activation_id")?, resolution })
 }
 
-fn outbox_facts(row: &SqliteRow) -> Result<OutboxFacts, StoreError> {
+fn outbox_facts(row: &AnyRow) -> Result<OutboxFacts, StoreError> {
     let kind = match row.text("kind")?.as_str() {
         "order" => OutboxKind::Order,
         "sms" => OutboxKind::Sms {

@@ -1,10 +1,11 @@
 //! Call records.
 
 use super::columns::{Columns, corrupt};
-use super::{Store, commit};
+use super::retry::retried;
+use super::{Store, Write, commit};
 use crate::store::{CallEnd, CallRecord, Origin, StoreError};
 use crate::units::CallId;
-use sqlx::sqlite::SqliteRow;
+use sqlx::any::AnyRow;
 
 impl Store {
     /// Keeps the record of a call. The record of a call that has one already stays as it was first written.
@@ -15,46 +16,15 @@ impl Store {
             .map_err(|error| StoreError::Corrupt(format!("stated: {error}")))?;
         let media = record.media.as_ref().map(serde_json::to_string).transpose();
         let media = media.map_err(|error| StoreError::Corrupt(format!("media: {error}")))?;
-        let mut write = self.write().await?;
-        let known = sqlx::query("SELECT 1 FROM calls WHERE id = ?")
-            .bind(record.id.to_string())
-            .fetch_optional(&mut *write)
-            .await?;
-        if known.is_some() {
-            return Ok(());
-        }
-        sqlx::query(
-            "INSERT INTO calls (id, sip_call_id, caller, called, received_at_ms, answered_at_ms, ended_at_ms,
-                                end_cause, reason, outcome, nodes, free_of_charge, peer, user_name, charging_id,
-                                routing_number, stated, media)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        )
-        .bind(record.id.to_string())
-        .bind(&record.sip_call_id)
-        .bind(&record.caller)
-        .bind(&record.called)
-        .bind(record.received_at.as_millisecond())
-        .bind(record.answered_at.map(|at| at.as_millisecond()))
-        .bind(record.ended_at.as_millisecond().max(record.received_at.as_millisecond()))
-        .bind(record.end.label())
-        .bind(&record.reason)
-        .bind(&record.outcome)
-        .bind(nodes)
-        .bind(record.free_of_charge)
-        .bind(&record.origin.peer)
-        .bind(&record.origin.user)
-        .bind(&record.origin.charging_id)
-        .bind(&record.origin.routing_number)
-        .bind(stated)
-        .bind(media)
-        .execute(&mut *write)
-        .await?;
-        commit(write).await
+        retried(|| async {
+            insert_call(self.booking().await?, record, &nodes, &stated, media.as_deref()).await
+        })
+        .await
     }
 
     /// The record of a call.
     pub async fn call(&self, id: CallId) -> Result<Option<CallRecord>, StoreError> {
-        let row = sqlx::query("SELECT * FROM calls WHERE id = ?")
+        let row = sqlx::query("SELECT * FROM calls WHERE id = $1")
             .bind(id.to_string())
             .fetch_optional(&self.readers)
             .await?;
@@ -64,9 +34,9 @@ impl Store {
     /// The latest call records, newest first, at most `rows_max`; with `caller`, those of that number in E.164 form.
     pub async fn calls(&self, caller: Option<&str>, rows_max: u32) -> Result<Vec<CallRecord>, StoreError> {
         let rows = match caller {
-            None => sqlx::query("SELECT * FROM calls ORDER BY received_at_ms DESC, id DESC LIMIT ?"),
+            None => sqlx::query("SELECT * FROM calls ORDER BY received_at_ms DESC, id DESC LIMIT $1"),
             Some(caller) => sqlx::query(
-                "SELECT * FROM calls WHERE caller = ? ORDER BY received_at_ms DESC, id DESC LIMIT ?",
+                "SELECT * FROM calls WHERE caller = $1 ORDER BY received_at_ms DESC, id DESC LIMIT $2",
             )
             .bind(caller),
         };
@@ -78,8 +48,8 @@ impl Store {
     /// charging id that other networks' records have too.
     pub async fn calls_named(&self, name: &str, rows_max: u32) -> Result<Vec<CallRecord>, StoreError> {
         let rows = sqlx::query(
-            "SELECT * FROM calls WHERE id = ?1 OR sip_call_id = ?1 OR charging_id = ?1
-             ORDER BY received_at_ms DESC, id DESC LIMIT ?2",
+            "SELECT * FROM calls WHERE id = $1 OR sip_call_id = $1 OR charging_id = $1
+             ORDER BY received_at_ms DESC, id DESC LIMIT $2",
         )
         .bind(name)
         .bind(i64::from(rows_max))
@@ -89,7 +59,50 @@ impl Store {
     }
 }
 
-fn call_of(row: &SqliteRow) -> Result<CallRecord, StoreError> {
+async fn insert_call(
+    mut write: Write,
+    record: &CallRecord,
+    nodes: &str,
+    stated: &str,
+    media: Option<&str>,
+) -> Result<(), StoreError> {
+    let known = sqlx::query("SELECT 1 FROM calls WHERE id = $1")
+        .bind(record.id.to_string())
+        .fetch_optional(&mut *write)
+        .await?;
+    if known.is_some() {
+        return Ok(());
+    }
+    sqlx::query(
+        "INSERT INTO calls (id, sip_call_id, caller, called, received_at_ms, answered_at_ms, ended_at_ms,
+                            end_cause, reason, outcome, nodes, free_of_charge, peer, user_name, charging_id,
+                            routing_number, stated, media)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)",
+    )
+    .bind(record.id.to_string())
+    .bind(&record.sip_call_id)
+    .bind(&record.caller)
+    .bind(&record.called)
+    .bind(record.received_at.as_millisecond())
+    .bind(record.answered_at.map(|at| at.as_millisecond()))
+    .bind(record.ended_at.as_millisecond().max(record.received_at.as_millisecond()))
+    .bind(record.end.label())
+    .bind(&record.reason)
+    .bind(&record.outcome)
+    .bind(nodes)
+    .bind(i64::from(record.free_of_charge))
+    .bind(&record.origin.peer)
+    .bind(&record.origin.user)
+    .bind(&record.origin.charging_id)
+    .bind(&record.origin.routing_number)
+    .bind(stated)
+    .bind(media)
+    .execute(&mut *write)
+    .await?;
+    commit(write).await
+}
+
+fn call_of(row: &AnyRow) -> Result<CallRecord, StoreError> {
     let (end, nodes) = (row.text("end_cause")?, row.text("nodes")?);
     let (stated, media) = (row.text_option("stated")?, row.text_option("media")?);
     Ok(CallRecord {

@@ -1,11 +1,12 @@
 //! The outbox: what is to be delivered, and the mark that it was.
 
 use super::columns::{Columns, corrupt};
+use super::retry::retried;
 use super::{Store, commit};
 use crate::klikon::Audience;
 use crate::store::{Order, OutboxContent, OutboxRow, Sms, StoreError};
 use jiff::Timestamp;
-use sqlx::sqlite::SqliteRow;
+use sqlx::any::AnyRow;
 
 impl Store {
     /// The rows that are due, oldest first, at most `rows_max`. They stay due until they are marked as sent, so a row may
@@ -15,7 +16,7 @@ impl Store {
             "SELECT o.*, v.member_msisdn, v.held_at_ms, p.name, g.contract
              FROM outbox o JOIN activations v ON v.id = o.activation_id
              JOIN packages p ON p.id = v.package_id JOIN groups g ON g.id = v.group_id
-             WHERE o.state = 'due' ORDER BY o.id LIMIT ?",
+             WHERE o.state = 'due' ORDER BY o.id LIMIT $1",
         )
         .bind(i64::from(rows_max))
         .fetch_all(&self.readers)
@@ -25,17 +26,20 @@ impl Store {
 
     /// Marks a row as sent; one that is sent already stays as it is.
     pub async fn outbox_sent(&self, id: i64, at: Timestamp) -> Result<(), StoreError> {
-        let mut write = self.write().await?;
-        sqlx::query("UPDATE outbox SET state = 'sent', sent_at_ms = ? WHERE id = ? AND state = 'due'")
-            .bind(at.as_millisecond())
-            .bind(id)
-            .execute(&mut *write)
-            .await?;
-        commit(write).await
+        retried(|| async {
+            let mut write = self.booking().await?;
+            sqlx::query("UPDATE outbox SET state = 'sent', sent_at_ms = $1 WHERE id = $2 AND state = 'due'")
+                .bind(at.as_millisecond())
+                .bind(id)
+                .execute(&mut *write)
+                .await?;
+            commit(write).await
+        })
+        .await
     }
 }
 
-fn row_of(row: &SqliteRow) -> Result<OutboxRow, StoreError> {
+fn row_of(row: &AnyRow) -> Result<OutboxRow, StoreError> {
     let activation = row.parsed("activation_id")?;
     let content = match row.text("kind")?.as_str() {
         "order" => OutboxContent::Order(Order {
@@ -65,7 +69,7 @@ pub(super) fn audience_label(audience: Audience) -> &'static str {
     }
 }
 
-pub(super) fn audience_of(row: &SqliteRow) -> Result<Audience, StoreError> {
+pub(super) fn audience_of(row: &AnyRow) -> Result<Audience, StoreError> {
     match row.text("audience")?.as_str() {
         "leader" => Ok(Audience::Leader),
         "member" => Ok(Audience::Member),

@@ -4,8 +4,8 @@ use super::Store;
 use super::columns::{Columns, corrupt};
 use crate::store::{Activation, ActivationState, BookFilter, StoreError};
 use crate::units::{ActivationId, CallId, GroupId, PackageId};
-use sqlx::SqliteConnection;
-use sqlx::sqlite::SqliteRow;
+use sqlx::AnyConnection;
+use sqlx::any::AnyRow;
 
 /// An activation with its package's name and its settlement; a condition follows.
 macro_rules! select_activation {
@@ -26,7 +26,7 @@ impl Store {
 
     /// The activations of a call, oldest first.
     pub async fn activations_of_call(&self, call: CallId) -> Result<Vec<Activation>, StoreError> {
-        let rows = sqlx::query(select_activation!("v.call_id = ? ORDER BY v.held_at_ms, v.id"))
+        let rows = sqlx::query(select_activation!("v.call_id = $1 ORDER BY v.held_at_ms, v.id"))
             .bind(call.to_string())
             .fetch_all(&self.readers)
             .await?;
@@ -36,7 +36,7 @@ impl Store {
     /// The activations of a group, a month, or all, oldest first.
     pub async fn activations(&self, filter: BookFilter) -> Result<Vec<Activation>, StoreError> {
         let rows = sqlx::query(select_activation!(
-            "(?1 IS NULL OR v.group_id = ?1) AND (?2 IS NULL OR v.month = ?2) ORDER BY v.held_at_ms, v.id"
+            "($1 IS NULL OR v.group_id = $1) AND ($2 IS NULL OR v.month = $2) ORDER BY v.held_at_ms, v.id"
         ))
         .bind(filter.group.map(|group| group.0))
         .bind(filter.month.map(|month| month.to_string()))
@@ -47,14 +47,14 @@ impl Store {
 }
 
 pub(super) async fn activation(
-    db: &mut SqliteConnection,
+    db: &mut AnyConnection,
     id: ActivationId,
 ) -> Result<Option<Activation>, StoreError> {
-    let row = sqlx::query(select_activation!("v.id = ?")).bind(id.to_string()).fetch_optional(db).await?;
+    let row = sqlx::query(select_activation!("v.id = $1")).bind(id.to_string()).fetch_optional(db).await?;
     row.map(|row| activation_of(&row)).transpose()
 }
 
-fn activation_of(row: &SqliteRow) -> Result<Activation, StoreError> {
+fn activation_of(row: &AnyRow) -> Result<Activation, StoreError> {
     let state = match (row.text_option("result")?.as_deref(), row.text_option("reason")?) {
         (None, None) => ActivationState::Pending,
         (Some("post"), None) => ActivationState::Posted,

@@ -8,7 +8,7 @@ use crate::klikon::{self, Membership, Standing};
 use crate::store::{Member, Offer, StoreError};
 use crate::units::{GroupId, MemberId, Money, Month, Msisdn, PackageId};
 use jiff::Timestamp;
-use sqlx::SqliteConnection;
+use sqlx::AnyConnection;
 
 impl Store {
     /// Who the caller is to the service now (DOMAIN §4.2).
@@ -53,8 +53,8 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let found = sqlx::query(
             "SELECT 1 FROM activations v JOIN packages p ON p.id = v.package_id
-             WHERE v.member_msisdn = ? AND v.held_at_ms > ?
-               AND p.name = (SELECT name FROM packages WHERE id = ?)
+             WHERE v.member_msisdn = $1 AND v.held_at_ms > $2
+               AND p.name = (SELECT name FROM packages WHERE id = $3)
                AND NOT EXISTS (SELECT 1 FROM settlements WHERE activation_id = v.id AND result = 'void')
              LIMIT 1",
         )
@@ -69,12 +69,12 @@ impl Store {
 
 /// The judgement of `klikon` on the current membership. A number may have stayed in a closed group and joined an active
 /// one only after leaving it, so there is one current membership at most.
-pub(super) async fn standing(db: &mut SqliteConnection, caller: Msisdn) -> Result<Standing, StoreError> {
+pub(super) async fn standing(db: &mut AnyConnection, caller: Msisdn) -> Result<Standing, StoreError> {
     let row = sqlx::query(
-        "SELECT m.group_id, m.id AS member_id, g.closed_at_ms IS NULL AS active, l.member_id AS leader_id
+        "SELECT m.group_id, m.id AS member_id, CASE WHEN g.closed_at_ms IS NULL THEN 1 ELSE 0 END AS active, l.member_id AS leader_id
          FROM members m JOIN groups g ON g.id = m.group_id
          LEFT JOIN leaders l ON l.group_id = m.group_id AND l.until_ms IS NULL
-         WHERE m.msisdn = ? AND m.left_at_ms IS NULL",
+         WHERE m.msisdn = $1 AND m.left_at_ms IS NULL",
     )
     .bind(caller.e164())
     .fetch_optional(db)
@@ -90,11 +90,11 @@ pub(super) async fn standing(db: &mut SqliteConnection, caller: Msisdn) -> Resul
 
 /// The current membership of a number in a group.
 pub(super) async fn member(
-    db: &mut SqliteConnection,
+    db: &mut AnyConnection,
     group: GroupId,
     number: Msisdn,
 ) -> Result<Option<Member>, StoreError> {
-    let row = sqlx::query("SELECT * FROM members WHERE group_id = ? AND msisdn = ? AND left_at_ms IS NULL")
+    let row = sqlx::query("SELECT * FROM members WHERE group_id = $1 AND msisdn = $2 AND left_at_ms IS NULL")
         .bind(group.0)
         .bind(number.e164())
         .fetch_optional(db)
@@ -104,11 +104,11 @@ pub(super) async fn member(
 
 /// What the limit account has left; the month's whole limit before its first booking.
 pub(super) async fn remaining(
-    db: &mut SqliteConnection,
+    db: &mut AnyConnection,
     group: GroupId,
     month: Month,
 ) -> Result<Money, StoreError> {
-    let row = sqlx::query("SELECT left_qindarka FROM limit_left WHERE group_id = ? AND month = ?")
+    let row = sqlx::query("SELECT left_qindarka FROM limit_left WHERE group_id = $1 AND month = $2")
         .bind(group.0)
         .bind(month.to_string())
         .fetch_optional(&mut *db)
@@ -120,7 +120,7 @@ pub(super) async fn remaining(
 }
 
 /// The limit that the terms give a month.
-pub(super) async fn month_limit(db: &mut SqliteConnection, month: Month) -> Result<Money, StoreError> {
+pub(super) async fn month_limit(db: &mut AnyConnection, month: Month) -> Result<Money, StoreError> {
     let versions = terms_versions(db).await?;
     let version = klikon::month_terms(&versions, month).ok_or(StoreError::NoTerms)?;
     Ok(version.terms.limit)

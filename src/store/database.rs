@@ -1,0 +1,158 @@
+//! The connections and transactions of a store, whichever database it is on.
+
+use super::postgres;
+use super::retry::{self, Failure, retried};
+use super::sqlite::{self, FileIdentity};
+use super::{DatabaseUrl, OpenError, Settings, StoreError};
+use sqlx::{Any, AnyConnection, AnyPool, Transaction};
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+
+/// The database. Cheap to clone; all clones share its connections.
+///
+/// A future of a writing method that is dropped before it ends rolls back, or has committed: spawn what must end.
+#[derive(Debug, Clone)]
+pub struct Store {
+    pub(super) readers: AnyPool,
+    pub(super) writers: AnyPool,
+    pub(super) backend: Backend,
+}
+
+/// What a store stands on.
+#[derive(Debug, Clone)]
+pub(super) enum Backend {
+    /// A file, by the one that is held open.
+    Sqlite(Arc<FileIdentity>),
+    /// A server.
+    Postgres,
+}
+
+impl Store {
+    /// Opens the database and brings its tables to this version. A file is made where it is missing; a server's database
+    /// must be there.
+    pub async fn open(settings: &Settings) -> Result<Self, OpenError> {
+        settings.check()?;
+        sqlx::any::install_default_drivers();
+        match &settings.url {
+            DatabaseUrl::Sqlite(path) => sqlite::open(path, settings).await,
+            DatabaseUrl::Postgres(url) => postgres::open(url, settings).await,
+        }
+    }
+
+    /// Waits for what is running and closes the connections.
+    pub async fn close(&self) {
+        self.writers.close().await;
+        self.readers.close().await;
+    }
+
+    /// A transaction that changes what is administered. What it reads is still true when it commits: SQLite has one
+    /// writer, from the transaction's start; PostgreSQL refuses one of two that are in each other's way, and
+    /// [`retried`] tries it again. Dropped without [`commit`], it rolls back.
+    pub(super) async fn write(&self) -> Result<Write, StoreError> {
+        self.begin(match self.backend {
+            Backend::Sqlite(_) => "BEGIN IMMEDIATE",
+            Backend::Postgres => "BEGIN ISOLATION LEVEL SERIALIZABLE",
+        })
+        .await
+    }
+
+    /// A transaction that books. On PostgreSQL each of its statements sees what is committed by then, so it must first
+    /// lock what it goes by: the group's row, which those who change the group lock too. Dropped without [`commit`], it
+    /// rolls back.
+    pub(super) async fn booking(&self) -> Result<Write, StoreError> {
+        self.begin(match self.backend {
+            Backend::Sqlite(_) => "BEGIN IMMEDIATE",
+            Backend::Postgres => "BEGIN ISOLATION LEVEL READ COMMITTED",
+        })
+        .await
+    }
+
+    async fn begin(&self, statement: &'static str) -> Result<Write, StoreError> {
+        let transaction = self.writers.begin_with(statement).await.map_err(StoreError::Unavailable)?;
+        Ok(Write { transaction, locks_rows: matches!(self.backend, Backend::Postgres) })
+    }
+
+    /// A transaction that reads one state of the database.
+    pub(super) async fn read(&self) -> Result<Transaction<'static, Any>, StoreError> {
+        let statement = match self.backend {
+            Backend::Sqlite(_) => "BEGIN",
+            Backend::Postgres => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+        };
+        self.readers.begin_with(statement).await.map_err(StoreError::Unavailable)
+    }
+
+    /// Does a change in one transaction of [`Store::write`], again where another was in its way, and commits.
+    /// The work gives the transaction back with its answer.
+    pub(super) async fn change<T, E, F>(&self, work: impl Fn(Write) -> F) -> Result<T, E>
+    where
+        E: Failure + From<StoreError>,
+        F: Future<Output = Result<(T, Write), E>>,
+    {
+        retried(|| async {
+            let (value, write) = work(self.write().await?).await?;
+            commit(write).await?;
+            Ok(value)
+        })
+        .await
+    }
+}
+
+/// A transaction that writes.
+#[derive(Debug)]
+pub(super) struct Write {
+    transaction: Transaction<'static, Any>,
+    /// Whether rows must be locked: a database with one writer locks itself.
+    locks_rows: bool,
+}
+
+impl Deref for Write {
+    type Target = AnyConnection;
+
+    fn deref(&self) -> &AnyConnection {
+        &self.transaction
+    }
+}
+
+impl DerefMut for Write {
+    fn deref_mut(&mut self) -> &mut AnyConnection {
+        &mut self.transaction
+    }
+}
+
+impl Write {
+    /// Locks the rows that a query with one text ends on, until the transaction ends. The query ends in `FOR UPDATE`.
+    pub(super) async fn lock_by_text(&mut self, query: &'static str, key: &str) -> Result<(), StoreError> {
+        if self.locks_rows {
+            sqlx::query(query).bind(key).fetch_all(&mut **self).await?;
+        }
+        Ok(())
+    }
+
+    /// Locks the row of a group: who books for it and who changes it come one after the other.
+    pub(super) async fn lock_group(&mut self, group: crate::units::GroupId) -> Result<(), StoreError> {
+        if self.locks_rows {
+            sqlx::query("SELECT id FROM groups WHERE id = $1 FOR UPDATE")
+                .bind(group.0)
+                .fetch_all(&mut **self)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Undoes the transaction.
+    pub(super) async fn rollback(self) -> Result<(), StoreError> {
+        self.transaction.rollback().await.map_err(StoreError::Unavailable)
+    }
+}
+
+/// Commits. Where the database says that it rolled back, nothing was changed; when it fails in another way nobody knows
+/// what the disk holds, and that is what the error says.
+pub(super) async fn commit(write: Write) -> Result<(), StoreError> {
+    write.transaction.commit().await.map_err(|error| {
+        if retry::is_rolled_back(&error) {
+            StoreError::Unavailable(error)
+        } else {
+            StoreError::OutcomeUnknown(error)
+        }
+    })
+}

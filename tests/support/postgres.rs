@@ -1,0 +1,121 @@
+//! A throw-away PostgreSQL cluster from Debian's package: in a folder of its own, reached by a socket in that folder, and
+//! gone with the test, however that ends.
+
+use anyhow::{Context, Result, bail, ensure};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::chown;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+/// The user that servers run as where tests run as root, which `initdb` refuses.
+const SERVER_USER: &str = "postgres";
+
+/// What its log says when it can be used.
+const READY: &str = "database system is ready to accept connections";
+
+/// A running cluster. It is stopped when the value is dropped; and by the kernel when the thread that started it ends
+/// before.
+#[derive(Debug)]
+pub struct Cluster {
+    folder: tempfile::TempDir,
+    server: Child,
+}
+
+impl Cluster {
+    /// Makes a cluster and starts it. It keeps nothing safe from a power cut, which makes it fast.
+    pub fn start() -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("klikon-postgres-").tempdir()?;
+        if is_root() {
+            chown(folder.path(), Some(id("-u")?), Some(id("-g")?))?;
+        }
+        let data = folder.path().join("data");
+        let made = as_server_user(&program("initdb")?)
+            .args(["--no-sync", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C.UTF-8"])
+            .arg("--pgdata")
+            .arg(&data)
+            .output()?;
+        ensure!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
+        let server = serve(folder.path(), &data)?;
+        Ok(Self { folder, server })
+    }
+
+    /// Makes a database and says where it is.
+    pub async fn database(&self, name: &str) -> Result<String> {
+        let mut connection = PgConnection::connect(&self.url("postgres")).await?;
+        connection.execute(AssertSqlSafe(format!("CREATE DATABASE {name}"))).await?;
+        connection.close().await?;
+        Ok(self.url(name))
+    }
+
+    /// Where a database of the cluster is, for its superuser.
+    pub fn url(&self, name: &str) -> String {
+        format!("postgres:///{name}?host={}&user=postgres", self.folder.path().display())
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        // An immediate shutdown: nothing here is worth a checkpoint.
+        let pid = rustix::process::Pid::from_child(&self.server);
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::QUIT);
+        let _ = self.server.wait();
+    }
+}
+
+/// Starts the server and waits until its log says that it can be used; the rest of the log is read and forgotten.
+fn serve(folder: &Path, data: &Path) -> Result<Child> {
+    let mut server = as_server_user(&program("postgres")?)
+        .arg("-D")
+        .arg(data)
+        .arg("-k")
+        .arg(folder)
+        .args(["-c", "listen_addresses=", "-c", "fsync=off", "-c", "full_page_writes=off"])
+        .args(["-c", "max_connections=200", "-c", "shared_buffers=32MB", "-c", "logging_collector=off"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let mut log = BufReader::new(server.stderr.take().context("the server's log")?);
+    let mut said = String::new();
+    while !said.lines().last().is_some_and(|line| line.contains(READY)) {
+        if log.read_line(&mut said)? == 0 {
+            bail!("the server ended: {said}");
+        }
+    }
+    std::thread::spawn(move || log.lines().map_while(Result::ok).for_each(drop));
+    Ok(server)
+}
+
+/// A command that runs as one who may run a server, and ends with the thread that started it.
+fn as_server_user(program: &Path) -> Command {
+    let mut command = Command::new("setpriv");
+    if is_root() {
+        command
+            .args([format!("--reuid={SERVER_USER}"), format!("--regid={SERVER_USER}")])
+            .arg("--clear-groups");
+    }
+    command.args(["--pdeathsig", "QUIT", "--"]).arg(program).current_dir("/");
+    command
+}
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+fn id(which: &str) -> Result<u32> {
+    let said = Command::new("id").args([which, SERVER_USER]).output()?;
+    String::from_utf8(said.stdout)?
+        .trim()
+        .parse()
+        .context("no user `postgres`; install the Debian package postgresql")
+}
+
+/// A program of the newest PostgreSQL that is installed.
+fn program(name: &str) -> Result<PathBuf> {
+    let versions =
+        std::fs::read_dir("/usr/lib/postgresql").context("install the Debian package postgresql")?;
+    let newest = versions.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok()).max();
+    let newest = newest.context("no version of PostgreSQL in /usr/lib/postgresql")?;
+    Ok(Path::new("/usr/lib/postgresql").join(newest.to_string()).join("bin").join(name))
+}
