@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand.
 
 pub mod admin;
+mod bill;
 mod call;
 mod calls;
 mod clean;
@@ -54,6 +55,10 @@ enum What {
     Admin(admin::AdminArguments),
     /// Print, audit and bill the ledger.
     Ledger(ledger::LedgerArguments),
+    /// Close months, and write their bills for the operator's billing system.
+    Bill(bill::BillArguments),
+    /// What the ledger and those it speaks with do not agree on.
+    Reconcile(bill::ReconcileArguments),
     /// Make and check the recorded prompts.
     Prompts(prompts::PromptsArguments),
     /// Check call flows, and walk through them without a telephone.
@@ -63,27 +68,35 @@ enum What {
 impl Command {
     /// Runs the subcommand; an error is printed with its causes.
     pub fn run(self) -> ExitCode {
-        let outcome =
-            match self.what {
-                What::Serve(arguments) => self::settings(self.config.as_deref())
-                    .and_then(|settings| serve::run(arguments, settings)),
-                What::Demo(arguments) => demo::run(arguments),
-                What::Call(arguments) => self::settings(self.config.as_deref())
-                    .and_then(|settings| call::run(*arguments, &settings)),
-                What::Trace(arguments) => self::settings(self.config.as_deref())
-                    .and_then(|settings| trace::run(&arguments, &settings)),
-                What::Calls(arguments) => on_database(self.config.as_deref(), async |database, _, out| {
-                    calls::run(&arguments, database, out).await
-                }),
-                What::Admin(arguments) => on_database(self.config.as_deref(), async |database, now, out| {
-                    admin::run(arguments, database, now, out).await
-                }),
-                What::Ledger(arguments) => on_database(self.config.as_deref(), async |database, now, out| {
-                    ledger::run(arguments, database, now, out).await
-                }),
-                What::Prompts(arguments) => prompts::run(arguments),
-                What::Flow(arguments) => flow::run(arguments),
-            };
+        let outcome = match self.what {
+            What::Serve(arguments) => {
+                self::settings(self.config.as_deref()).and_then(|settings| serve::run(arguments, settings))
+            }
+            What::Demo(arguments) => demo::run(arguments),
+            What::Call(arguments) => {
+                self::settings(self.config.as_deref()).and_then(|settings| call::run(*arguments, &settings))
+            }
+            What::Trace(arguments) => {
+                self::settings(self.config.as_deref()).and_then(|settings| trace::run(&arguments, &settings))
+            }
+            What::Calls(arguments) => on_database(self.config.as_deref(), async |database, _, out| {
+                calls::run(&arguments, database, out).await
+            }),
+            What::Admin(arguments) => on_database(self.config.as_deref(), async |database, now, out| {
+                admin::run(arguments, database, now, out).await
+            }),
+            What::Ledger(arguments) => on_database(self.config.as_deref(), async |database, now, out| {
+                ledger::run(arguments, database, now, out).await
+            }),
+            What::Bill(arguments) => on_database(self.config.as_deref(), async |database, now, out| {
+                bill::run(arguments, database, now, out).await
+            }),
+            What::Reconcile(arguments) => on_database(self.config.as_deref(), async |database, now, out| {
+                bill::reconcile(&arguments, database, now, out).await
+            }),
+            What::Prompts(arguments) => prompts::run(arguments),
+            What::Flow(arguments) => flow::run(arguments),
+        };
         match outcome {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {

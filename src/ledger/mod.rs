@@ -11,10 +11,15 @@ mod account;
 mod audit;
 mod balance;
 mod bill;
+mod reconciliation;
 mod transfer;
 
 pub use account::{Account, AccountId, AccountKind, Unit};
 pub use audit::{ActivationFacts, Audit, Book, Fault, OutboxFacts, OutboxKind, SettlementFacts, audit};
 pub use balance::Balance;
-pub use bill::{BillItem, BillLine, VAT_PERCENT, VatSplit, bill_line};
+pub use bill::{
+    ACKNOWLEDGEMENT_COLUMNS, Acknowledgement, AcknowledgementError, BillItem, BillItemKind, BillLine,
+    BillRun, COLUMNS as BILL_COLUMNS, ControlTotals, LineResult, Statement, VAT_PERCENT, VatSplit, bill_line,
+};
+pub use reconciliation::{Discrepancy, Unmatched, unmatched_lines};
 pub use transfer::{Entry, Resolution, Transfer, TransferId, TransferKind, grant_entry, hold_entries};

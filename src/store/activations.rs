@@ -17,6 +17,7 @@ macro_rules! select_activation {
         )
     };
 }
+pub(super) use select_activation;
 
 impl Store {
     /// An activation and what it is now.
@@ -54,7 +55,7 @@ pub(super) async fn activation(
     row.map(|row| activation_of(&row)).transpose()
 }
 
-fn activation_of(row: &AnyRow) -> Result<Activation, StoreError> {
+pub(super) fn activation_of(row: &AnyRow) -> Result<Activation, StoreError> {
     let state = match (row.text_option("result")?.as_deref(), row.text_option("reason")?) {
         (None, None) => ActivationState::Pending,
         (Some("post"), None) => ActivationState::Posted,

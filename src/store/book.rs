@@ -5,8 +5,9 @@ use super::columns::{Columns, corrupt};
 use super::outbox::audience_of;
 use super::standing::month_limit;
 use crate::ledger::{
-    self, Account, AccountId, AccountKind, ActivationFacts, Audit, Balance, BillItem, BillLine, Book,
-    OutboxFacts, OutboxKind, Resolution, SettlementFacts, Transfer, TransferId, TransferKind, bill_line,
+    self, Account, AccountId, AccountKind, ActivationFacts, Audit, Balance, BillItem, BillItemKind, BillLine,
+    Book, OutboxFacts, OutboxKind, Resolution, SettlementFacts, Transfer, TransferId, TransferKind,
+    bill_line,
 };
 use crate::store::{ActivationState, AuditError, BookFilter, BookedTransfer, LedgerView, StoreError};
 use crate::units::{ActivationId, FixedNumber, GroupId, Month};
@@ -78,6 +79,7 @@ impl Store {
             let filter = BookFilter { group: Some(group.id), month: Some(month) };
             let posted = self.activations(filter).await?.into_iter();
             items.extend(posted.filter(|v| v.state == ActivationState::Posted).map(|v| BillItem {
+                kind: BillItemKind::Activation,
                 activation: v.id,
                 held_at: v.held_at,
                 member: v.member,

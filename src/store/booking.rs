@@ -3,6 +3,7 @@
 use super::activations::activation;
 use super::catalogue::{package, terms_on};
 use super::columns::Columns;
+use super::months::share_open_month;
 use super::retry::retried;
 use super::standing::{member, month_limit, remaining, standing};
 use super::{Store, Write, commit};
@@ -40,6 +41,9 @@ async fn hold(mut write: Write, order: &ActivationOrder) -> Result<HoldOutcome, 
     }
     let day = klikon::day_of(order.at);
     let month = Month::of(order.at);
+    if !share_open_month(&mut write, month).await? {
+        return Err(HoldError::MonthClosed(month));
+    }
     let caller = standing(&mut write, order.caller).await?;
     let (terms_id, terms) = terms_on(&mut write, day).await?;
     let (member, left) = match caller {

@@ -5,7 +5,7 @@ use super::*;
 use crate::klikon::{
     self, Audience, NotOffered, PackageName, Refusal, SmsAlphabet, Standing, Terms, TermsVersion,
 };
-use crate::ledger::{Audit, TransferKind};
+use crate::ledger::{Audit, LineResult, TransferKind};
 use crate::units::{ActivationId, CallId, FixedNumber, GroupId, Money, Month, Msisdn, PackageId};
 use jiff::civil::date;
 use jiff::{SignedDuration, Timestamp};
@@ -52,6 +52,9 @@ macro_rules! each_case {
             prices_need_notice,
             imports,
             the_next_bill,
+            a_month_is_closed_once,
+            bills_are_acknowledged,
+            nothing_slips_into_a_month_that_is_closed,
             no_terms_no_booking,
             outbox_is_at_least_once
         }
@@ -828,6 +831,86 @@ pub(super) async fn the_next_bill(database: &dyn Database) {
     assert_eq!(bill.total.vat.qindarka(), 23_333);
     let other_month = store.bill(&contract_number(), "2026-12".parse().unwrap()).await.unwrap();
     assert_eq!((other_month.items.len(), other_month.total.gross), (0, Money::ZERO));
+}
+
+/// The day after the month of [`NOW`].
+const MONTH_OVER: &str = "2026-12-01T09:00:00Z";
+
+fn this_month() -> Month {
+    Month::of(at(NOW))
+}
+
+pub(super) async fn a_month_is_closed_once(database: &dyn Database) {
+    let (store, _) = family(database).await;
+    for (n, price) in [(1, 1100), (2, 700)] {
+        hold(&store, n, price).await;
+    }
+    post(&store, 1).await.unwrap();
+    let close = async |when: &str| store.close_month(this_month(), "A. Clerk", at(when)).await;
+    // Its last quarter of an hour is not booked yet.
+    let early = close("2026-11-30T23:14:59Z").await;
+    assert!(matches!(early, Err(CloseError::NotOver { .. })), "{early:?}");
+    let Err(CloseError::Unresolved(pending)) = close(MONTH_OVER).await else { panic!("one is pending") };
+    assert_eq!(pending.iter().map(|activation| activation.id).collect::<Vec<_>>(), [activation_id(2)]);
+    assert_eq!(store.bill_run(this_month()).await.unwrap(), None);
+    post(&store, 2).await.unwrap();
+    let files = close(MONTH_OVER).await.unwrap();
+    assert_eq!((files.run.sequence, files.run.lines.len()), (1, 1));
+    assert_eq!(files.run.totals().unwrap().gross, lek(900 + 500));
+    let closed = store.closed_months().await.unwrap();
+    assert_eq!((closed[0].month, &*closed[0].closed_by), (this_month(), "A. Clerk"));
+    assert_eq!((&closed[0].csv_sha256, &closed[0].json_sha256), (&files.csv_sha256, &files.json_sha256));
+    assert_eq!(store.bill_run(this_month()).await.unwrap(), Some(files), "the same octets again");
+    let again = close(MONTH_OVER).await;
+    assert!(matches!(&again, Err(CloseError::ClosedAlready(month)) if *month == closed[0]), "{again:?}");
+    let late = store.hold(&order(&store, 3, 700).await).await;
+    assert!(matches!(late, Err(HoldError::MonthClosed(month)) if month == this_month()), "{late:?}");
+    // A later month has the next number, and an empty one too.
+    let files = store.close_month(this_month().next(), "B. Clerk", at("2027-01-02T09:00:00Z")).await.unwrap();
+    assert_eq!((files.run.sequence, files.run.lines.len()), (2, 0));
+}
+
+pub(super) async fn bills_are_acknowledged(database: &dyn Database) {
+    let (store, _) = family(database).await;
+    hold(&store, 1, 1100).await;
+    post(&store, 1).await.unwrap();
+    let files = store.close_month(this_month(), "A. Clerk", at(MONTH_OVER)).await.unwrap();
+    let read = |result: &str| {
+        let file = format!("sequence,contract,result,reason\n1,042250928,{result}\n");
+        files.run.acknowledged(file.as_bytes()).unwrap()
+    };
+    let keep = async |result: &str| {
+        store.acknowledge_bills(this_month(), &read(result), at(MONTH_OVER)).await.unwrap()
+    };
+    assert_eq!(keep("rejected,no such account").await, 1);
+    assert_eq!(keep("rejected,no such account").await, 0, "said already");
+    assert_eq!(keep("accepted,").await, 1);
+    let known = store.bill_acknowledgements(this_month()).await.unwrap();
+    assert_eq!(known.into_iter().collect::<Vec<_>>(), [(contract_number(), LineResult::Accepted)]);
+}
+
+/// Callers confirm while the month is closed: each is booked and keeps the month open, or is told that it is closed.
+pub(super) async fn nothing_slips_into_a_month_that_is_closed(database: &dyn Database) {
+    let (store, group) = family(database).await;
+    let other = Store::open(&database.settings()).await.unwrap();
+    let mut tries = tokio::task::JoinSet::new();
+    for n in 0..8 {
+        let order = order(&store, n, 700).await;
+        let store = if n % 2 == 0 { store.clone() } else { other.clone() };
+        tries.spawn(async move { store.hold(&order).await });
+    }
+    let closed = other.close_month(this_month(), "A. Clerk", at(MONTH_OVER)).await;
+    let held: Vec<_> = tries.join_all().await;
+    let booked = held.iter().filter(|outcome| matches!(outcome, Ok(HoldOutcome::Held(_)))).count();
+    let refused = held.iter().filter(|outcome| matches!(outcome, Err(HoldError::MonthClosed(_)))).count();
+    assert_eq!(booked + refused, 8, "{held:?}");
+    let filter = BookFilter { group: Some(group), month: Some(this_month()) };
+    assert_eq!(store.activations(filter).await.unwrap().len(), booked);
+    match closed {
+        Ok(files) => assert_eq!((booked, files.run.lines.len()), (0, 0)),
+        Err(CloseError::Unresolved(pending)) => assert!(!pending.is_empty() && pending.len() <= booked),
+        Err(error) => panic!("{error}"),
+    }
 }
 
 pub(super) async fn no_terms_no_booking(database: &dyn Database) {

@@ -4,6 +4,7 @@ use super::postgres;
 use super::retry::{self, Failure, retried};
 use super::sqlite::{self, FileIdentity};
 use super::{DatabaseUrl, OpenError, Settings, StoreError};
+use sqlx::any::AnyRow;
 use sqlx::{Any, AnyConnection, AnyPool, Transaction};
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
@@ -81,6 +82,15 @@ impl Store {
         self.readers.begin_with(statement).await.map_err(StoreError::Unavailable)
     }
 
+    /// The same, for what reads a whole month: its statements take as long as they need.
+    pub(super) async fn read_at_length(&self) -> Result<Transaction<'static, Any>, StoreError> {
+        let mut read = self.read().await?;
+        if matches!(self.backend, Backend::Postgres) {
+            sqlx::query("SET LOCAL statement_timeout = 0").execute(&mut *read).await?;
+        }
+        Ok(read)
+    }
+
     /// Does a change in one transaction of [`Store::write`], again where another was in its way, and commits.
     /// The work gives the transaction back with its answer.
     pub(super) async fn change<T, E, F>(&self, work: impl Fn(Write) -> F) -> Result<T, E>
@@ -126,6 +136,23 @@ impl Write {
             sqlx::query(query).bind(key).fetch_all(&mut **self).await?;
         }
         Ok(())
+    }
+
+    /// Lets the statements of this transaction take as long as they need: for what reads a whole month.
+    pub(super) async fn without_time_limit(&mut self) -> Result<(), StoreError> {
+        if self.locks_rows {
+            sqlx::query("SET LOCAL statement_timeout = 0").execute(&mut **self).await?;
+        }
+        Ok(())
+    }
+
+    /// The row of a month, locked against its close until the transaction ends; others that book share it.
+    pub(super) async fn share_month(&mut self, month: &str) -> Result<Option<AnyRow>, StoreError> {
+        let query = match self.locks_rows {
+            true => "SELECT month, sequence FROM months WHERE month = $1 FOR SHARE",
+            false => "SELECT month, sequence FROM months WHERE month = $1",
+        };
+        Ok(sqlx::query(query).bind(month).fetch_optional(&mut **self).await?)
     }
 
     /// Locks the row of a group: who books for it and who changes it come one after the other.

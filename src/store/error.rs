@@ -1,9 +1,11 @@
 //! What can go wrong, one enum for each kind of operation.
 
 use super::SettingsError;
+use super::types::{Activation, ClosedMonth};
 use crate::klikon::{NoticeError, PackageName};
 use crate::ledger::Fault;
-use crate::units::{ActivationId, FixedNumber, Msisdn};
+use crate::units::{ActivationId, FixedNumber, Month, Msisdn};
+use jiff::Timestamp;
 use jiff::civil::Date;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -112,6 +114,41 @@ pub enum HoldError {
     /// The id belongs to another activation: a fault of the caller of this function.
     #[error("activation {0} was made before with other content; make a new id for another activation")]
     IdReused(ActivationId),
+    /// Its month was closed meanwhile; nothing is booked.
+    #[error("{0} is closed: nothing is booked in it any more")]
+    MonthClosed(Month),
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why a month was not closed.
+#[derive(Debug, thiserror::Error)]
+pub enum CloseError {
+    /// It goes on.
+    #[error(
+        "{month} can be closed from {open_from} on: what was confirmed in its last second is booked by then"
+    )]
+    NotOver {
+        /// The month.
+        month: Month,
+        /// When it may be closed.
+        open_from: Timestamp,
+    },
+    /// It is.
+    #[error("{} was closed at {} by {}, as run {}", .0.month, .0.closed_at, .0.closed_by, .0.sequence)]
+    ClosedAlready(ClosedMonth),
+    /// Runs follow the calendar.
+    #[error("{earlier} is to be closed before {month}: it has activations that are on no bill yet")]
+    EarlierOpen {
+        /// The month.
+        month: Month,
+        /// The first one that is open.
+        earlier: Month,
+    },
+    /// The network has not answered for these.
+    #[error("{} activations of the month are unresolved: the network has not answered for them yet", .0.len())]
+    Unresolved(Vec<Activation>),
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -16,11 +16,13 @@ mod error;
 mod groups;
 mod import;
 mod media_quality;
+mod months;
 mod origin;
 mod outbox;
 mod ping;
 mod pins;
 mod postgres;
+mod reconciliation;
 mod retry;
 mod settings;
 mod settlement;
@@ -35,12 +37,15 @@ mod contract;
 
 pub use database::Store;
 use database::{Write, commit};
-pub use error::{AdminError, AuditError, HoldError, OpenError, PingError, SettleError, StoreError};
+pub use error::{
+    AdminError, AuditError, CloseError, HoldError, OpenError, PingError, SettleError, StoreError,
+};
 pub use media_quality::{MediaQuality, StreamQuality};
+pub use months::{CLOSE_GRACE, RunFiles};
 pub use origin::{Origin, StatedField};
 pub use settings::{DatabaseUrl, DatabaseUrlError, PostgresUrl, Settings, SettingsError, SynchronousCommit};
 pub use types::{
     Activation, ActivationOrder, ActivationState, BookFilter, BookedTransfer, CallEnd, CallRecord,
-    GrantChannel, Group, Held, HoldOutcome, ImportError, ImportRow, Leadership, LedgerView, Member,
-    NewPackage, Offer, Order, OutboxContent, OutboxRow, PinAttempt, Settled, Settlement, Sms,
+    ClosedMonth, GrantChannel, Group, Held, HoldOutcome, ImportError, ImportRow, Leadership, LedgerView,
+    Member, NewPackage, Offer, Order, OutboxContent, OutboxRow, PinAttempt, Settled, Settlement, Sms,
 };

@@ -2,7 +2,7 @@
 //! because its connection was lost before the commit. An outcome that nobody knows is never repeated here: whoever has
 //! an id for it asks with that.
 
-use super::{AdminError, HoldError, SettleError, StoreError};
+use super::{AdminError, CloseError, HoldError, SettleError, StoreError};
 use sqlx::postgres::PgDatabaseError;
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ macro_rules! failure {
     };
 }
 
-failure!(AdminError, HoldError, SettleError);
+failure!(AdminError, CloseError, HoldError, SettleError);
 
 /// Does the work again while it fails in a way that passes, at most [`TRIES`] times.
 pub(super) async fn retried<T, E, F>(work: impl Fn() -> F) -> Result<T, E>

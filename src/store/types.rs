@@ -138,6 +138,23 @@ pub struct ActivationOrder {
     pub at: Timestamp,
 }
 
+/// A month whose bills are made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ClosedMonth {
+    /// Of the run of bills: 1 for the first month that was closed, then without gaps.
+    pub sequence: u32,
+    /// The month.
+    pub month: Month,
+    /// When.
+    pub closed_at: Timestamp,
+    /// By whom.
+    pub closed_by: String,
+    /// Of the run's CSV file, in hexadecimal.
+    pub csv_sha256: String,
+    /// Of its JSON file.
+    pub json_sha256: String,
+}
+
 /// What an activation is now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase", tag = "state")]

@@ -1,4 +1,16 @@
-//! The line of the next bill of the fixed line (DOMAIN §3.4, §3.5).
+//! The line of the next bill of the fixed line (DOMAIN §3.4, §3.5), and the run of all of a month's lines: as files for
+//! the operator's billing system, read back as it acknowledges them, and as a statement for people.
+
+mod acknowledgement;
+mod csv_file;
+mod run;
+mod statement;
+mod tmf678;
+
+pub use acknowledgement::{ACKNOWLEDGEMENT_COLUMNS, Acknowledgement, AcknowledgementError, LineResult};
+pub use csv_file::COLUMNS;
+pub use run::{BillRun, ControlTotals};
+pub use statement::Statement;
 
 use crate::klikon::PackageName;
 use crate::units::{ActivationId, FixedNumber, Money, Month, Msisdn};
@@ -9,12 +21,28 @@ use serde::Serialize;
 /// VAT contained in package prices, per cent (DOMAIN §3.5).
 pub const VAT_PERCENT: i64 = 20;
 
-/// One activation on the bill.
+/// What an item of the bill is for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum BillItemKind {
+    /// An activation of the month.
+    Activation,
+    /// The reversal, in the month, of an activation of a month that was closed before. Its amounts are negative.
+    Reversal {
+        /// Why, in the words of who ordered it.
+        reason: String,
+    },
+}
+
+/// One activation on the bill, or the reversal of one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct BillItem {
+    /// What for.
+    #[serde(flatten)]
+    pub kind: BillItemKind,
     /// Which.
     pub activation: ActivationId,
-    /// When the caller confirmed.
+    /// When the caller confirmed; of a reversal, when it was booked.
     pub held_at: Timestamp,
     /// For whom.
     pub member: Msisdn,
@@ -75,6 +103,8 @@ pub fn bill_line(contract: FixedNumber, month: Month, mut items: Vec<BillItem>) 
 }
 
 #[cfg(test)]
+mod file_tests;
+#[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
@@ -94,6 +124,7 @@ mod tests {
     #[test]
     fn one_total_itemised_oldest_first() {
         let item = |hour: i8, net: i32| BillItem {
+            kind: BillItemKind::Activation,
             activation: ActivationId::new("2026-11-22T00:00:00Z".parse().unwrap(), [1; 10]),
             held_at: format!("2026-11-22T{hour:02}:00:00Z").parse().unwrap(),
             member: Msisdn::parse("0672123456").unwrap(),
