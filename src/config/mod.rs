@@ -368,6 +368,7 @@ mod tests {
             ("[media]\nrtp_ports = [0, 20000]", "[0, 20000] has one port 0"),
             ("[media]\nrtp_ports = [80, 20000]", "privileged"),
             ("[media]\nadvertise = \"0.0.0.0\"", "`media.advertise`"),
+            ("[media]\nwebrtc = true", "`media.webrtc`: no call can come over TLS"),
             ("[media]\ncodecs = []", "`media.codecs`: no codec, so no call would be answered"),
             (
                 "[media]\ncodecs = [\"G729\"]",

@@ -109,8 +109,8 @@ pub struct ClientKeys {
 pub struct Client {
     dtls: Dtls,
     pub fingerprint: Fingerprint,
-    /// Of the certificate that the service showed.
-    pub shown: Option<Vec<u8>>,
+    /// Of the certificate that the service must show, where that is known.
+    expected: Option<Fingerprint>,
     pub keys: Option<ClientKeys>,
 }
 
@@ -121,7 +121,7 @@ pub enum Version {
 }
 
 impl Client {
-    pub fn new(version: &Version, now: Instant) -> Self {
+    pub fn new(version: &Version, expected: Option<Fingerprint>, now: Instant) -> Self {
         let CertifiedKey { cert, signing_key } = generate_simple_self_signed(vec!["a".to_owned()]).unwrap();
         let config = Config::builder().with_crypto_provider(rust_crypto::default_provider()).build().unwrap();
         let config = Arc::new(config);
@@ -135,7 +135,7 @@ impl Client {
         dtls.set_active(true);
         dtls.handle_timeout(now).unwrap();
         let fingerprint = Fingerprint::of(HashFunction::Sha256, cert.der());
-        Self { dtls, fingerprint, shown: None, keys: None }
+        Self { dtls, fingerprint, expected, keys: None }
     }
 
     pub fn handle(&mut self, datagram: &[u8]) {
@@ -154,7 +154,9 @@ impl Client {
             match self.dtls.poll_output(&mut buffer) {
                 Output::Packet(datagram) => datagrams.push(datagram.to_vec()),
                 Output::Timeout(_) => return datagrams,
-                Output::PeerCert(certificate) => self.shown = Some(certificate.to_vec()),
+                Output::PeerCert(certificate) => {
+                    assert!(self.expected.is_none_or(|expected| expected.is_of(certificate)));
+                }
                 Output::KeyingMaterial(material, profile) => {
                     self.keys = Some(client_keys(profile, &material))
                 }

@@ -18,7 +18,7 @@ use klikon::units::srtp::Keying;
 use klikon::units::webrtc::{Fingerprint, Handshake, HashFunction, IceCredentials};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -110,15 +110,25 @@ fn who_overhears_a_check_cannot_draw_the_stream_to_himself() {
     assert_eq!(agent.nominated(), Some(there(4_000)), "until another path is nominated");
 }
 
-/// A handshake in virtual time: `lose` says which datagrams do not arrive.
-fn shake_hands(version: &Version, mut lose: impl FnMut(usize) -> bool) -> (Client, Vec<News>, WebRtc) {
-    let mut now = Clock::system().instant();
+/// A call of its own, and its client, whose path is nominated.
+fn nominated(version: &Version, now: Instant) -> (Client, WebRtc) {
     let handshakes = Arc::new(Handshakes::new().unwrap());
-    let mut client = Client::new(version, now);
+    let fingerprint = handshakes.fingerprint();
+    let client = Client::new(version, Some(fingerprint), now);
     let agreed = Handshake { ice: credentials(), fingerprint: client.fingerprint };
-    let mut service = WebRtc::new(Arc::clone(&handshakes), &agreed, now);
+    let mut service = WebRtc::new(handshakes, &agreed, now);
     service.handle_check(there(4_000), &check(1, &credentials(), true));
     assert_eq!(service.poll_answer().map(|(to, _)| to), Some(there(4_000)));
+    (client, service)
+}
+
+/// A handshake in virtual time: `lose` says which datagrams do not arrive. What the service tells of it.
+fn shake_hands(
+    client: &mut Client,
+    service: &mut WebRtc,
+    mut now: Instant,
+    mut lose: impl FnMut(usize) -> bool,
+) -> Vec<News> {
     let (mut news, mut buffer, mut sent) = (Vec::new(), [0; DATAGRAM_OCTETS], 0..);
     for _ in 0..400 {
         client.handle_timeout(now);
@@ -136,14 +146,15 @@ fn shake_hands(version: &Version, mut lose: impl FnMut(usize) -> bool) -> (Clien
         news.extend(service.poll_news());
         now += Duration::from_millis(20);
     }
-    assert!(client.shown.as_ref().is_some_and(|shown| handshakes.fingerprint().is_of(shown)));
-    (client, news, service)
+    news
 }
 
 #[test]
 fn both_sides_come_to_the_same_keys_in_every_version() {
     for version in [Version::Dtls12, Version::Dtls13, Version::Either] {
-        let (client, news, service) = shake_hands(&version, |_| false);
+        let now = Clock::system().instant();
+        let (mut client, mut service) = nominated(&version, now);
+        let news = shake_hands(&mut client, &mut service, now, |_| false);
         let [News::Keys(keys)] = news[..] else { panic!("{news:?}") };
         let mut theirs = client.keys.unwrap();
         let mut ours = klikon::media::srtp::SrtpSender::new(&keys.send);
@@ -162,11 +173,30 @@ fn both_sides_come_to_the_same_keys_in_every_version() {
 fn every_datagram_may_be_lost_once() {
     for version in [Version::Dtls12, Version::Dtls13] {
         for lost in 0..6 {
-            let (client, news, _) = shake_hands(&version, |number| number == lost);
+            let now = Clock::system().instant();
+            let (mut client, mut service) = nominated(&version, now);
+            let news = shake_hands(&mut client, &mut service, now, |number| number == lost);
             assert!(matches!(news[..], [News::Keys(_)]), "{lost}: {news:?}");
             assert!(client.keys.is_some(), "{lost}");
         }
     }
+}
+
+#[test]
+fn another_certificate_in_mid_call_is_another_handshake() {
+    let now = Clock::system().instant();
+    let (mut first, mut service) = nominated(&Version::Dtls12, now);
+    let before = shake_hands(&mut first, &mut service, now, |_| false);
+    let again = Handshake { ice: credentials(), fingerprint: first.fingerprint };
+    assert!(!service.change(&again, now) && service.destination().is_some(), "the same one goes on");
+    let later = now + Duration::from_secs(60);
+    let mut second = Client::new(&Version::Dtls12, None, later);
+    let another = Handshake { ice: credentials(), fingerprint: second.fingerprint };
+    assert!(service.change(&another, later));
+    assert_eq!(service.destination(), None, "nothing is sent before its end");
+    let after = shake_hands(&mut second, &mut service, later, |_| false);
+    assert!(matches!((&before[..], &after[..]), ([News::Keys(a)], [News::Keys(b)]) if a != b), "{after:?}");
+    assert_eq!(service.destination(), Some(there(4_000)));
 }
 
 #[test]
@@ -188,7 +218,7 @@ fn without_an_end_there_is_a_limit() {
 #[test]
 fn a_handshake_from_anywhere_else_than_the_nominated_path_is_not_looked_at() {
     let now = Clock::system().instant();
-    let mut client = Client::new(&Version::Dtls12, now);
+    let mut client = Client::new(&Version::Dtls12, None, now);
     let agreed = Handshake { ice: credentials(), fingerprint: client.fingerprint };
     let mut service = WebRtc::new(Arc::new(Handshakes::new().unwrap()), &agreed, now);
     let hello = client.datagrams().remove(0);
@@ -226,7 +256,7 @@ impl Call {
         let (sender, events) = mpsc::channel(64);
         // A stranger: it is his checks that say where he is.
         let stream = engine.open(HERE, Reach::Consenting(there(1).ip()), sender).unwrap();
-        let client = Client::new(&Version::Either, Clock::system().instant());
+        let client = Client::new(&Version::Either, engine.fingerprint(), Clock::system().instant());
         let agreed = Handshake { ice: credentials(), fingerprint: expected(&client) };
         let nowhere = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 9);
         stream
