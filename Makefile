@@ -3,7 +3,7 @@
 SEEDS ?= 1000
 PRESSES ?= 100000
 FUZZ_SECONDS ?= 60
-FUZZ_TARGETS ?= scanner headers framing sdp digest rtp rtcp tone flow
+FUZZ_TARGETS ?= scanner headers framing sdp digest rtp rtcp stun tone flow
 .PHONY: help test bench talk-off sim digits lint tools prompts demo serve fuzz
 
 help: ## List the targets

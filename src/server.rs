@@ -403,6 +403,7 @@ fn engine_settings(media: &Media, max_calls: usize) -> EngineSettings {
         port_range: (first != 0).then_some(PortRange { first, last }),
         port_quarantine: Duration::from_millis(media.port_quarantine_ms),
         max_streams: max_calls,
+        webrtc: media.webrtc,
         session: SessionSettings {
             initial_silence: Duration::from_millis(media.initial_silence_ms.into()),
             nat: media.nat,

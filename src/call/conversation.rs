@@ -16,6 +16,7 @@ use crate::recording::EndedBy;
 use crate::sip::EndCause;
 use crate::store::CallEnd;
 use crate::units::rtp::{Direction, StreamParameters};
+use crate::units::srtp::{Keying, Profile};
 use bytes::Bytes;
 use recorded::{ANNOUNCEMENT_PLAY, MAX_EARLY};
 use std::sync::Arc;
@@ -58,6 +59,8 @@ struct Conversation {
     /// Queries and bookings under way: more than one where the flow went on without an answer.
     pending: JoinSet<(RequestId, Answer)>,
     phase: Phase,
+    /// How a handshake has protected the stream.
+    secured: Option<Profile>,
     /// The play that is on.
     playing: Option<u64>,
     /// Keys that came before the flow began.
@@ -99,6 +102,7 @@ impl Leg {
             key_source: ChosenSource::default(),
             pending: JoinSet::new(),
             phase: Phase::Announcing,
+            secured: None,
             playing: None,
             early: Vec::new(),
             recording: None,
@@ -112,8 +116,10 @@ impl Leg {
         }
         let summary = conversation.stream.finish();
         let (mut leg, mut pending, agreed) = (conversation.leg, conversation.pending, conversation.agreed);
+        let described = agreed.security.and_then(Keying::described);
+        let protection = described.map(|keys| keys.send.profile()).or(conversation.secured);
         if let Ok(summary) = summary.await {
-            account_for(&summary.statistics, &agreed);
+            account_for(&summary.statistics, &agreed, protection);
             leg.record.media(media_quality(&summary.statistics, &agreed));
         }
         // A booking that was under way when the caller hung up goes on; the record waits for what became of it.
@@ -254,6 +260,14 @@ impl Conversation {
             MediaEvent::RtpTimeout => {
                 tracing::info!("no RTP from the caller; the call is ended");
                 self.hang_up(CallEnd::RtpTimeout).await;
+            }
+            MediaEvent::Secured(profile) => {
+                tracing::info!(profile = profile.name(), "the stream has its keys");
+                self.secured = Some(profile);
+            }
+            MediaEvent::Unsecured(failure) => {
+                tracing::info!(%failure, "the stream gets no keys; the call is ended");
+                self.hang_up(CallEnd::Failed).await;
             }
             // The caller's side of a session.
             MediaEvent::DigitsSent | MediaEvent::DigitsRefused | MediaEvent::Heard(_) => {}
@@ -449,11 +463,15 @@ fn unbroken(answered: Result<(RequestId, Answer), JoinError>) -> Option<(Request
 }
 
 /// Says what came over RTP; a caller who was not heard at all is told apart from one who said nothing.
-fn account_for(counted: &Statistics, agreed: &StreamParameters) {
+fn account_for(counted: &Statistics, agreed: &StreamParameters, protection: Option<Profile>) {
     let (events, tones) = (counted.keys.presses, counted.in_band.presses);
     tracing::info!(
         sent = counted.transmitted,
-        srtp = agreed.security.map(|keys| keys.send.profile().name()),
+        srtp = protection.map(Profile::name),
+        keys = agreed.security.map(|keying| match keying {
+            Keying::Described(_) => "SDES",
+            Keying::Handshake(_) => "DTLS",
+        }),
         received = counted.received,
         lost = counted.lost,
         events,

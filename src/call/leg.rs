@@ -13,7 +13,7 @@ use super::settings::{EarlyMedia, Srtp};
 use super::trust::{Caller, Shown, origin_of};
 use crate::dialplan::Flow;
 use crate::media::{MediaEvent, OpenError, Reach, Stream};
-use crate::sdp::{Capabilities, Security};
+use crate::sdp::{Capabilities, Endpoint, Security};
 use crate::sip::{EndCause, IncomingInvite, Reason, Rejection, Reliability};
 use crate::store::CallEnd;
 use crate::units::CallId;
@@ -190,14 +190,14 @@ impl Leg {
         Ok(Open { stream, events, negotiation })
     }
 
-    /// What protection of the media is agreed to. Keys are named only where TLS hides them (RFC 4568 §8.3).
+    /// What protection of the media is agreed to. Keys are named only where TLS hides them (RFC 4568 §8.3), and a fingerprint
+    /// is believed only where nobody else can have changed it.
     fn security(&self) -> Security {
-        let keys = || self.invite.flow.transport.is_secure().then(|| self.service.ids.own_keys());
-        match self.service.srtp {
-            Srtp::Off => Security::default(),
-            Srtp::OverTls => Security { plain: true, keys: keys() },
-            Srtp::Required => Security { plain: false, keys: keys() },
-        }
+        let is_hidden = self.invite.flow.transport.is_secure();
+        let keys = (is_hidden && self.service.srtp != Srtp::Off).then(|| self.service.ids.own_keys());
+        let fingerprint = self.service.media.fingerprint().filter(|_| is_hidden);
+        let dtls = fingerprint.map(|fingerprint| Endpoint { ice: self.service.ids.ice(), fingerprint });
+        Security { plain: self.service.srtp != Srtp::Required, keys, dtls }
     }
 
     /// A stranger who has acknowledged the call has proved the address that he signals from, and no other.
@@ -301,6 +301,7 @@ impl Leg {
     /// Answers a change of the session that the peer asks for; one that is refused changes nothing.
     pub(super) async fn answer_change(&self, negotiation: &mut Negotiation, change: &Change) {
         let (session, id) = (self.invite.session, change.id);
+        negotiation.set_fresh_credentials(self.service.ids.ice());
         let command = match negotiation.describe(change.offer.as_ref()) {
             Ok(sdp) => Command::AnswerChange { session, change: id, sdp },
             Err(rejection) => Command::RefuseChange { session, change: id, rejection },

@@ -3,6 +3,7 @@
 use crate::sdp::{self, Capabilities, Exchange};
 use crate::sip::{ChangeId, Rejection};
 use crate::units::rtp::StreamParameters;
+use crate::units::webrtc::IceCredentials;
 use bytes::Bytes;
 
 /// A change of the session that the peer asks for, by re-INVITE or UPDATE.
@@ -32,6 +33,11 @@ impl Negotiation {
     /// What is agreed; `None` while our first offer waits for its answer.
     pub(super) fn agreed(&self) -> Option<StreamParameters> {
         self.exchange.agreed().copied()
+    }
+
+    /// Gives credentials for a change in which the peer looks for another path.
+    pub(super) fn set_fresh_credentials(&mut self, fresh: IceCredentials) {
+        self.exchange.set_fresh_credentials(fresh);
     }
 
     /// Our description for the peer's `offer`, or our offer where there is none.

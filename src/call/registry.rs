@@ -374,6 +374,7 @@ impl Handler for Registry {
                         .iter()
                         .map(|(counter, count)| (counter.name(), count))
                         .chain(self.trunks.counters())
+                        .chain(self.service.media.counters().webrtc())
                         .collect(),
                 };
                 let _ = answer.send(account);

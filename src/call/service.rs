@@ -12,6 +12,7 @@ use crate::speech::Prompts;
 use crate::store::{Activation, CallRecord, Store, StoreError};
 use crate::units::clock::Clock;
 use crate::units::srtp::{OWN_KEYS_OCTETS, OwnKeys};
+use crate::units::webrtc::{ICE_RANDOM_OCTETS, IceCredentials};
 use crate::units::{ActivationId, CallId};
 use jiff::Timestamp;
 use rand::rngs::StdRng;
@@ -148,6 +149,13 @@ impl Ids {
         let mut octets = [0; OWN_KEYS_OCTETS];
         self.0.lock().unwrap_or_else(PoisonError::into_inner).fill(&mut octets);
         OwnKeys::new(&octets)
+    }
+
+    /// User name fragment and password of our side of a call's path.
+    pub fn ice(&self) -> IceCredentials {
+        let mut octets = [0; ICE_RANDOM_OCTETS];
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).fill(&mut octets);
+        IceCredentials::new(&octets)
     }
 
     fn octets(&self) -> [u8; 10] {

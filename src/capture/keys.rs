@@ -3,16 +3,21 @@
 
 /// How a session description begins a line with keys of SRTP (RFC 4568 §4), in any case.
 const CRYPTO: &[u8] = b"a=crypto:";
+/// How it begins one with the password of ICE (RFC 8839 §5.4): who has it may say where the media is to go.
+const PASSWORD: &[u8] = b"a=ice-pwd:";
 /// What a key follows.
 const INLINE: &[u8] = b"inline:";
 
-/// Puts an `x` in place of each octet of a key, in `a=crypto` and in the `k=` of RFC 4566 §5.12: the message keeps its length
-/// and its shape. Every line is looked at, whatever it is part of.
+/// Puts an `x` in place of each octet of a key, in `a=crypto`, in `a=ice-pwd` and in the `k=` of RFC 4566 §5.12: the message keeps
+/// its length and its shape. Every line is looked at, whatever it is part of.
 pub fn hide_keys(octets: &mut [u8]) {
     for line in octets.split_mut(|octet| matches!(octet, b'\r' | b'\n')) {
         match line {
             [b'k' | b'K', b'=', key @ ..] => key.fill(b'x'),
             line if begins(line, CRYPTO) => hide_inline(line),
+            line if begins(line, PASSWORD) => {
+                line.iter_mut().skip(PASSWORD.len()).for_each(|octet| *octet = b'x')
+            }
             _ => {}
         }
     }
@@ -54,9 +59,10 @@ mod tests {
     fn keys_are_hidden_and_all_else_is_left() {
         let message = "INVITE sip:130@x SIP/2.0\r\nSubject: inline:kept\r\n\r\nv=0\r\nm=audio 1 RTP/SAVP 8\r\n\
                        a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:AbC+/=|2^20|1:4 WSH=64\r\n\
-                       A=Crypto:2 AEAD_AES_128_GCM INLINE:abc;inline:def\nk=base64:c2VjcmV0\r\na=ptime:20\r\n";
+                       A=Crypto:2 AEAD_AES_128_GCM INLINE:abc;inline:def\nA=ice-pwd:8Lr2PZVx\nk=base64:c2VjcmV0\r\na=ptime:20\r\n";
         let expected = message
             .replace("AbC+/=", "xxxxxx")
+            .replace("8Lr2PZVx", "xxxxxxxx")
             .replace("INLINE:abc;inline:def", "INLINE:xxx;inline:xxx")
             .replace("k=base64:c2VjcmV0", &format!("k={}", "x".repeat(15)));
         assert_eq!(hidden(message), expected);

@@ -40,6 +40,8 @@ pub struct Media {
     pub rtcp: bool,
     /// Whether media is encrypted.
     pub srtp: Srtp,
+    /// Whether browsers may call: keys by DTLS, the path by ICE.
+    pub webrtc: bool,
     /// Silence before the first prompt, ms, so that its beginning is not clipped.
     pub initial_silence_ms: u16,
     /// A prompt that follows silence begins at once, up to one packet length before the stream's step.
@@ -70,6 +72,7 @@ impl Default for Media {
             amr_wb_modes: ModeSet::all(Encoding::AmrWb).modes().collect(),
             rtcp: true,
             srtp: Srtp::default(),
+            webrtc: false,
             initial_silence_ms: 300,
             begin_at_once: true,
             sample_audio: true,
@@ -161,8 +164,16 @@ impl Media {
         }
     }
 
-    pub(super) fn check(&self, found: &mut Vec<Problem>) {
+    pub(super) fn check(&self, has_certificate: bool, found: &mut Vec<Problem>) {
         self.check_codecs(found);
+        if self.webrtc && !has_certificate {
+            problem(
+                found,
+                "media.webrtc",
+                "no call can come over TLS, and without TLS no browser's fingerprint is believed",
+                "set `tls.certificate` and `tls.key`, and listen on \"wss:\" in sip.listen",
+            );
+        }
         let [first, last] = self.rtp_ports;
         let shown = format!("[{first}, {last}]");
         match (first, last) {

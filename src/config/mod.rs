@@ -203,7 +203,7 @@ impl Settings {
         self.overload.check(&mut found);
         trunks::check(&self.trunks, &self.peers, &mut found);
         check_calls(&self.calls, &mut found);
-        self.media.check(&mut found);
+        self.media.check(self.tls.certificate.is_some(), &mut found);
         self::recording::check(&self.recording, &self.peers, &mut found);
         self::capture::check_capture(&self.capture, &mut found);
         self::capture::check_trace(&self.trace, &mut found);
@@ -375,6 +375,7 @@ mod tests {
             ("[media]\nrtp_ports = [0, 20000]", "[0, 20000] has one port 0"),
             ("[media]\nrtp_ports = [80, 20000]", "privileged"),
             ("[media]\nadvertise = \"0.0.0.0\"", "`media.advertise`"),
+            ("[media]\nwebrtc = true", "`media.webrtc`: no call can come over TLS"),
             ("[media]\ncodecs = []", "`media.codecs`: no codec, so no call would be answered"),
             (
                 "[media]\ncodecs = [\"G729\"]",

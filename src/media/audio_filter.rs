@@ -109,6 +109,9 @@ mod tests {
                 packet(101, false, 5),
                 packet(13, false, 5),
                 vec![0x80, 200, 0, 1],
+                // A check, and a handshake, as long as audio.
+                [&[0, 1, 0, 152][..], &[7; 168]].concat(),
+                [&[22, 254, 253, 0][..], &[7; 168]].concat(),
                 vec![],
                 packet(8, false, 5)[..11].to_vec(),
                 wrong_version,

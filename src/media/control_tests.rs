@@ -5,6 +5,7 @@ use super::session_tests::parameters;
 use super::srtp::{MasterKey, Profile, StreamKeys};
 use super::*;
 use crate::units::clock::Clock;
+use crate::units::srtp::Keying;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -42,7 +43,7 @@ impl Pair {
                 StreamParameters {
                     remote,
                     remote_rtcp: SocketAddr::new(remote.ip(), rtcp_port),
-                    security: protected.then_some(StreamKeys { tag: 1, send, receive }),
+                    security: protected.then_some(Keying::Described(StreamKeys { tag: 1, send, receive })),
                     ..parameters()
                 },
             );

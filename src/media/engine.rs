@@ -8,10 +8,12 @@ use super::ports::{BindError, PortPool, PortRange};
 use super::prompt::PromptLibrary;
 use super::session::Session;
 use super::settings::{DigitTiming, Identity, Reach, SessionSettings};
+use super::webrtc::{Handshakes, HandshakesError};
 pub use super::worker::Summary;
 use super::worker::{Command, Opening, WAKER, Worker, WorkerCounters};
 use crate::units::clock::{self, Clock};
 use crate::units::rtp::StreamParameters;
+use crate::units::webrtc::Fingerprint;
 use mio::{Poll, Waker};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -42,6 +44,9 @@ pub struct EngineSettings {
     pub max_streams: usize,
     /// Differentiated services code point of what is sent, 0–63. Default 46, expedited forwarding (RFC 4594 §4.1).
     pub dscp: u8,
+    /// Whether the keys of a stream may come by a handshake (DTLS-SRTP), for which a certificate is made at the start.
+    /// Default false.
+    pub webrtc: bool,
     /// What holds for every stream.
     pub session: SessionSettings,
 }
@@ -54,6 +59,7 @@ impl Default for EngineSettings {
             port_quarantine: Duration::from_secs(5),
             max_streams: 5_000,
             dscp: 46,
+            webrtc: false,
             session: SessionSettings::default(),
         }
     }
@@ -65,6 +71,9 @@ pub enum EngineError {
     /// No poll, waker or thread to be had.
     #[error("cannot start a media worker")]
     Worker(#[from] io::Error),
+    /// No certificate for browsers.
+    #[error(transparent)]
+    Handshakes(#[from] HandshakesError),
 }
 
 /// Why a call gets no stream. All but `Socket` are answered with 503.
@@ -120,6 +129,35 @@ pub struct EngineCounters {
     pub sent_within_20_ms: u64,
     /// Later still.
     pub sent_later: u64,
+    /// Of streams that are closed: connectivity checks (RFC 8445) that were answered.
+    pub checks_answered: u64,
+    /// Likewise refused: without our password, or with what is not known here.
+    pub checks_refused: u64,
+    /// Datagrams that began like a check and were none.
+    pub checks_malformed: u64,
+    /// Datagrams of DTLS that were not looked at: from elsewhere, or too many, or too many handshakes under way.
+    pub handshakes_deferred: u64,
+    /// DTLS handshakes that led to keys.
+    pub handshakes_completed: u64,
+    /// Those that did not.
+    pub handshakes_failed: u64,
+    /// Of them, by a certificate that was not that of the session description.
+    pub fingerprints_wrong: u64,
+}
+
+impl EngineCounters {
+    /// Those of browsers' paths and handshakes, by name.
+    pub const fn webrtc(&self) -> [(&'static str, u64); 7] {
+        [
+            ("checks_answered", self.checks_answered),
+            ("checks_refused", self.checks_refused),
+            ("checks_malformed", self.checks_malformed),
+            ("handshakes_deferred", self.handshakes_deferred),
+            ("handshakes_completed", self.handshakes_completed),
+            ("handshakes_failed", self.handshakes_failed),
+            ("fingerprints_wrong", self.fingerprints_wrong),
+        ]
+    }
 }
 
 /// The media engine. Clones share it; it stops with the last one.
@@ -131,6 +169,7 @@ pub struct Engine {
 struct Shared {
     settings: EngineSettings,
     library: Arc<PromptLibrary>,
+    handshakes: Option<Arc<Handshakes>>,
     index: OnceLock<Arc<FrameIndex>>,
     workers: Vec<Arc<WorkerHandle>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -172,6 +211,7 @@ impl Engine {
     /// [`EngineError`].
     pub fn start(settings: EngineSettings, library: Arc<PromptLibrary>) -> Result<Self, EngineError> {
         let clock = Clock::system();
+        let handshakes = settings.webrtc.then(|| Handshakes::new().map(Arc::new)).transpose()?;
         let ports = PortPool::new(settings.port_range, settings.port_quarantine, settings.dscp);
         let mut workers = Vec::new();
         let mut threads = Vec::new();
@@ -191,6 +231,7 @@ impl Engine {
         let shared = Shared {
             settings,
             library,
+            handshakes,
             index: OnceLock::new(),
             workers,
             threads: Mutex::new(threads),
@@ -241,6 +282,11 @@ impl Engine {
         self.shared.settings.session.in_band_keys
     }
 
+    /// The fingerprint of our certificate, where the keys of a stream may come by a handshake.
+    pub fn fingerprint(&self) -> Option<Fingerprint> {
+        self.shared.handshakes.as_ref().map(|handshakes| handshakes.fingerprint())
+    }
+
     /// What was counted so far.
     pub fn counters(&self) -> EngineCounters {
         let mut sum = EngineCounters::default();
@@ -256,6 +302,13 @@ impl Engine {
                 (&mut sum.sent_within_1_ms, &counters.sent_within_1_ms),
                 (&mut sum.sent_within_20_ms, &counters.sent_within_20_ms),
                 (&mut sum.sent_later, &counters.sent_later),
+                (&mut sum.checks_answered, &counters.checks_answered),
+                (&mut sum.checks_refused, &counters.checks_refused),
+                (&mut sum.checks_malformed, &counters.checks_malformed),
+                (&mut sum.handshakes_deferred, &counters.handshakes_deferred),
+                (&mut sum.handshakes_completed, &counters.handshakes_completed),
+                (&mut sum.handshakes_failed, &counters.handshakes_failed),
+                (&mut sum.fingerprints_wrong, &counters.fingerprints_wrong),
             ] {
                 *sum += counter.load(Ordering::Relaxed);
             }
@@ -294,7 +347,8 @@ impl Engine {
             }
         };
         let stream = shared.next_stream.fetch_add(1, Ordering::Relaxed);
-        let session = Session::new(shared.settings.session, reach, shared.library.clone(), identity, index);
+        let session = Session::new(shared.settings.session, reach, shared.library.clone(), identity, index)
+            .with_handshakes(shared.handshakes.clone());
         let closed = Arc::new(AtomicBool::new(false));
         worker.streams.fetch_add(1, Ordering::Relaxed);
         let handle = Stream { id: StreamId(stream), local, worker, closed: closed.clone() };

@@ -5,6 +5,8 @@ use super::listener::Heard;
 use super::playout::Done;
 use super::telephone_event::{Key, KeyStatistics};
 use super::tone::InBandStatistics;
+use super::webrtc::Failure;
+use crate::units::srtp::Profile;
 use std::collections::VecDeque;
 use std::time::Instant;
 
@@ -41,6 +43,10 @@ pub enum MediaEvent {
     DigitsSent,
     /// Keys could not be sent: nothing is agreed yet, one is no key, or too many wait.
     DigitsRefused,
+    /// The stream's keys came by a handshake; what waited to be played begins now.
+    Secured(Profile),
+    /// They did not, and never will: nothing can be said or heard.
+    Unsecured(Failure),
     /// Caller only: what is heard.
     Heard(Heard),
 }

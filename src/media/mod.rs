@@ -38,6 +38,7 @@ mod settings;
 pub mod srtp;
 pub mod telephone_event;
 pub mod tone;
+pub mod webrtc;
 mod wheel;
 mod worker;
 

@@ -4,6 +4,7 @@ use super::session_tests::parameters;
 use super::srtp::{MasterKey, Profile, StreamKeys};
 use super::*;
 use crate::units::clock::Clock;
+use crate::units::srtp::Keying;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -42,7 +43,11 @@ impl Pair {
 
     fn agree(&mut self, service: Option<StreamKeys>, caller: Option<StreamKeys>) {
         for (side, security) in [service, caller].into_iter().enumerate() {
-            let agreed = StreamParameters { remote: self.places[1 - side], security, ..parameters() };
+            let agreed = StreamParameters {
+                remote: self.places[1 - side],
+                security: security.map(Keying::Described),
+                ..parameters()
+            };
             self.sides[side].start(self.now, agreed);
         }
     }
@@ -73,7 +78,7 @@ impl Pair {
 
 #[test]
 fn audio_and_keys_pass_protected_over_the_rollover() {
-    for profile in Profile::ALL {
+    for profile in Profile::DESCRIBED {
         let mut pair = Pair::new(profile);
         pair.sides[1].send_digits("1*#9", DigitTiming::default());
         pair.run(60);

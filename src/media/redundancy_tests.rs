@@ -5,6 +5,7 @@ use super::srtp::{MasterKey, Profile, StreamKeys};
 use super::*;
 use crate::units::clock::Clock;
 use crate::units::rtp::Redundancy;
+use crate::units::srtp::Keying;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -180,8 +181,10 @@ fn audio_that_is_not_heard_is_sampled_all_the_same() {
 fn call(redundancy: bool, security: bool, is_lost: impl Fn(usize) -> bool) -> (String, usize) {
     let places = ["192.0.2.1:4000", "192.0.2.2:5000"].map(|place| place.parse().expect("a place"));
     let key = |octet| MasterKey::new(Profile::AeadAes128Gcm, &[octet; 28]).expect("a key");
-    let keys =
-        |send, receive| security.then(|| StreamKeys { tag: 1, send: key(send), receive: key(receive) });
+    let keys = |send, receive| {
+        let keys = StreamKeys { tag: 1, send: key(send), receive: key(receive) };
+        security.then_some(Keying::Described(keys))
+    };
     let side = |ssrc, remote, security| {
         let redundancy = redundancy.then_some(Redundancy::new(RED));
         Bench::of(ssrc, StreamParameters { remote, redundancy, security, ..parameters() })

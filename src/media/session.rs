@@ -2,6 +2,7 @@
 
 mod receiving;
 mod reporting;
+mod securing;
 mod sending;
 
 use super::control::Control;
@@ -20,6 +21,7 @@ use super::settings::{Identity, Reach, SessionSettings};
 use super::srtp;
 use super::telephone_event::{DigitSender, EventReader};
 use super::tone::{InBandKeys, ToneSender};
+use super::webrtc::{Handshakes, WebRtc};
 use crate::units::rtp::{Direction, Encoding, StreamParameters, TelephoneEvent};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -60,6 +62,10 @@ pub struct Session {
     listener: Option<Box<Listener>>,
     parameters: Option<StreamParameters>,
     protection: Option<Box<Protection>>,
+    /// Where keys may come by a handshake.
+    handshakes: Option<Arc<Handshakes>>,
+    /// Where they do, as was agreed.
+    webrtc: Option<Box<WebRtc>>,
     control: Option<Box<Control>>,
     /// Where packets are copied to: the call is recorded.
     fork: Option<Box<Fork>>,
@@ -110,6 +116,8 @@ impl Session {
             listener: listen.map(|index| Box::new(Listener::new(index))),
             parameters: None,
             protection: None,
+            handshakes: None,
+            webrtc: None,
             control: None,
             fork: None,
             latched: None,
@@ -135,6 +143,11 @@ impl Session {
         }
     }
 
+    /// The same, with what a stream needs whose keys come by a handshake.
+    pub fn with_handshakes(self, handshakes: Option<Arc<Handshakes>>) -> Self {
+        Self { handshakes, ..self }
+    }
+
     /// Starts the stream, or changes it after another offer and answer. The first packet goes out at `first`, and every
     /// later one a whole number of packet lengths after it; when the stream runs already, it keeps its pace, source,
     /// sequence and timestamps. Only another RTP clock makes it another source with timestamps of its own (RFC 7160 §4.1).
@@ -158,7 +171,7 @@ impl Session {
         if self.settings.rtcp && self.control.is_none() {
             self.control = Some(Box::new(Control::new(first, self.identity)));
         }
-        self.protection = Protection::agreed(self.protection.take(), parameters.security);
+        self.agree_on_keys(first, parameters.security);
         self.choose_in_band(&parameters, first);
         self.parameters = Some(parameters);
         // A peer that never sends is silent from here on; one that was on hold begins anew.

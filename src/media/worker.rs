@@ -8,6 +8,7 @@ use super::listener::Recording;
 use super::playout::Element;
 use super::session::{MAX_RTCP_OCTETS, MAX_TRANSMIT_OCTETS, Session};
 use super::settings::DigitTiming;
+use super::webrtc::{DATAGRAM_OCTETS, WebRtcStatistics};
 use super::wheel::{Entry, Phase, Wheel};
 use crate::units::clock::Clock;
 use crate::units::rtp::StreamParameters;
@@ -34,8 +35,6 @@ const RTCP: usize = 1 << (usize::BITS - 2);
 const MAX_READS: usize = 32;
 /// Readiness events taken at once.
 const MAX_EVENTS: usize = 1_024;
-/// Room for a datagram: more than any packet that is taken, so that a longer one shows.
-const DATAGRAM_OCTETS: usize = 2_048;
 
 /// What a stream's handle asks of its worker.
 pub enum Command {
@@ -67,6 +66,8 @@ pub struct Summary {
     pub statistics: Statistics,
     /// What was heard, where the stream listened.
     pub recording: Option<Recording>,
+    /// What became of checks and handshakes, where the keys came by one.
+    pub webrtc: Option<WebRtcStatistics>,
 }
 
 /// Sums over all streams that a worker has closed, and its own counts.
@@ -81,6 +82,13 @@ pub struct WorkerCounters {
     pub sent_within_1_ms: AtomicU64,
     pub sent_within_20_ms: AtomicU64,
     pub sent_later: AtomicU64,
+    pub checks_answered: AtomicU64,
+    pub checks_refused: AtomicU64,
+    pub checks_malformed: AtomicU64,
+    pub handshakes_deferred: AtomicU64,
+    pub handshakes_completed: AtomicU64,
+    pub handshakes_failed: AtomicU64,
+    pub fingerprints_wrong: AtomicU64,
 }
 
 impl WorkerCounters {
@@ -92,6 +100,21 @@ impl WorkerCounters {
             _ => &self.sent_later,
         };
         class.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// What a stream that is closed has counted.
+    fn add_webrtc(&self, counted: &WebRtcStatistics) {
+        for (sum, counted) in [
+            (&self.checks_answered, counted.checks_answered),
+            (&self.checks_refused, counted.checks_refused),
+            (&self.checks_malformed, counted.checks_malformed),
+            (&self.handshakes_deferred, counted.handshakes_deferred),
+            (&self.handshakes_completed, counted.handshakes_completed),
+            (&self.handshakes_failed, counted.handshakes_failed),
+            (&self.fingerprints_wrong, counted.fingerprints_wrong),
+        ] {
+            sum.fetch_add(counted, Ordering::Relaxed);
+        }
     }
 }
 
@@ -184,7 +207,19 @@ impl Call {
         if let Some(transmit) = self.session.poll_rtcp(now, &mut buffer) {
             self.send_report(buffer.get(..transmit.octets).unwrap_or_default(), transmit.remote);
         }
+        if self.session.has_handshake() {
+            self.shake_hands(now);
+        }
         self.deliver();
+    }
+
+    /// Goes on with the handshake of a call's keys, in the call's turn.
+    fn shake_hands(&mut self, now: Instant) {
+        let mut buffer = [0; DATAGRAM_OCTETS];
+        while let Some((remote, octets)) = self.session.poll_handshake(now, &mut buffer) {
+            // One that is lost is repeated.
+            let _ = self.socket.send_to(buffer.get(..octets).unwrap_or_default(), remote);
+        }
     }
 
     /// Hands over what the session reports. What the call has no room for waits in the session's own bounded queue.
@@ -311,7 +346,9 @@ impl Worker {
                     if let Some(session) = self.close(stream) {
                         let statistics = session.statistics();
                         // A caller that no longer waits needs no summary.
-                        let _ = reply.send(Summary { statistics, recording: session.into_recording() });
+                        let webrtc = session.webrtc_statistics();
+                        let recording = session.into_recording();
+                        let _ = reply.send(Summary { statistics, recording, webrtc });
                     }
                 }
             }
@@ -423,6 +460,9 @@ impl Worker {
         counters.received.fetch_add(statistics.received, Ordering::Relaxed);
         counters.dropped.fetch_add(statistics.received - statistics.accepted, Ordering::Relaxed);
         counters.events_lost.fetch_add(statistics.events_lost, Ordering::Relaxed);
+        if let Some(counted) = call.session.webrtc_statistics() {
+            counters.add_webrtc(&counted);
+        }
         counters.streams.fetch_sub(1, Ordering::Relaxed);
         Some(call.session)
     }
@@ -437,6 +477,10 @@ impl Worker {
                 Ok((length, source)) => {
                     let octets = datagram.get(..length).unwrap_or_default();
                     call.session.handle_packet(now, source, octets);
+                    if let Some((remote, answer)) = call.session.poll_answer() {
+                        // The peer repeats a check whose answer is lost.
+                        let _ = call.socket.send_to(answer.octets(), remote);
+                    }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     call.set_filter();

@@ -56,7 +56,7 @@ impl Crypto {
 
 /// All our profiles, the strongest first, as an offer of ours has them.
 pub(super) fn offered(keys: &OwnKeys) -> impl Iterator<Item = Crypto> {
-    (1..).zip(Profile::ALL).map(|(tag, profile)| Crypto { tag, key: keys.of(profile) })
+    (1..).zip(Profile::DESCRIBED).map(|(tag, profile)| Crypto { tag, key: keys.of(profile) })
 }
 
 /// A lifetime such as `2^31` or `1048576`; a key's identifier, `1:4`, is none.

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::units::rtp::StreamParameters;
-use crate::units::srtp::{OWN_KEYS_OCTETS, OwnKeys, Profile};
+use crate::units::srtp::{Keying, OWN_KEYS_OCTETS, OwnKeys, Profile};
 use proptest::prelude::*;
 
 /// What the example of RFC 4568 §10.1 names.
@@ -10,8 +10,11 @@ const KEY: &str = "WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz";
 
 fn ours(plain: bool) -> Capabilities {
     let keys = OwnKeys::new(&std::array::from_fn::<u8, OWN_KEYS_OCTETS, _>(|n| n as u8));
-    Capabilities::new("192.0.2.130".parse().expect("an address"), 40_000, 7)
-        .secured(Security { plain, keys: Some(keys) })
+    Capabilities::new("192.0.2.130".parse().expect("an address"), 40_000, 7).secured(Security {
+        plain,
+        keys: Some(keys),
+        dtls: None,
+    })
 }
 
 fn offer_of(media: &str) -> Vec<u8> {
@@ -36,7 +39,7 @@ fn the_first_line_that_we_can_act_on_is_taken_under_its_tag() {
          a=crypto:8 AES_CM_128_HMAC_SHA1_80 inline:{KEY}\n"
     ));
     let (answer, agreed) = agree(&offer, &ours(true)).expect("agreed");
-    let keys = agreed.security.expect("keys");
+    let keys = agreed.security.and_then(Keying::described).expect("keys");
     assert_eq!((keys.tag, keys.receive.profile()), (7, Profile::AesCm128HmacSha1_32));
     assert_eq!(keys.receive.key_and_salt().len(), 30);
     assert!(answer.contains("m=audio 40000 RTP/SAVP 8 101\r\n"), "{answer}");
@@ -89,7 +92,8 @@ fn lines_that_would_need_more_than_we_have_are_passed_over() {
 fn protection_is_taken_only_where_it_may_be_and_refused_where_it_must_not_be_missing() {
     let srtp = secure(&format!("a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{KEY}\n"));
     let plain = offer_of("m=audio 5004 RTP/AVP 8\n");
-    let without_keys = |plain| Capabilities { security: Security { plain, keys: None }, ..ours(true) };
+    let without_keys =
+        |plain| Capabilities { security: Security { plain, keys: None, dtls: None }, ..ours(true) };
     let refused = Err(Refusal::NotAcceptable(Incompatibility::Transport));
     let outcome = |offer: &[u8], capabilities: &Capabilities| {
         agree(offer, capabilities).map(|(_, agreed)| agreed.security.is_some())
@@ -124,7 +128,9 @@ fn our_offer_names_every_profile_and_takes_the_answer_to_one_of_them() {
         .collect();
     assert_eq!(names, ["1 AEAD_AES_128_GCM", "2 AES_CM_128_HMAC_SHA1_80", "3 AES_CM_128_HMAC_SHA1_32"]);
     assert!(!String::from_utf8(offer(&ours(true))).expect("UTF-8").contains("SAVP"), "RTP is enough");
-    let accept = |crypto: &str| accept_answer(&ours(false), &secure(crypto)).map(|agreed| agreed.security);
+    let accept = |crypto: &str| {
+        accept_answer(&ours(false), &secure(crypto)).map(|agreed| agreed.security.and_then(Keying::described))
+    };
     let keys =
         accept(&format!("a=crypto:2 AES_CM_128_HMAC_SHA1_80 inline:{KEY}\n")).expect("agreed").expect("keys");
     assert_eq!((keys.tag, keys.send.profile()), (2, Profile::AesCm128HmacSha1_80));
@@ -144,7 +150,7 @@ fn what_is_protected_stays_so_in_our_later_offers_under_the_same_key() {
     assert_eq!(agreed.security, again.security, "the keys stay");
     let offered = Offer::parse(&exchange.offer()).expect("it can be read");
     assert!(offered.media[0].is_secure());
-    let own = agreed.security.expect("keys").send;
+    let own = agreed.security.and_then(Keying::described).expect("keys").send;
     assert!(offered.media[0].crypto.iter().any(|crypto| crypto.key == own), "{:?}", offered.media[0].crypto);
     assert!(exchange.accept(&offer_of("m=audio 5004 RTP/AVP 8\n")).is_err());
     // A refresh repeats what we described; its answer has the tag of that.

@@ -1,5 +1,6 @@
 //! Reading a session description: the sanitiser, the limits and the typed form.
 
+use super::association::Association;
 use super::crypto::{Crypto, MAX_CRYPTO};
 use crate::units::rtp::Direction;
 use std::net::IpAddr;
@@ -55,6 +56,8 @@ pub struct Description {
     pub origin: String,
     /// The value of `t=`, which the answer repeats (RFC 3264 §6): start and stop, seconds since 1900.
     pub time: (u64, u64),
+    /// Whether its side is an agent of ICE that makes no checks (`a=ice-lite`, RFC 8839 §5.3).
+    pub ice_lite: bool,
     /// The media lines, in order.
     pub media: Vec<MediaDescription>,
 }
@@ -95,12 +98,19 @@ pub struct MediaDescription {
     pub rtcp_port: Option<u16>,
     /// The `a=crypto` lines that we can act on, in order, of the first [`MAX_CRYPTO`].
     pub crypto: Vec<Crypto>,
+    /// What the line, or the session, says of ICE, DTLS and bundles.
+    pub association: Association,
 }
 
 impl MediaDescription {
     /// Whether it is RTP that is protected (RFC 3711) by keys in the description.
     pub fn is_secure(&self) -> bool {
         self.protocol.eq_ignore_ascii_case("RTP/SAVP")
+    }
+
+    /// Whether it is RTP that is protected by keys that come by DTLS (RFC 5764 §8), with feedback or without.
+    pub fn is_dtls(&self) -> bool {
+        ["UDP/TLS/RTP/SAVPF", "UDP/TLS/RTP/SAVP"].iter().any(|name| self.protocol.eq_ignore_ascii_case(name))
     }
 }
 
@@ -137,16 +147,20 @@ impl Description {
         }
         let session_address = session.connection.as_ref().map(address);
         let session_direction = direction(&session.attributes).unwrap_or(Direction::SendRecv);
+        let bundles = Association::bundles(&session.attributes);
         let media = session
             .medias
             .iter()
             .enumerate()
             .map(|(index, media)| {
-                media_description(index, media, session_address.as_ref(), session_direction)
+                let association = Association::read(&media.attributes, &session.attributes, &bundles);
+                let described = media_description(index, media, session_address.as_ref(), session_direction)?;
+                Ok(MediaDescription { association, ..described })
             })
             .collect::<Result<_, _>>()?;
+        let ice_lite = Association::is_lite(&session.attributes);
         let time = session.times.first().map_or((0, 0), |time| (time.start_time, time.stop_time));
-        Ok(Description { origin: sanitised.origin, time, media })
+        Ok(Description { origin: sanitised.origin, time, ice_lite, media })
     }
 }
 
@@ -231,6 +245,7 @@ fn media_description(
             .any(|attribute| attribute.attribute.eq_ignore_ascii_case("rtcp-mux")),
         rtcp_port: attribute_values(media, "rtcp").find_map(rtcp_port),
         crypto: attribute_values(media, "crypto").take(MAX_CRYPTO).filter_map(Crypto::parse).collect(),
+        association: Association::default(),
     })
 }
 

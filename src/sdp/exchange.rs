@@ -8,6 +8,8 @@ use super::description::{Answer, Description, MediaDescription, Offer};
 use super::negotiation::{self, Capabilities, Incompatibility, Refusal};
 use super::writer;
 use crate::units::rtp::{Direction, StreamParameters};
+use crate::units::srtp::Keying;
+use crate::units::webrtc::{Handshake, IceCredentials};
 
 /// The descriptions of one call, from our side.
 #[derive(Debug, Clone)]
@@ -20,17 +22,24 @@ pub struct Exchange {
     /// Which of them is ours.
     audio: usize,
     agreed: Option<StreamParameters>,
+    /// For when the peer looks for another path.
+    fresh: Option<IceCredentials>,
 }
 
 impl Exchange {
     /// Nothing was offered yet. `capabilities` say the version that comes first.
     pub fn new(capabilities: Capabilities) -> Self {
-        Self { capabilities, described: Vec::new(), lines: Vec::new(), audio: 0, agreed: None }
+        Self { capabilities, described: Vec::new(), lines: Vec::new(), audio: 0, agreed: None, fresh: None }
     }
 
     /// What was agreed last; `None` before the first answer.
     pub fn agreed(&self) -> Option<&StreamParameters> {
         self.agreed.as_ref()
+    }
+
+    /// Gives credentials that serve nothing else, for an offer that begins ICE anew (RFC 8839 §4.4.1.1.1).
+    pub fn set_fresh_credentials(&mut self, fresh: IceCredentials) {
+        self.fresh = Some(fresh);
     }
 
     /// Answers an offer of the peer: the answer's octets and what is agreed now.
@@ -42,13 +51,16 @@ impl Exchange {
     /// [`Refusal`]; then everything is as it was before.
     pub fn answer(&mut self, offer: &[u8]) -> Result<(Vec<u8>, StreamParameters), Refusal> {
         let offer = Offer::parse(offer)?;
-        let (audio, agreed) = match (negotiation::choose_line(&offer, &self.capabilities), self.agreed) {
+        let (audio, mut agreed) = match (negotiation::choose_line(&offer, &self.capabilities), self.agreed) {
             (Ok((index, agreed)), _) => (Some(index), agreed),
             (Err(_), Some(before)) if takes_audio_away(&offer) => {
                 (None, StreamParameters { direction: Direction::Inactive, ..before })
             }
             (Err(why), _) => return Err(why.into()),
         };
+        if let Some(line) = audio.and_then(|audio| offer.media.get(audio)) {
+            self.restart_ice(line, &mut agreed);
+        }
         let answer = self.describe(|capabilities| writer::answer(&offer, audio, &agreed, capabilities));
         self.audio = audio.unwrap_or(self.audio);
         self.lines = offer.media;
@@ -56,13 +68,26 @@ impl Exchange {
         Ok((answer, agreed))
     }
 
+    /// Takes other credentials where the peer has (RFC 8839 §4.4.2).
+    fn restart_ice(&mut self, line: &MediaDescription, agreed: &mut StreamParameters) {
+        let Some(Keying::Handshake(handshake)) = &mut agreed.security else { return };
+        let before = self.agreed.and(self.lines.get(self.audio));
+        let restarts = before.is_some_and(|before| before.association.ice != line.association.ice);
+        if let (true, Some(fresh), Some(ours)) = (restarts, self.fresh, &mut self.capabilities.security.dtls)
+        {
+            ours.ice = fresh;
+            *handshake = Handshake { ice: fresh, ..*handshake };
+            self.fresh = None;
+        }
+    }
+
     /// Offers all we can do: for an INVITE without an offer, at the beginning or in mid-call (RFC 3261 §14.2). That the
     /// peer has put us on hold is no reason to offer less (RFC 6337 §5.3).
     pub fn offer(&mut self) -> Vec<u8> {
         let (lines, audio) = (std::mem::take(&mut self.lines), self.audio);
         // What is protected stays so.
-        let secure = self.agreed.is_some_and(|agreed| agreed.security.is_some());
-        let offer = self.describe(|capabilities| writer::offer_again(capabilities, &lines, audio, secure));
+        let security = self.agreed.and_then(|agreed| agreed.security);
+        let offer = self.describe(|capabilities| writer::offer_again(capabilities, &lines, audio, security));
         self.lines = lines;
         offer
     }

@@ -1,13 +1,15 @@
 //! Agreeing on one audio stream (RFC 3264 §6, §7).
 
+use super::association::{Endpoint, Setup};
 use super::crypto::Crypto;
 use super::description::{Address, Answer, Description, Format, Malformed, MediaDescription, Offer};
 use super::format::{self, AudioFormat};
 use super::writer;
 use crate::units::amr::ModeSet;
 use crate::units::rtp::{Direction, Encoding, Redundancy, StreamParameters, TelephoneEvent};
-use crate::units::srtp::{OwnKeys, StreamKeys};
-use std::net::{IpAddr, SocketAddr};
+use crate::units::srtp::{Keying, OwnKeys, StreamKeys};
+use crate::units::webrtc::Handshake;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use thiserror::Error;
 
 /// Audio in each packet where the peer says nothing, ms (RFC 3551 §4.5 table 1).
@@ -67,20 +69,23 @@ impl Codecs {
     }
 }
 
-/// What protection of the stream this side agrees to. Keys stand in the description itself, so they are named only where
-/// nobody else reads it: over TLS (RFC 4568 §8.3).
+/// What protection of the stream this side agrees to. Keys stand in the description itself, or the fingerprint by which the
+/// peer's certificate is known: so they are taken only where nobody else reads or changes it, over TLS (RFC 4568 §8.3,
+/// RFC 8827 §6.4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Security {
     /// Whether RTP without protection is taken.
     pub plain: bool,
-    /// Our keys, where SRTP is taken.
+    /// Our keys, where SRTP with keys in the description is taken.
     pub keys: Option<OwnKeys>,
+    /// Our end of the handshake, where keys by DTLS are taken.
+    pub dtls: Option<Endpoint>,
 }
 
 impl Default for Security {
     /// RTP alone.
     fn default() -> Self {
-        Self { plain: true, keys: None }
+        Self { plain: true, keys: None, dtls: None }
     }
 }
 
@@ -164,7 +169,8 @@ pub enum Incompatibility {
     NetworkAddress,
     /// Another transport, protected where that is not taken, or not protected where it must be.
     #[error(
-        "incompatible transport protocol: neither RTP/AVP nor RTP/SAVP over TLS with a key that we can use"
+        "incompatible transport protocol: neither RTP/AVP, nor over TLS RTP/SAVP with a key that we can use or \
+         UDP/TLS/RTP/SAVPF with ICE, a=rtcp-mux and a fingerprint"
     )]
     Transport,
     /// No common encoding.
@@ -225,10 +231,17 @@ pub(super) fn choose_line(
     let mut closest = Incompatibility::MediaType;
     // A protected line is better than a plain one, wherever it stands.
     let lines = || offer.media.iter().enumerate();
-    let (secure, plain) =
-        (lines().filter(|(_, line)| line.is_secure()), lines().filter(|(_, line)| !line.is_secure()));
+    let is_protected = |line: &MediaDescription| line.is_secure() || line.is_dtls();
+    let secure = lines().filter(|(_, line)| is_protected(line));
+    let plain = lines().filter(|(_, line)| !is_protected(line));
     for (index, line) in secure.chain(plain) {
-        match suits(line, capabilities) {
+        // Of two sides that make no checks none would find the path (RFC 8445 §2.5).
+        let suited = if line.is_dtls() && offer.ice_lite {
+            Err(Incompatibility::Transport)
+        } else {
+            suits(line, capabilities)
+        };
+        match suited {
             Ok(agreed) => return Ok((index, agreed)),
             Err(why) => closest = closest.max(why),
         }
@@ -263,10 +276,14 @@ pub(super) fn suits_answer(
         let is_it = |crypto: &Crypto| (crypto.tag, crypto.key.profile()) == (keys.tag, profile);
         offer.is_some_and(|offer| offer.crypto.iter().any(is_it))
     };
-    match (agreed.security, offer.is_some_and(MediaDescription::is_secure)) {
-        (None, false) => {}
-        (Some(keys), true) if was_offered(keys) => {}
-        _ => return Err(Incompatibility::Transport),
+    let offers = |is: fn(&MediaDescription) -> bool| offer.is_some_and(is);
+    let is_offered = match agreed.security {
+        None => !offers(MediaDescription::is_secure) && !offers(MediaDescription::is_dtls),
+        Some(Keying::Described(keys)) => offers(MediaDescription::is_secure) && was_offered(keys),
+        Some(Keying::Handshake(_)) => offers(MediaDescription::is_dtls),
+    };
+    if !is_offered {
+        return Err(Incompatibility::Transport);
     }
     let Capabilities { codecs, .. } = capabilities;
     let StreamParameters { payload_type, encoding, amr, .. } = agreed;
@@ -288,9 +305,15 @@ fn suits(line: &MediaDescription, capabilities: &Capabilities) -> Result<StreamP
         return Err(Incompatibility::MediaType);
     }
     let security = security(line, &capabilities.security)?;
-    let remote_ip = match line.address {
-        Some(Address::Ip(ip)) if ip.is_ipv4() == capabilities.address.is_ipv4() => ip,
+    let remote_ip = match (&line.address, security) {
+        // ICE finds where the peer is; what stands here may be of any kind (RFC 8839 §4.2.5).
+        (_, Some(Keying::Handshake(_))) => unspecified(capabilities.address),
+        (Some(Address::Ip(ip)), _) if ip.is_ipv4() == capabilities.address.is_ipv4() => *ip,
         _ => return Err(Incompatibility::NetworkAddress),
+    };
+    let direction = match security {
+        Some(Keying::Handshake(_)) => line.direction.reversed(),
+        _ => our_direction(line.direction, remote_ip),
     };
     let AudioFormat { payload_type, encoding, amr } =
         choose(line, &capabilities.codecs).ok_or(Incompatibility::Format)?;
@@ -306,22 +329,46 @@ fn suits(line: &MediaDescription, capabilities: &Capabilities) -> Result<StreamP
         telephone_event: event,
         redundancy: None,
         ptime_ms: packet_time(line, encoding, capabilities.ptime_ms),
-        direction: our_direction(line.direction, remote_ip),
+        direction,
         security,
     };
     Ok(StreamParameters { redundancy: redundancy(line, capabilities.redundancy, &agreed), ..agreed })
 }
 
-/// The keys of a line, where it is protected.
-fn security(line: &MediaDescription, ours: &Security) -> Result<Option<StreamKeys>, Incompatibility> {
+/// The address of no host, of the same IP version.
+const fn unspecified(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    }
+}
+
+/// How the keys of a line come, where it is protected.
+fn security(line: &MediaDescription, ours: &Security) -> Result<Option<Keying>, Incompatibility> {
+    if line.is_dtls() {
+        let handshake = ours.dtls.and_then(|ours| handshake(line, &ours));
+        return handshake
+            .map(|handshake| Some(Keying::Handshake(handshake)))
+            .ok_or(Incompatibility::Transport);
+    }
     let is_plain = line.protocol.eq_ignore_ascii_case("RTP/AVP");
     match (ours.keys, line.crypto.first()) {
         _ if is_plain && ours.plain => Ok(None),
         (Some(keys), Some(Crypto { tag, key })) if line.is_secure() => {
-            Ok(Some(StreamKeys { tag: *tag, send: keys.of(key.profile()), receive: *key }))
+            let keys = StreamKeys { tag: *tag, send: keys.of(key.profile()), receive: *key };
+            Ok(Some(Keying::Described(keys)))
         }
         _ => Err(Incompatibility::Transport),
     }
+}
+
+/// What a line's handshake is to be: the peer finds the path by ICE, begins, shows a certificate that we can tell, and sends
+/// RTCP on the same path (we have no second one; RFC 8858 §3).
+fn handshake(line: &MediaDescription, ours: &Endpoint) -> Option<Handshake> {
+    let theirs = &line.association;
+    let begins = matches!(theirs.setup, Setup::Active | Setup::ActPass);
+    let suits = begins && theirs.ice.is_some() && line.rtcp_mux;
+    theirs.fingerprint.filter(|_| suits).map(|fingerprint| Handshake { ice: ours.ice, fingerprint })
 }
 
 fn choose(line: &MediaDescription, codecs: &Codecs) -> Option<AudioFormat> {

@@ -1,10 +1,12 @@
 //! Writing our own descriptions: the offer, and the answer to one.
 
+use super::association::{Endpoint, HOST_PRIORITY};
 use super::crypto::{self, Crypto};
 use super::description::{MediaDescription, Offer};
 use super::format::{self, AudioFormat};
 use super::negotiation::{Capabilities, RedundancyPolicy};
 use crate::units::rtp::{Direction, StreamParameters};
+use crate::units::srtp::Keying;
 use std::fmt::Write;
 use std::net::IpAddr;
 
@@ -16,30 +18,39 @@ const REDUNDANT_REPORTS: usize = 3;
 
 /// Our offer: one audio line, for the 200 to an INVITE without one and for calls that we make.
 pub fn offer(capabilities: &Capabilities) -> Vec<u8> {
-    offer_again(capabilities, &[], 0, false)
+    offer_again(capabilities, &[], 0, None)
 }
 
 /// Our offer in a call whose media lines so far are `lines`: as many, in the same order (RFC 3264 §8). Ours is the one
-/// at `chosen`; the others stay turned off. It is protected where it has to be, and where `secure` says that it is already.
+/// at `chosen`; the others stay turned off. It is protected where it has to be, and as `security` says that it is already.
 pub(super) fn offer_again(
     capabilities: &Capabilities,
     lines: &[MediaDescription],
     chosen: usize,
-    secure: bool,
+    security: Option<Keying>,
 ) -> Vec<u8> {
     let mut text = String::with_capacity(512);
-    session(&mut text, capabilities, (0, 0));
+    let dtls = capabilities.security.dtls.filter(|_| matches!(security, Some(Keying::Handshake(_))));
+    let browser = dtls.zip(lines.get(chosen)).map(|(ours, line)| Browser { ours, line });
+    session(&mut text, capabilities, (0, 0), browser);
+    let described = matches!(security, Some(Keying::Described(_)))
+        || security.is_none() && capabilities.security.is_required();
     for index in 0..lines.len().max(1) {
         match lines.get(index).filter(|_| index != chosen) {
             Some(line) => turned_off(&mut text, line),
-            None => offered_audio(&mut text, capabilities, secure || capabilities.security.is_required()),
+            None => offered_audio(&mut text, capabilities, described, browser),
         }
     }
     text.into_bytes()
 }
 
-fn offered_audio(text: &mut String, capabilities: &Capabilities, secure: bool) {
-    let keys = capabilities.security.keys.filter(|_| secure);
+fn offered_audio(
+    text: &mut String,
+    capabilities: &Capabilities,
+    described: bool,
+    browser: Option<Browser<'_>>,
+) {
+    let keys = capabilities.security.keys.filter(|_| described);
     let events = format::offered_events(&capabilities.codecs).filter(|_| capabilities.telephone_event);
     let repeats = capabilities.telephone_event && capabilities.redundancy == RedundancyPolicy::Offered;
     let redundancy = format::offered_redundancy(&capabilities.codecs).filter(|_| repeats);
@@ -54,6 +65,8 @@ fn offered_audio(text: &mut String, capabilities: &Capabilities, secure: bool) {
         direction: Direction::SendRecv,
         rtcp_mux: true,
         crypto: &keys.iter().flat_map(crypto::offered).collect::<Vec<_>>(),
+        browser,
+        address: capabilities.address,
     }
     .write(text);
 }
@@ -71,7 +84,11 @@ pub(super) fn answer(
     capabilities: &Capabilities,
 ) -> Vec<u8> {
     let mut text = String::with_capacity(512);
-    session(&mut text, capabilities, offer.time);
+    let handshake = agreed.security.and_then(Keying::handshake);
+    let taken = chosen.and_then(|chosen| offer.media.get(chosen));
+    let browser =
+        handshake.and(capabilities.security.dtls).zip(taken).map(|(ours, line)| Browser { ours, line });
+    session(&mut text, capabilities, offer.time, browser);
     for (index, line) in offer.media.iter().enumerate() {
         if Some(index) == chosen {
             let event = agreed.telephone_event.map(|event| (event.receive_payload_type, event.clock_rate_hz));
@@ -80,7 +97,8 @@ pub(super) fn answer(
             let redundancy =
                 agreed.redundancy.map(|red| (red.receive_payload_type, agreed.keys_clock_rate_hz(), holds));
             let formats = [AudioFormat { payload_type, encoding, amr }];
-            let crypto = agreed.security.map(|keys| Crypto { tag: keys.tag, key: keys.send });
+            let keys = agreed.security.and_then(Keying::described);
+            let crypto = keys.map(|keys| Crypto { tag: keys.tag, key: keys.send });
             AudioLine {
                 port: capabilities.port,
                 formats: &formats,
@@ -90,6 +108,8 @@ pub(super) fn answer(
                 direction: agreed.direction,
                 rtcp_mux: line.rtcp_mux,
                 crypto: crypto.as_slice(),
+                browser,
+                address: capabilities.address,
             }
             .write(&mut text);
         } else {
@@ -104,7 +124,7 @@ fn put(text: &mut String, line: std::fmt::Arguments<'_>) {
     let _ = write!(text, "{line}\r\n");
 }
 
-fn session(text: &mut String, capabilities: &Capabilities, time: (u64, u64)) {
+fn session(text: &mut String, capabilities: &Capabilities, time: (u64, u64), browser: Option<Browser<'_>>) {
     let network = match capabilities.address {
         IpAddr::V4(address) => format!("IN IP4 {address}"),
         IpAddr::V6(address) => format!("IN IP6 {address}"),
@@ -116,6 +136,37 @@ fn session(text: &mut String, capabilities: &Capabilities, time: (u64, u64)) {
     put(text, format_args!("s=-"));
     put(text, format_args!("c={network}"));
     put(text, format_args!("t={} {}", time.0, time.1));
+    if let Some(Browser { line, .. }) = browser {
+        put(text, format_args!("a=ice-lite"));
+        if let Some(mid) = line.association.mid.as_ref().filter(|_| line.association.bundled) {
+            put(text, format_args!("a=group:BUNDLE {mid}"));
+        }
+    }
+}
+
+/// A line whose keys come by DTLS: our end, and the line as the peer last described it.
+#[derive(Clone, Copy)]
+struct Browser<'a> {
+    ours: Endpoint,
+    line: &'a MediaDescription,
+}
+
+impl Browser<'_> {
+    /// We wait for the peer's checks and handshake, at the one place that the line itself names.
+    fn write(&self, text: &mut String, address: IpAddr, port: u16) {
+        let Self { ours, line } = self;
+        if let Some(mid) = &line.association.mid {
+            put(text, format_args!("a=mid:{mid}"));
+        }
+        put(text, format_args!("a=ice-ufrag:{}", ours.ice.fragment()));
+        put(text, format_args!("a=ice-pwd:{}", ours.ice.password()));
+        put(text, format_args!("a=candidate:1 1 UDP {HOST_PRIORITY} {address} {port} typ host"));
+        if line.association.trickle {
+            put(text, format_args!("a=end-of-candidates"));
+        }
+        put(text, format_args!("a=fingerprint:{}", ours.fingerprint));
+        put(text, format_args!("a=setup:passive"));
+    }
 }
 
 /// What one audio line says.
@@ -129,21 +180,42 @@ struct AudioLine<'a> {
     ptime_ms: u8,
     direction: Direction,
     rtcp_mux: bool,
-    /// Empty for RTP without protection.
+    /// Empty where no key is described.
     crypto: &'a [Crypto],
+    /// Where keys come by DTLS.
+    browser: Option<Browser<'a>>,
+    address: IpAddr,
 }
 
 impl AudioLine<'_> {
     fn write(&self, text: &mut String) {
-        let Self { port, formats, events, redundancy, ptime_ms, direction, rtcp_mux, crypto } = *self;
+        let Self {
+            port,
+            formats,
+            events,
+            redundancy,
+            ptime_ms,
+            direction,
+            rtcp_mux,
+            crypto,
+            browser,
+            address,
+        } = *self;
         let mut list = String::new();
         let numbers = formats.iter().map(|format| format.payload_type);
         let numbers = numbers.chain(events.iter().map(|(number, _)| *number));
         for payload_type in numbers.chain(redundancy.iter().map(|(number, ..)| *number)) {
             let _ = write!(list, " {payload_type}");
         }
-        let protocol = if crypto.is_empty() { "RTP/AVP" } else { "RTP/SAVP" };
+        let protocol = match browser {
+            Some(Browser { line, .. }) => line.protocol.as_str(),
+            None if crypto.is_empty() => "RTP/AVP",
+            None => "RTP/SAVP",
+        };
         put(text, format_args!("m=audio {port} {protocol}{list}"));
+        if let Some(browser) = browser {
+            browser.write(text, address, port);
+        }
         for crypto in crypto {
             put(text, format_args!("a=crypto:{}", crypto.value()));
         }

@@ -10,6 +10,7 @@ mod msisdn;
 pub mod rtp;
 mod secret;
 pub mod srtp;
+pub mod webrtc;
 
 pub use id::{ActivationId, CallId, GroupId, LeadershipId, MemberId, PackageId};
 pub use money::{Money, MoneyError};

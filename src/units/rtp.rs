@@ -2,7 +2,7 @@
 //! (RFC 3550, RFC 3551) share, so that neither imports the other.
 
 use super::amr::AmrParameters;
-use super::srtp::StreamKeys;
+use super::srtp::Keying;
 use std::net::SocketAddr;
 
 /// An audio encoding that prompts are stored in and that a call can be held in.
@@ -214,7 +214,7 @@ pub struct StreamParameters {
     /// Seen from our side.
     pub direction: Direction,
     /// How the stream is protected; `None` for plain RTP.
-    pub security: Option<StreamKeys>,
+    pub security: Option<Keying>,
 }
 
 impl StreamParameters {

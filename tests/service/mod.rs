@@ -65,6 +65,20 @@ pub fn folder_with(settings: &str) -> TempDir {
     folder
 }
 
+/// Puts the catalogue and a group into the ledger of a folder: 067 200 3456 leads, and 067 212 3456 is a member.
+pub fn put_a_group_in(folder: &Path) {
+    std::fs::write(
+        folder.join("groups.csv"),
+        "contract,msisdn,role,granted_by,channel,declaration\n\
+         042250928,0672003456,leader,Lideri Fiks,shop,D-1\n042250928,0672123456,member,,,\n",
+    )
+    .unwrap();
+    for arguments in [&["seed"][..], &["import", "groups.csv"]] {
+        let done = klikon(folder).arg("admin").args(arguments).output().unwrap();
+        assert!(done.status.success(), "{}{}", text(&done.stdout), text(&done.stderr));
+    }
+}
+
 /// Tables are merged key by key; anything else replaces.
 fn lay_over(settings: &mut toml::Table, differing: &toml::Table) {
     for (key, value) in differing {
@@ -97,8 +111,7 @@ impl Service {
         Self::start_in(folder())
     }
 
-    /// With these settings over the common ones, and the catalogue and a group in the ledger: 067 200 3456 leads, and
-    /// 067 212 3456 is a member.
+    /// With these settings over the common ones, and a group in the ledger ([`put_a_group_in`]).
     pub fn start_with(settings: &str) -> Self {
         Self::start_prepared(settings, |_| {})
     }
@@ -106,16 +119,7 @@ impl Service {
     /// The same, with something done in its folder before it starts.
     pub fn start_prepared(settings: &str, prepare: impl FnOnce(&Path)) -> Self {
         let folder = folder_with(settings);
-        std::fs::write(
-            folder.path().join("groups.csv"),
-            "contract,msisdn,role,granted_by,channel,declaration\n\
-             042250928,0672003456,leader,Lideri Fiks,shop,D-1\n042250928,0672123456,member,,,\n",
-        )
-        .unwrap();
-        for arguments in [&["seed"][..], &["import", "groups.csv"]] {
-            let done = klikon(folder.path()).arg("admin").args(arguments).output().unwrap();
-            assert!(done.status.success(), "{}{}", text(&done.stdout), text(&done.stderr));
-        }
+        put_a_group_in(folder.path());
         prepare(folder.path());
         Self::start_in(folder)
     }

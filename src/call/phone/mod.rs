@@ -92,7 +92,7 @@ impl Phone {
         let random = [entropy(), entropy(), entropy()].concat();
         let mut octets = [0; OWN_KEYS_OCTETS];
         octets.iter_mut().zip(random).for_each(|(to, from)| *to = from);
-        Security { plain: false, keys: Some(OwnKeys::new(&octets)) }
+        Security { plain: false, keys: Some(OwnKeys::new(&octets)), dtls: None }
     }
 
     /// Phones; tells what happens while it happens, with the time since the INVITE.

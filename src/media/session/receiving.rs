@@ -20,6 +20,9 @@ enum Kind {
 impl Session {
     /// Takes a datagram.
     pub fn handle_packet(&mut self, now: Instant, source: SocketAddr, octets: &[u8]) {
+        if self.webrtc.is_some() && !self.is_media(source, octets) {
+            return;
+        }
         let shares_port = |parameters: StreamParameters| parameters.remote_rtcp == parameters.remote;
         let is_from_peer = self.parameters.is_some_and(|parameters| self.is_peer(&parameters, source));
         // RTCP has counters of its own.
@@ -83,7 +86,9 @@ impl Session {
         };
         if is_taken {
             self.statistics.accepted += 1;
-            self.latched.get_or_insert(source);
+            if self.webrtc.is_none() {
+                self.latched.get_or_insert(source);
+            }
             self.last_received = Some(now);
         }
     }
@@ -212,6 +217,9 @@ impl Session {
 
     /// Where packets may come from: the negotiated place, and the latched one. Calls are never told apart by it.
     fn is_peer(&self, parameters: &StreamParameters, source: SocketAddr) -> bool {
+        if let Some(webrtc) = &self.webrtc {
+            return webrtc.is_peer(source);
+        }
         source == parameters.remote
             || match self.latched {
                 Some(latched) => source == latched,

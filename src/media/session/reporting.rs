@@ -61,9 +61,9 @@ impl Session {
     ) -> Option<Transmit> {
         let parameters = self.parameters?;
         let shared = parameters.remote_rtcp == parameters.remote;
-        let remote = match self.latched.filter(|_| self.settings.nat) {
-            Some(latched) if shared => latched,
-            Some(latched) => SocketAddr::new(latched.ip(), parameters.remote_rtcp.port()),
+        let remote = match self.shown_place() {
+            Some(place) if shared => place,
+            Some(place) => SocketAddr::new(place.ip(), parameters.remote_rtcp.port()),
             None => parameters.remote_rtcp,
         };
         if !self.reaches(&parameters)

@@ -6,6 +6,7 @@ use crate::media::rtp::{HEADER_OCTETS, Packet};
 use crate::media::settings::{DigitTiming, Identity, Reach};
 use crate::media::telephone_event::{Reporting, event_of};
 use crate::units::rtp::StreamParameters;
+use crate::units::srtp::Keying;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -99,13 +100,20 @@ impl Session {
                 control.sent(plain.saturating_sub(HEADER_OCTETS));
             }
             if let Some(octets) = octets {
-                return Some(Transmit { remote: self.destination(&parameters), octets, due });
+                return Some(Transmit {
+                    remote: self.shown_place().unwrap_or(parameters.remote),
+                    octets,
+                    due,
+                });
             }
         }
     }
 
     /// Whether the place that packets would go to is one that wants them.
     pub(super) fn reaches(&self, parameters: &StreamParameters) -> bool {
+        if let Some(Keying::Handshake(_)) = parameters.security {
+            return self.webrtc.as_ref().is_some_and(|webrtc| webrtc.destination().is_some());
+        }
         match self.reach {
             Reach::Anywhere => true,
             Reach::Consenting(proven) => {
@@ -114,8 +122,12 @@ impl Session {
         }
     }
 
-    fn destination(&self, parameters: &StreamParameters) -> SocketAddr {
-        self.latched.filter(|_| self.settings.nat).unwrap_or(parameters.remote)
+    /// Where the peer has shown to be, where that counts for more than what its session description says.
+    pub(super) fn shown_place(&self) -> Option<SocketAddr> {
+        match &self.webrtc {
+            Some(webrtc) => webrtc.destination(),
+            None => self.latched.filter(|_| self.settings.nat),
+        }
     }
 
     /// Writes the packet of this packet interval: a key that is being sent, else audio.

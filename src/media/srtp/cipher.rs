@@ -1,17 +1,20 @@
 //! Session keys and the two ciphers.
 
 use super::{INDEX_OCTETS, RTCP_HEADER_OCTETS};
-use crate::units::srtp::{KEY_OCTETS, MasterKey, Profile, SALT_OCTETS_MAX};
-use aes::Aes128Enc;
-use aes_gcm::Aes128Gcm;
-use aes_gcm::aead::AeadInOut;
-use ctr::cipher::{InnerIvInit, KeyInit, StreamCipher};
+use crate::units::srtp::{KEY_OCTETS, KEY_OCTETS_MAX, MasterKey, Profile, SALT_OCTETS_MAX};
+use aes::{Aes128Enc, Aes256Enc};
+use aes_gcm::aead::{AeadInOut, inout::InOutBuf};
+use aes_gcm::{Aes128Gcm, Aes256Gcm, Nonce as GcmNonce, Tag};
+use ctr::cipher::{
+    BlockCipherEncrypt, BlockSizeUser, InnerIvInit, KeyInit, StreamCipher,
+    consts::{U12, U16},
+};
 use hmac::{Hmac, Mac};
 use sha1::Sha1;
 use subtle::ConstantTimeEq;
 
 /// Counter mode as RFC 3711 §4.1.1 has it.
-type CounterMode = ctr::Ctr128BE<Aes128Enc>;
+type CounterMode<Block> = ctr::Ctr128BE<Block>;
 
 /// Octets of the key of HMAC-SHA1 (RFC 3711 §8.2).
 const AUTHENTICATION_KEY_OCTETS: usize = 20;
@@ -32,7 +35,13 @@ pub(super) enum Stream {
 /// The session keys of one stream in one direction.
 pub(super) enum Cipher {
     CounterMode(Box<CounterModeKeys>),
-    Gcm { aead: Box<Aes128Gcm>, salt: [u8; GCM_NONCE_OCTETS] },
+    Gcm { aead: Gcm, salt: [u8; GCM_NONCE_OCTETS] },
+}
+
+/// AES-GCM with a key of either length.
+pub(super) enum Gcm {
+    Aes128(Box<Aes128Gcm>),
+    Aes256(Box<Aes256Gcm>),
 }
 
 /// The session keys of RFC 3711.
@@ -51,11 +60,14 @@ impl Cipher {
     /// Derives the session keys of `stream`, at a derivation rate of 0: once (RFC 3711 §4.3.1).
     pub(super) fn derive(master: &MasterKey, stream: Stream) -> Self {
         let label = stream as u8;
-        let (mut key, mut salt) = ([0; KEY_OCTETS], [0; SALT_OCTETS_MAX]);
-        derive(master, label, &mut key);
+        let (mut wide, mut salt) = ([0; KEY_OCTETS_MAX], [0; SALT_OCTETS_MAX]);
+        derive(master, label, &mut wide);
         derive(master, label + 2, &mut salt);
+        let mut key = [0; KEY_OCTETS];
+        key.copy_from_slice(&wide[..KEY_OCTETS]);
         match master.profile {
-            Profile::AeadAes128Gcm => Self::gcm(&key, &salt),
+            Profile::AeadAes128Gcm => Self::gcm(Gcm::Aes128(Box::new(Aes128Gcm::new(&key.into()))), &salt),
+            Profile::AeadAes256Gcm => Self::gcm(Gcm::Aes256(Box::new(Aes256Gcm::new(&wide.into()))), &salt),
             Profile::AesCm128HmacSha1_80 | Profile::AesCm128HmacSha1_32 => {
                 let mut authentication = [0; AUTHENTICATION_KEY_OCTETS];
                 derive(master, label + 1, &mut authentication);
@@ -79,10 +91,10 @@ impl Cipher {
     }
 
     /// The salt is the first twelve octets.
-    pub(super) fn gcm(key: &[u8; KEY_OCTETS], salt: &[u8; SALT_OCTETS_MAX]) -> Self {
+    pub(super) fn gcm(aead: Gcm, salt: &[u8; SALT_OCTETS_MAX]) -> Self {
         let mut short = [0; GCM_NONCE_OCTETS];
         short.copy_from_slice(&salt[..GCM_NONCE_OCTETS]);
-        Self::Gcm { aead: Box::new(Aes128Gcm::new(key.into())), salt: short }
+        Self::Gcm { aead, salt: short }
     }
 
     /// Octets that its tag adds.
@@ -114,7 +126,7 @@ impl Cipher {
                 let associated = associated(header, trailing, &mut room);
                 let iv = nonce.of_gcm(salt);
                 // It fails only for payloads of tens of gigabytes.
-                if let Ok(made) = aead.encrypt_inout_detached(&iv.into(), associated, payload.into()) {
+                if let Ok(made) = aead.encrypt(&iv.into(), associated, payload.into()) {
                     tag.copy_from_slice(&made);
                 }
             }
@@ -147,10 +159,38 @@ impl Cipher {
                 let associated = associated(header, trailing, &mut room);
                 let tag: &[u8; GCM_TAG_OCTETS] = tag.try_into().map_err(|_| WrongTag)?;
                 let iv = nonce.of_gcm(salt);
-                aead.decrypt_inout_detached(&iv.into(), associated, payload.into(), tag.into())
-                    .map_err(|_| WrongTag)
+                aead.decrypt(&iv.into(), associated, payload.into(), tag.into())
             }
         }
+    }
+}
+
+impl Gcm {
+    fn encrypt(
+        &self,
+        nonce: &GcmNonce<U12>,
+        associated: &[u8],
+        payload: InOutBuf<'_, '_, u8>,
+    ) -> Result<Tag, WrongTag> {
+        match self {
+            Self::Aes128(aead) => aead.encrypt_inout_detached(nonce, associated, payload),
+            Self::Aes256(aead) => aead.encrypt_inout_detached(nonce, associated, payload),
+        }
+        .map_err(|_| WrongTag)
+    }
+
+    fn decrypt(
+        &self,
+        nonce: &GcmNonce<U12>,
+        associated: &[u8],
+        payload: InOutBuf<'_, '_, u8>,
+        tag: &Tag,
+    ) -> Result<(), WrongTag> {
+        match self {
+            Self::Aes128(aead) => aead.decrypt_inout_detached(nonce, associated, payload, tag),
+            Self::Aes256(aead) => aead.decrypt_inout_detached(nonce, associated, payload, tag),
+        }
+        .map_err(|_| WrongTag)
     }
 }
 
@@ -181,18 +221,31 @@ impl Nonce {
     }
 }
 
-fn apply_keystream(encryption: &Aes128Enc, salt: &[u8; SALT_OCTETS_MAX], nonce: Nonce, payload: &mut [u8]) {
+fn apply_keystream<Block>(encryption: &Block, salt: &[u8; SALT_OCTETS_MAX], nonce: Nonce, payload: &mut [u8])
+where
+    Block: BlockCipherEncrypt + BlockSizeUser<BlockSize = U16> + Clone,
+{
     let core = ctr::CtrCore::inner_iv_init(encryption.clone(), (&nonce.of_counter_mode(salt)).into());
-    CounterMode::from_core(core).apply_keystream(payload);
+    CounterMode::<Block>::from_core(core).apply_keystream(payload);
 }
 
-/// The pseudo-random function of RFC 3711 §4.3.3: the keystream of the master key, where the counter begins with the
-/// master salt and the label at its seventh octet.
+/// The pseudo-random function of RFC 3711 §4.3.3, for AES-256 that of RFC 6188 §3: the keystream of the master key, where
+/// the counter begins with the master salt and the label at its seventh octet.
 fn derive(master: &MasterKey, label: u8, output: &mut [u8]) {
     let mut salt = master.salt;
     salt[7] ^= label;
     output.fill(0);
-    apply_keystream(&Aes128Enc::new((&master.key).into()), &salt, Nonce { ssrc: 0, index: 0 }, output);
+    let nonce = Nonce { ssrc: 0, index: 0 };
+    match master.profile {
+        Profile::AeadAes256Gcm => {
+            apply_keystream(&Aes256Enc::new((&master.key).into()), &salt, nonce, output);
+        }
+        _ => {
+            let mut key = [0; KEY_OCTETS];
+            key.copy_from_slice(&master.key[..KEY_OCTETS]);
+            apply_keystream(&Aes128Enc::new(&key.into()), &salt, nonce, output);
+        }
+    }
 }
 
 /// What AES-GCM authenticates beside the payload, in one piece: the header, and for RTCP the word with the index behind it
