@@ -108,7 +108,7 @@ impl Store {
     /// Recomputes the ledger, or one group's or one month's part of it, and names the first row that is wrong, by group,
     /// month and position.
     pub async fn verify(&self, filter: BookFilter) -> Result<Audit, AuditError> {
-        verify(&mut *self.read().await?, filter).await
+        verify(&mut *self.read_at_length().await?, filter).await
     }
 }
 
