@@ -4,15 +4,14 @@ mod service;
 mod sounds;
 
 use klikon::media::tone::{Detector, ToneEvent};
+use klikon::units::clock::Clock;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
-use service::{Service, folder_with, klikon, text};
+use service::{FOR_EVER, Service, folder_with, klikon, text};
 use sounds::{keys_by_multimon, keys_in};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 const LEADER: &str = "0672003456";
-/// What a recording is looked for until it is written.
-const TRIES: u32 = 400;
 
 /// Settings for every test, with a key.
 fn encrypted(calls: &str) -> String {
@@ -39,15 +38,27 @@ fn recording(service: &Service, arguments: &[&str]) -> Output {
 
 /// The last recording as JSON, once it is as it should be.
 fn shown(service: &Service, is_ready: impl Fn(&serde_json::Value) -> bool) -> serde_json::Value {
-    for _ in 0..TRIES {
-        let output = recording(service, &["show", "last", "--json"]);
+    part_shown(service, &["show", "last", "--json"], is_ready)
+}
+
+/// A part of it: each look starts a command, so that waiting is no busy loop.
+fn part_shown(
+    service: &Service,
+    arguments: &[&str],
+    is_ready: impl Fn(&serde_json::Value) -> bool,
+) -> serde_json::Value {
+    let clock = Clock::system();
+    let began = clock.instant();
+    loop {
+        let output = recording(service, arguments);
         if let Ok(json) = serde_json::from_slice(&output.stdout)
             && is_ready(&json)
         {
             return json;
         }
+        let waited = clock.instant().duration_since(began);
+        assert!(waited < FOR_EVER, "{}{}", text(&output.stdout), text(&output.stderr));
     }
-    panic!("{}", text(&recording(service, &["show", "last", "--json"]).stderr));
 }
 
 fn whole(service: &Service) -> serde_json::Value {
@@ -343,12 +354,7 @@ fn a_live_call_is_recorded_on_demand_and_a_killed_service_leaves_what_it_had_wri
 
     assert!(recording(&service, &["start", "last"]).status.success());
     let second = ["show", "last", "--part", "2", "--json"];
-    let is_long = (0..TRIES).any(|_| {
-        let json: serde_json::Value =
-            serde_json::from_slice(&recording(&service, &second).stdout).unwrap_or_default();
-        json["duration_ms"].as_u64().is_some_and(|ms| ms > 1_000)
-    });
-    assert!(is_long);
+    part_shown(&service, &second, |json| json["duration_ms"].as_u64().is_some_and(|ms| ms > 1_000));
     service.signal("KILL");
     caller.kill().unwrap();
     caller.wait().unwrap();

@@ -88,6 +88,8 @@ impl Baresip {
             if message["type"] == event {
                 return message;
             }
+            let refused = message["response"] == true && message["ok"] == false;
+            assert!(!refused, "`{event}` never came; an order was refused: {message}");
             let closed = message["type"] == "CALL_CLOSED";
             assert!(!closed, "`{event}` never came; the call was closed: {message}");
         }
