@@ -47,7 +47,8 @@ fn put_right(octets: &[u8]) -> Vec<u8> {
     message.resize(octets.len().clamp(28, 1_400).next_multiple_of(4), 0);
     let end = message.len() - 8;
     message[..2].copy_from_slice(&[0, 1]);
-    message[2..4].copy_from_slice(&((message.len() - 20) as u16).to_be_bytes());
+    let length = (message.len() - 20) as u16;
+    message[2..4].copy_from_slice(&length.to_be_bytes());
     message[4..8].copy_from_slice(&[0x21, 0x12, 0xa4, 0x42]);
     message[end..end + 4].copy_from_slice(&[0x80, 0x28, 0, 4]);
     let mut sum = !0_u32;
