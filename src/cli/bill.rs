@@ -3,9 +3,9 @@
 use super::admin::parse;
 use super::admin::table::{Table, local_time};
 use crate::ledger::{BillRun, Discrepancy, LineResult, Statement, Unmatched};
-use crate::store::{self, Activation, CloseError, ClosedMonth, RunFiles, Store};
+use crate::store::{self, Activation, CloseError, ClosedMonth, Reversed, RunFiles, Store};
 use crate::units::clock::Clock;
-use crate::units::{FixedNumber, Month};
+use crate::units::{ActivationId, FixedNumber, Month};
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use jiff::{SignedDuration, Timestamp};
@@ -26,6 +26,7 @@ const LISTED_MAX: usize = 50;
   klikon bill close 2026-10 --by cron --wait-s 3600    # waits for the network's last answers
   klikon bill export 2026-10 --folder /mnt/billing     # the same octets again
   klikon bill acknowledge 2026-10 answer.csv           # sequence,contract,result,reason
+  klikon bill reverse 01a21361-09bd-7850-a29f-35bc33f4bd50 --reason mistake --by \"A. Clerk\"
   klikon bill statement 2026-10 --contract 042250928 --output statement.html
   klikon reconcile --older-than-h 24")]
 pub struct BillArguments {
@@ -40,7 +41,7 @@ enum BillCommand {
         /// Such as 2026-10; from a quarter of an hour after its end in Tirane.
         month: Month,
         /// Who closes it; kept with the month.
-        #[arg(long, value_name = "NAME", value_parser = actor)]
+        #[arg(long, value_name = "NAME", value_parser = words)]
         by: String,
         /// Wait so long for activations that the network has not answered for, s.
         #[arg(long, value_name = "S", default_value_t = 0)]
@@ -71,6 +72,17 @@ enum BillCommand {
         /// The file.
         file: PathBuf,
     },
+    /// Take a posted activation back: in its own month while that is open, else as a correction on the bill of this month.
+    Reverse {
+        /// Its id; `klikon calls CALL` and `klikon ledger show` have it.
+        activation: ActivationId,
+        /// Why; it stands on the bill.
+        #[arg(long, value_name = "TEXT", value_parser = words)]
+        reason: String,
+        /// Who ordered it; kept with it.
+        #[arg(long, value_name = "NAME", value_parser = words)]
+        by: String,
+    },
     /// A group's month on a page of HTML that prints on A4, in Albanian.
     Statement {
         /// Such as 2026-10; it need not be over.
@@ -99,11 +111,11 @@ pub struct ReconcileArguments {
     json: bool,
 }
 
-fn actor(text: &str) -> Result<String, String> {
+fn words(text: &str) -> Result<String, String> {
     match text.trim() {
-        "" => Err("no name in it; write who closes the month".to_owned()),
-        name if name.chars().any(char::is_control) => Err("a name has no control characters".to_owned()),
-        name => Ok(name.to_owned()),
+        "" => Err("there is nothing in it; write a name, or a reason".to_owned()),
+        words if words.chars().any(char::is_control) => Err("it has control characters".to_owned()),
+        words => Ok(words.to_owned()),
     }
 }
 
@@ -140,6 +152,9 @@ pub async fn run(
             Ok(())
         }
         BillCommand::Acknowledge { month, file } => acknowledge(&store, month, &file, now, out).await,
+        BillCommand::Reverse { activation, reason, by } => {
+            reverse(&store, activation, &reason, &by, now, out).await
+        }
         BillCommand::Statement { month, contract, output } => {
             let line = store.bill(&contract, month).await?;
             let closed = store.closed_months().await?.iter().any(|closed| closed.month == month);
@@ -170,8 +185,11 @@ async fn close(
     let began = clock.instant();
     let mut told = None;
     loop {
-        match store.close_month(month, by, now).await {
-            Err(CloseError::Unresolved(pending)) if clock.instant().duration_since(began) < wait => {
+        // Closed after the last answer that it waited for.
+        let waited = clock.instant().duration_since(began);
+        let at = SignedDuration::try_from(waited).ok().and_then(|waited| now.checked_add(waited).ok());
+        match store.close_month(month, by, at.unwrap_or(now)).await {
+            Err(CloseError::Unresolved(pending)) if waited < wait => {
                 if told != Some(pending.len()) {
                     told = Some(pending.len());
                     writeln!(out, "waiting for the network's answer to {} activations", pending.len())?;
@@ -278,6 +296,22 @@ async fn acknowledge(
         writeln!(out, "missing  {contract}")?;
     }
     Ok(())
+}
+
+async fn reverse(
+    store: &Store,
+    id: ActivationId,
+    reason: &str,
+    by: &str,
+    now: Timestamp,
+    out: &mut (dyn Write + Send),
+) -> anyhow::Result<()> {
+    let (said, activation) = match store.reverse(id, reason, by, now).await? {
+        Reversed::Now(activation) => ("taken back", activation),
+        Reversed::Before(activation) => ("was taken back before; nothing is changed", activation),
+    };
+    let Activation { name, member, month, net, .. } = activation;
+    writeln!(out, "{name} of {month} for {}, {net}: {said}", member.national()).context("cannot print")
 }
 
 /// Runs `klikon reconcile` on the database at `now` and prints to `out`. Anything unmatched is an error.

@@ -165,3 +165,55 @@ async fn a_statement_is_written_before_and_after_the_close() {
     let page = std::fs::read_to_string(bench.path("statement.html")).unwrap();
     assert!(page.contains("Super 1100") && !page.contains("nuk është mbyllur"), "{page}");
 }
+
+#[tokio::test]
+async fn after_the_close_a_correction_stands_on_the_next_bill_once() {
+    let bench = Bench::new().await;
+    let reverse = format!("bill reverse {} --reason mistake --by clerk", Bench::activation());
+    let said = bench.run(&reverse).await.unwrap_err();
+    assert!(said.contains("pending"), "{said}");
+    bench.post().await;
+    bench.run("bill close 2026-10 --by clerk --folder FOLDER/bills").await.unwrap();
+    let said = bench.run(&reverse).await.unwrap();
+    assert!(said.contains("Super 1100 of 2026-10") && said.contains("taken back"), "{said}");
+    let said = bench.run(&reverse).await.unwrap();
+    assert!(said.contains("nothing is changed"), "{said}");
+    let page = bench.run("bill statement 2026-11 --contract 042250928").await.unwrap();
+    assert_eq!(page.matches("kthim: mistake").count(), 1, "{page}");
+    // What went out stays.
+    bench.run("bill export 2026-10 --folder FOLDER/bills").await.unwrap();
+    let said = bench.run("bill reverse nothing --reason x --by y").await.unwrap_err();
+    assert!(said.contains("nothing"), "{said}");
+}
+
+/// Notes what is printed.
+struct Printed(tokio::sync::mpsc::UnboundedSender<Vec<u8>>);
+
+impl Write for Printed {
+    fn write(&mut self, octets: &[u8]) -> std::io::Result<usize> {
+        self.0.send(octets.to_vec()).map_err(std::io::Error::other)?;
+        Ok(octets.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_close_waits_for_the_networks_answer() {
+    let bench = Bench::new().await;
+    let (sender, mut printed) = tokio::sync::mpsc::unbounded_channel();
+    let mut out = Printed(sender);
+    let month = "2026-10".parse().unwrap();
+    let wait = Duration::from_secs(60);
+    let answer = async {
+        // Only once it waits.
+        printed.recv().await.unwrap();
+        bench.post().await;
+    };
+    let (files, ()) = tokio::join!(close(&bench.store, month, "clerk", at(CLOSED), wait, &mut out), answer);
+    let files = files.unwrap();
+    assert_eq!(files.run.lines.len(), 1);
+    assert!(files.run.closed_at > at(CLOSED), "closed after the wait");
+}
