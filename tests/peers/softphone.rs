@@ -2,10 +2,10 @@
 
 use crate::kamailio::{TRIES, free_port};
 use crate::service::FOR_EVER;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use tempfile::TempDir;
 
 /// Seconds of a WAV that are louder than a line's noise: frames of 20 ms with an RMS above 300.
@@ -55,24 +55,23 @@ impl Baresip {
         let account = format!("<sip:{user}@127.0.0.1>;regint=0;audio_codecs={codec}{account}\n");
         std::fs::write(folder.path().join("accounts"), account).unwrap();
         std::fs::write(folder.path().join("contacts"), "").unwrap();
-        let mut child = Command::new("baresip")
-            .arg("-f")
+        // Without a terminal its lines would wait in a buffer: `stdbuf` makes each appear at once.
+        let mut child = Command::new("stdbuf")
+            .args(["-oL", "baresip", "-f"])
             .arg(folder.path())
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
-            .expect("baresip is installed; `make tools` does that");
-        match connect(port, &mut child) {
-            Some(control) => {
-                control.set_read_timeout(Some(FOR_EVER)).unwrap();
-                Some(Self { child, control, unread: Vec::new(), folder })
-            }
-            None => {
-                let _ = child.wait();
-                None
-            }
+            .expect("stdbuf is there");
+        if !listens(child.stdout.take().unwrap()) {
+            let _ = child.kill();
+            let _ = child.wait();
+            return None;
         }
+        let control = TcpStream::connect(("127.0.0.1", port)).expect("baresip said that it listens");
+        control.set_read_timeout(Some(FOR_EVER)).unwrap();
+        Some(Self { child, control, unread: Vec::new(), folder })
     }
 
     /// A command of its menu.
@@ -122,18 +121,16 @@ impl Baresip {
     }
 }
 
-/// Connects to the control socket once baresip listens there; `None` when it has ended.
-fn connect(port: u16, child: &mut Child) -> Option<TcpStream> {
-    loop {
-        match TcpStream::connect(("127.0.0.1", port)) {
-            Ok(control) => return Some(control),
-            Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionRefused),
-        }
-        if child.try_wait().unwrap().is_some() {
-            return None;
-        }
-        std::thread::yield_now();
-    }
+/// Waits until baresip says that it is ready; false when its control socket's port was taken meanwhile, without which it
+/// goes on. Nobody may connect before: a connection to a port where nothing listens yet can be given that very port as its
+/// own, meets itself, and keeps baresip from it.
+fn listens(output: ChildStdout) -> bool {
+    let mut lines = BufReader::new(output).lines().map_while(Result::ok);
+    let ready = lines.find(|line| line.contains("baresip is ready") || line.contains("ctrl_tcp: failed"));
+    let ready = ready.expect("baresip is installed (`make tools` does that) and starts");
+    // The rest is read, so that it never waits for a reader.
+    std::thread::spawn(move || lines.for_each(drop));
+    ready.contains("ready")
 }
 
 /// Where the package puts baresip's modules.
