@@ -4,7 +4,7 @@
 use super::columns::Columns;
 use super::retry::retried;
 use super::{ActivationOrder, HoldError, Store, StoreError, commit};
-use crate::units::{CallId, PackageId};
+use crate::units::{CallId, PackageId, failpoint};
 use sqlx::any::AnyRow;
 
 impl Store {
@@ -38,6 +38,7 @@ impl Store {
             .bind(order.at.as_millisecond())
             .execute(&mut *write)
             .await?;
+            failpoint::ATTEMPT_BEFORE_COMMIT.reached();
             Ok(commit(write).await?)
         })
         .await

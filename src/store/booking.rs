@@ -10,7 +10,7 @@ use super::{Store, Write, commit};
 use crate::klikon::{self, Audience, Booking, Decision, Request, Standing};
 use crate::ledger::{ActivationFacts, hold_entries};
 use crate::store::{Activation, ActivationOrder, Held, HoldError, HoldOutcome, StoreError};
-use crate::units::Month;
+use crate::units::{Month, failpoint};
 
 impl Store {
     /// Holds an activation: checks leader, membership, group, offer, price and limit in the transaction that writes the
@@ -73,8 +73,11 @@ async fn hold(mut write: Write, order: &ActivationOrder) -> Result<HoldOutcome, 
     for entry in hold_entries(booking.group, month, booking.net, booking.discount) {
         posting.hold(entry, order.id, order.at).await?;
     }
+    failpoint::AFTER_HOLD_ROWS.reached();
     insert_outbox(&mut write, order).await?;
+    failpoint::HOLD_BEFORE_COMMIT.reached();
     commit(write).await?;
+    failpoint::HOLD_AFTER_COMMIT.reached();
     Ok(HoldOutcome::Held(Held { group: booking.group, month, net: booking.net, left: booking.left }))
 }
 
