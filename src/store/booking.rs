@@ -6,11 +6,11 @@ use super::months::share_open_month;
 use super::posting::{Posting, left_of};
 use super::retry::retried;
 use super::standing::month_limit;
-use super::{Store, Write, commit};
+use super::{Store, Write, attempts, commit};
 use crate::klikon::{self, Audience, Booking, Decision, Request};
 use crate::ledger::{ActivationFacts, hold_entries};
 use crate::store::{Activation, ActivationOrder, Held, HoldError, HoldOutcome, StoreError};
-use crate::units::{Month, Msisdn};
+use crate::units::{Month, Msisdn, failpoint};
 
 impl Store {
     /// Holds an activation: checks leader, membership, group, offer, price and limit in the transaction that writes the
@@ -63,12 +63,19 @@ async fn hold(mut write: Write, order: &ActivationOrder) -> Result<HoldOutcome, 
         Decision::Refused(refusal) => return Ok(HoldOutcome::Refused(refusal)),
         Decision::Book(booking) => booking,
     };
+    // Its commit does not wait for the disk: a crash of the database between it and this transaction has lost it.
+    if !facts.attempted {
+        attempts::insert(&mut write, order).await?;
+    }
     let mut posting = Posting::open(&mut write, booking.group, month, facts.kept, order.at).await?;
     posting.activation(&activation_facts(order, &booking, terms_id, month)).await?;
     let entries = hold_entries(booking.group, month, booking.net, booking.discount);
     posting.hold(&entries, order.id, order.at).await?;
+    failpoint::AFTER_HOLD_ROWS.reached();
     insert_outbox(&mut write, order).await?;
+    failpoint::HOLD_BEFORE_COMMIT.reached();
     commit(write).await?;
+    failpoint::HOLD_AFTER_COMMIT.reached();
     Ok(HoldOutcome::Held(Held { group: booking.group, month, net: booking.net, left: booking.left }))
 }
 

@@ -4,7 +4,8 @@ use crate::klikon;
 use crate::store::columns::Columns;
 use crate::store::constraints::{self, booked, each_constraint};
 use crate::store::contract::{self, Database, each_case};
-use crate::store::{HoldOutcome, Settings, Store, StoreError, commit};
+use crate::store::{AdminError, HoldOutcome, Settings, Store, StoreError, commit};
+use crate::units::FixedNumber;
 use jiff::Timestamp;
 use tempfile::TempDir;
 
@@ -56,6 +57,27 @@ fn a_plain_model_agrees() {
 
 fn now() -> Timestamp {
     "2026-11-22T10:00:00Z".parse().unwrap()
+}
+
+/// A full disk ends the transaction under way, and not the service: with room again the next one is made.
+#[tokio::test]
+async fn a_full_disk_is_got_over() {
+    let file = file();
+    let store = Store::open(&file.settings()).await.unwrap();
+    let of_pages = async |statement: &'static str| {
+        sqlx::query(statement).execute(&store.writers).await.unwrap();
+    };
+    // The file may not grow: a limit of the one connection that writes.
+    of_pages("PRAGMA max_page_count = 1").await;
+    let mut contracts = (0..10_000).map(|n| FixedNumber::parse(&format!("0422{n:05}")).unwrap());
+    let full = loop {
+        if let Err(error) = store.create_group(&contracts.next().unwrap(), now()).await {
+            break error;
+        }
+    };
+    assert!(matches!(full, AdminError::Store(StoreError::Unavailable(_))), "{full:?}");
+    of_pages("PRAGMA max_page_count = 100000").await;
+    store.create_group(&contracts.next().unwrap(), now()).await.unwrap();
 }
 
 /// A failed commit says that nobody knows, and the connection is good for the next transaction.
