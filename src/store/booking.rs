@@ -5,6 +5,7 @@ use super::catalogue::{package, terms_on};
 use super::months::share_open_month;
 use super::posting::{Posting, left_of, limit_month};
 use super::retry::retried;
+use super::settlement::lock_group_of;
 use super::standing::{member, month_limit, standing};
 use super::{Store, Write, commit};
 use crate::klikon::{self, Audience, Booking, Decision, Request, Standing};
@@ -32,11 +33,14 @@ async fn hold(mut write: Write, order: &ActivationOrder) -> Result<HoldOutcome, 
         )
         .await?;
     if let Some(existing) = activation(&mut write, order.id).await? {
-        return if is_same(&existing, order) {
-            Ok(HoldOutcome::Exists(Box::new(existing)))
-        } else {
-            Err(HoldError::IdReused(order.id))
-        };
+        if !is_same(&existing, order) {
+            return Err(HoldError::IdReused(order.id));
+        }
+        // Others see a commit before a standby has it. With a lock there is something to commit, and that is waited for
+        // as the booking itself was, so that what is said to exist outlives a failover.
+        lock_group_of(&mut write, order.id).await?;
+        commit(write).await?;
+        return Ok(HoldOutcome::Exists(Box::new(existing)));
     }
     let day = klikon::day_of(order.at);
     let month = Month::of(order.at);

@@ -1,6 +1,9 @@
 //! A throw-away PostgreSQL cluster from Debian's package: in a folder of its own, reached by a socket in that folder, and
 //! gone with the test, however that ends.
 
+// Each test binary uses a part of it.
+#![allow(dead_code)]
+
 use anyhow::{Context, Result, bail, ensure};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use std::io::{BufRead, BufReader};
@@ -49,6 +52,11 @@ impl Cluster {
     pub async fn database(&self, name: &str) -> Result<String> {
         self.execute("postgres", &format!("CREATE DATABASE {name}")).await?;
         Ok(self.url(name))
+    }
+
+    /// The folder with its socket.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Makes a role that may log in, and owns nothing.
