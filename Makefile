@@ -2,9 +2,10 @@
 .DEFAULT_GOAL := help
 SEEDS ?= 1000
 PRESSES ?= 100000
+HISTORIES ?= 50
 FUZZ_SECONDS ?= 60
 FUZZ_TARGETS ?= scanner headers framing sdp digest rtp rtcp stun tone flow
-.PHONY: help test bench talk-off sim digits lint tools prompts demo serve fuzz
+.PHONY: help test bench talk-off sim digits history mutants lint tools prompts demo serve fuzz
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -23,6 +24,13 @@ sim: ## Run the simulation over 1,000 seeds (SEEDS=n for another number)
 
 digits: ## Press 100,000 keys through each of many bad networks (PRESSES=n for another number)
 	KLIKON_PRESSES=$(PRESSES) CARGO_PROFILE_DEV_OPT_LEVEL=1 cargo test --locked --test digits -- --nocapture
+
+history: tools ## Prove 50 histories of concurrent clients under faults on each database (HISTORIES=n for another number)
+	KLIKON_HISTORIES=$(HISTORIES) cargo test --locked --test history -- --nocapture histories
+
+mutants: ## Change the rules and the ledger in small ways and see that tests notice (docs/ledger.md; hours; installs cargo-mutants)
+	.ci/mutants rules || [ $$? = 2 ]
+	.ci/mutants store --iterate
 
 bench: ## Measure what messages, calls and packets cost (docs/performance.md)
 	cargo bench --locked --bench sip_message --bench sip_endpoint --bench sip_udp --bench media --bench media_engine

@@ -6,7 +6,13 @@ mod postgres;
 #[path = "../support/severing.rs"]
 mod severing;
 
+#[path = "../simulation/chance.rs"]
+#[allow(dead_code)]
+mod chance;
+mod checker;
+mod clients;
 mod family;
+mod histories;
 mod lost_replies;
 mod operation;
 mod standby;

@@ -80,14 +80,25 @@ impl Cluster {
     pub fn url_for(&self, name: &str, role: &str) -> String {
         format!("postgres:///{name}?host={}&user={role}", self.folder.path().display())
     }
+
+    /// Stops the server at once, as a crash does, and starts it again.
+    pub fn kill_and_start(&mut self) -> Result<()> {
+        self.stop_at_once();
+        self.server = serve(self.folder.path(), &self.folder.path().join("data"))?;
+        Ok(())
+    }
+
+    /// An immediate shutdown, without a checkpoint.
+    fn stop_at_once(&mut self) {
+        let pid = rustix::process::Pid::from_child(&self.server);
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::QUIT);
+        let _ = self.server.wait();
+    }
 }
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        // An immediate shutdown: nothing here is worth a checkpoint.
-        let pid = rustix::process::Pid::from_child(&self.server);
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::QUIT);
-        let _ = self.server.wait();
+        self.stop_at_once();
     }
 }
 
