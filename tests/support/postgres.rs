@@ -104,6 +104,11 @@ impl Cluster {
         Ok(self.url(name))
     }
 
+    /// The folder with its socket.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// Makes a role that may log in, and owns nothing.
     pub async fn role(&self, role: &str) -> Result<()> {
         self.execute("postgres", &format!("CREATE ROLE {role} LOGIN")).await
@@ -125,14 +130,25 @@ impl Cluster {
     pub fn url_for(&self, name: &str, role: &str) -> String {
         format!("postgres:///{name}?host={}&user={role}", self.folder.path().display())
     }
+
+    /// Stops the server at once, as a crash does, and starts it again.
+    pub fn kill_and_start(&mut self) -> Result<()> {
+        self.stop_at_once();
+        self.server = serve(self.folder.path(), &self.folder.path().join("data"))?;
+        Ok(())
+    }
+
+    /// An immediate shutdown, without a checkpoint.
+    fn stop_at_once(&mut self) {
+        let pid = rustix::process::Pid::from_child(&self.server);
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::QUIT);
+        let _ = self.server.wait();
+    }
 }
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        // An immediate shutdown: nothing here is worth a checkpoint.
-        let pid = rustix::process::Pid::from_child(&self.server);
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::QUIT);
-        let _ = self.server.wait();
+        self.stop_at_once();
     }
 }
 
