@@ -3,7 +3,7 @@
 use super::postgres;
 use super::retry::{self, Failure, retried};
 use super::sqlite::{self, FileIdentity};
-use super::{DatabaseUrl, OpenError, Settings, StoreError};
+use super::{Actor, DatabaseUrl, OpenError, Settings, StoreError};
 use sqlx::{Any, AnyConnection, AnyPool, Transaction};
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
@@ -16,6 +16,8 @@ pub struct Store {
     pub(super) readers: AnyPool,
     pub(super) writers: AnyPool,
     pub(super) backend: Backend,
+    /// In whose name it changes what is administered.
+    pub(super) actor: Arc<Actor>,
 }
 
 /// What a store stands on.
@@ -69,7 +71,8 @@ impl Store {
 
     async fn begin(&self, statement: &'static str) -> Result<Write, StoreError> {
         let transaction = self.writers.begin_with(statement).await.map_err(StoreError::Unavailable)?;
-        Ok(Write { transaction, locks_rows: matches!(self.backend, Backend::Postgres) })
+        let locks_rows = matches!(self.backend, Backend::Postgres);
+        Ok(Write { transaction, locks_rows, actor: Arc::clone(&self.actor) })
     }
 
     /// A transaction that reads one state of the database.
@@ -112,6 +115,8 @@ pub(super) struct Write {
     transaction: Transaction<'static, Any>,
     /// Whether rows must be locked: a database with one writer locks itself.
     locks_rows: bool,
+    /// Whom its changes are noted for.
+    pub(super) actor: Arc<Actor>,
 }
 
 impl Deref for Write {

@@ -6,6 +6,7 @@
 //! refuse an overdraft, a second resolution, and any update or deletion of the ledger.
 
 mod activations;
+mod administration;
 mod attempts;
 mod book;
 mod booking;
@@ -39,6 +40,9 @@ mod constraints;
 #[cfg(test)]
 mod contract;
 
+pub use administration::{
+    Actor, ActorError, AdministrativeChange, ChangeKind, Entered, HistoryFilter, WORDS_CHARACTERS_MAX,
+};
 pub use database::Store;
 use database::{Write, commit};
 pub use error::{

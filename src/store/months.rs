@@ -1,6 +1,7 @@
 //! Months, open and closed, and their runs of bills (DOMAIN §3.3, §3.4).
 
 use super::activations::{activation_of, select_activation};
+use super::administration::{Change, ChangeKind};
 use super::columns::{Columns, corrupt};
 use super::retry::retried;
 use super::standing::month_limit;
@@ -112,6 +113,11 @@ impl Store {
                     written += 1;
                 }
             }
+            if written > 0 {
+                let after = format!("answers of the billing system to {written} lines");
+                let change = Change::new(ChangeKind::BillsAcknowledged, month.to_string());
+                write.note(change.after(after), at).await?;
+            }
             commit(write).await?;
             Ok(written)
         })
@@ -175,6 +181,16 @@ async fn close(
     .execute(&mut *write)
     .await
     .map_err(StoreError::from)?;
+    write.act_as(closed_by, None);
+    let after = format!(
+        "closed, run {sequence}, {} contracts, SHA-256 of the CSV file {}, of the JSON file {}",
+        files.run.lines.len(),
+        files.csv_sha256,
+        files.json_sha256
+    );
+    write
+        .note(Change::new(ChangeKind::MonthClosed, month.to_string()).before("open").after(after), at)
+        .await?;
     commit(write).await?;
     Ok(files)
 }

@@ -2,11 +2,12 @@
 
 use super::{Answer, parse};
 use crate::klikon::PackageName;
-use crate::store::{AdminError, GrantChannel, ImportRow, NewPackage, Store};
+use crate::store::{Actor, ActorError, AdminError, GrantChannel, ImportRow, NewPackage, Store};
 use anyhow::{Context, bail};
 use csv::StringRecord;
 use jiff::{Timestamp, civil::Date};
 use serde_json::json;
+use sha2::{Digest, Sha256};
 use std::fmt;
 use std::io::Write;
 use std::path::Path;
@@ -43,6 +44,7 @@ pub(super) async fn run(
     file: &Path,
     dry_run: bool,
     store: &Store,
+    acting: &dyn Fn(&str) -> Result<Actor, ActorError>,
     now: Timestamp,
     out: &mut (dyn Write + Send),
 ) -> anyhow::Result<Answer> {
@@ -57,7 +59,7 @@ pub(super) async fn run(
     let rows: Vec<ImportRow> = parsed.rows.iter().map(|(_, row, _)| row.clone()).collect();
     // Lines that cannot be read would make others look wrong that are not.
     let done = if wrong.is_empty() {
-        match store.import(&rows, now, dry_run).await? {
+        match store.acting_as(acting(&file_text(file, &text))?).import(&rows, now, dry_run).await? {
             Ok(done) => done,
             Err(errors) => {
                 for error in errors {
@@ -85,6 +87,13 @@ pub(super) async fn run(
     let verb = if dry_run { "would be imported; run it again without --dry-run" } else { "imported" };
     text += &format!("{} lines {verb}\n", done.len());
     Ok(Answer { text, json: json!({ "dry_run": dry_run, "lines": lines }) })
+}
+
+/// Which file it is, for the trail.
+fn file_text(file: &Path, text: &str) -> String {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    let hash: String = Sha256::digest(text).iter().map(|octet| format!("{octet:02x}")).collect();
+    format!("import of {}, SHA-256 {hash}", name.escape_debug())
 }
 
 /// Reads the whole text; what is wrong with single cells is gathered.

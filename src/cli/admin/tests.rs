@@ -83,9 +83,16 @@ async fn a_group_from_the_first_command_to_the_list() {
     assert_eq!(packages.lines().count(), 6);
     let json: serde_json::Value = serde_json::from_str(&bench.admin("list --json").await.unwrap()).unwrap();
     assert_eq!(json[0]["leader"], "0672000123");
-    bench.admin("leader revoke 042250928").await.unwrap();
-    bench.admin("group close 042250928").await.unwrap();
+    bench.admin("leader revoke 042250928 --reason order-17 --actor clerk").await.unwrap();
+    bench.admin("group close 042250928 --reason order-17").await.unwrap();
     assert!(bench.admin("list").await.unwrap().contains("closed"));
+    let trail = bench.admin("history --contract 042250928").await.unwrap();
+    let lines: Vec<&str> = trail.lines().collect();
+    assert_eq!(lines.len(), 1 + 4 + 2, "{trail}");
+    let revoked = lines[5].split_whitespace().collect::<Vec<_>>().join(" ");
+    assert_eq!(revoked, "2026-11-22 11:00:00 clerk leader-revoked 042250928 0672000123 leader - order-17");
+    assert!(bench.admin("history --since 2026-11-23").await.unwrap().contains("(none)"));
+    assert!(bench.admin("history --last 2").await.unwrap().contains("--last shows more"));
     assert_eq!(bench.admin("seed").await.unwrap(), "nothing to do: there are packages and terms already\n");
 }
 
@@ -98,11 +105,20 @@ async fn errors_name_what_is_wrong_and_the_mend() {
         ("group create 4225", "write it like 042250928"),
         ("member add 042250928 0671123456", "write it like 0672123456"),
         ("member add 042250999 0672123456", "klikon admin group create"),
-        ("member remove 042250928 0691234567", "klikon admin member add"),
+        ("member remove 042250928 0691234567 --reason x", "klikon admin member add"),
+        ("member remove 042250928 0672123456", "--reason is missing"),
+        ("member remove 042250928 0672123456 --reason x --actor ", "--actor \"A. Clerk\""),
+        ("group close 042250928", "--reason is missing"),
+        ("leader revoke 042250928", "--reason is missing"),
+        ("leader pin 042250928 --clear", "--reason is missing"),
+        ("history --since yesterday", "2026-12-31"),
+        ("history --last 0", "1..=100000"),
         ("leader grant 042250928 0672123456 --by Fiks", "--declaration"),
         ("leader grant 042250928 0691234567 --by Fiks --online", "klikon admin member add"),
+        ("package retire Super1100 --reason x", "Super 1100"),
         ("package add Mega --price 1500", "Super 1100"),
-        ("terms add --effective 2026-12-21 --limit 7000", "2026-12-22 at the earliest"),
+        ("terms add --effective 2026-12-22 --limit 7000", "--reason is missing"),
+        ("terms add --effective 2026-12-21 --limit 7000 --reason x", "2026-12-22 at the earliest"),
         ("terms add --effective tomorrow", "2026-12-31"),
         ("terms add --effective 2027-01-01 --limit 0.001", "whole number of qindarka"),
         ("import nowhere.csv", "cannot be read"),
@@ -116,13 +132,29 @@ async fn errors_name_what_is_wrong_and_the_mend() {
 async fn packages_and_terms_change_with_notice() {
     let bench = Bench::new();
     bench.family().await;
-    bench.run(&["admin", "package", "add", "Super 1500", "--price", "1500"]).await.unwrap();
-    bench.run(&["admin", "package", "retire", "Super 1500", "--from", "2026-12-31"]).await.unwrap();
-    bench.admin("terms add --effective 2026-12-22 --limit 7000").await.unwrap();
+    bench
+        .run(&["admin", "package", "add", "Super 1500", "--price", "1500", "--reason", "new"])
+        .await
+        .unwrap();
+    bench
+        .run(&["admin", "package", "retire", "Super 1500", "--from", "2026-12-31", "--reason", "x"])
+        .await
+        .unwrap();
+    bench
+        .admin("terms add --effective 2026-12-22 --limit 7000 --reason board-4 --actor clerk")
+        .await
+        .unwrap();
     let terms = bench.admin("terms list").await.unwrap();
     assert_eq!(terms.lines().count(), 3);
     assert!(terms.contains("7\u{a0}000\u{a0}lekë") && terms.contains("200\u{a0}lekë"), "{terms}");
+    assert!(terms.contains("clerk, 2026-11-22 11:00:00  board-4"), "{terms}");
     assert!(bench.admin("package list").await.unwrap().contains("2026-12-31"));
+    let json: serde_json::Value =
+        serde_json::from_str(&bench.admin("terms list --json").await.unwrap()).unwrap();
+    assert_eq!(
+        (&json[1]["entered"]["by"], &json[1]["terms"]["discount"]),
+        (&json!("clerk"), &json!("200.00"))
+    );
 }
 
 #[tokio::test]
@@ -143,6 +175,8 @@ async fn an_import_is_whole_or_nothing() {
     let file = bench.file(&good);
     assert!(bench.run(&["admin", "import", &file]).await.unwrap().contains("2 lines imported"));
     assert!(bench.admin("list").await.unwrap().contains("0692000001 0692000002"));
+    let trail = bench.admin("history").await.unwrap();
+    assert!(trail.contains("2 lines") && trail.contains("import of import.csv, SHA-256 "), "{trail}");
     let packages = "package,list_price,valid_from,valid_until,announced_on\nSuper 1500,1500,2026-12-01,,\n";
     let file = bench.file(packages);
     bench.run(&["admin", "import", &file]).await.unwrap();

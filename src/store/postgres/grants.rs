@@ -3,7 +3,8 @@
 
 /// Tables that rows are put into.
 const INSERTED: &str = "groups, members, leaders, leader_pins, terms, packages, activations, accounts, settlements, \
-                        reversals, transfers, limit_months, months, closed_months, bill_acknowledgements, outbox, calls, attempts";
+                        reversals, transfers, limit_months, months, closed_months, bill_acknowledgements, outbox, calls, attempts, \
+                        administration";
 
 /// Columns that are changed, by their tables. Those of `limit_months` are checked by its trigger against the rows.
 const UPDATED: [(&str, &str); 8] = [

@@ -138,7 +138,17 @@ async fn the_service_s_role_can_change_nothing_that_is_booked() {
     let (store, _) = store_of_a_family(&service).await;
     let order = racer(&store, 1).await;
     assert!(matches!(store.hold(&order).await.unwrap(), HoldOutcome::Held(_)));
-    for table in ["activations", "accounts", "transfers", "settlements", "reversals", "attempts", "terms"] {
+    let tables = [
+        "activations",
+        "accounts",
+        "transfers",
+        "settlements",
+        "reversals",
+        "attempts",
+        "terms",
+        "administration",
+    ];
+    for table in tables {
         for statement in [
             format!("DELETE FROM {table}"),
             format!("TRUNCATE {table} CASCADE"),
@@ -184,6 +194,7 @@ fn same(table: &str) -> &'static str {
         "accounts" => "kind = kind",
         "transfers" => "amount_qindarka = amount_qindarka",
         "settlements" | "reversals" | "attempts" => "activation_id = activation_id",
+        "administration" => "actor = actor",
         _ => "limit_qindarka = limit_qindarka",
     }
 }

@@ -6,7 +6,7 @@ mod file;
 pub(super) use file::FileIdentity;
 
 use super::database::{Backend, Store};
-use super::{OpenError, Settings};
+use super::{Actor, OpenError, Settings};
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::Migrator;
 use sqlx::{AnyConnection, AssertSqlSafe, Connection, Executor};
@@ -51,7 +51,12 @@ pub(super) async fn open(path: &Path, settings: &Settings) -> Result<Store, Open
             .connect_lazy_with(options.clone())
     };
     let file = FileIdentity::of(path).map_err(|error| file_error(error.into()))?;
-    Ok(Store { readers: pool(settings.readers), writers: pool(1), backend: Backend::Sqlite(Arc::new(file)) })
+    Ok(Store {
+        readers: pool(settings.readers),
+        writers: pool(1),
+        backend: Backend::Sqlite(Arc::new(file)),
+        actor: Arc::new(Actor::program()),
+    })
 }
 
 /// The file as a URL, by its folder's real place, so that nothing in its name means anything in a URL.
