@@ -1,6 +1,7 @@
 //! `klikon admin`: groups, members, leaders, packages and terms.
 
 mod arguments;
+mod contact;
 mod history;
 mod import;
 pub(super) mod parse;
@@ -54,6 +55,8 @@ pub async fn run(
         AdminCommand::Group(command) => group(command, &store, now).await?,
         AdminCommand::Member(command) => member(command, &store, now).await?,
         AdminCommand::Leader(command) => leader(command, &store, now).await?,
+        AdminCommand::Contact(command) => contact::run(command, &store, now).await?,
+        AdminCommand::Erase { contract, number } => contact::erase(contract, number, &store, now).await?,
         AdminCommand::Package(command) => package(command, &store, now).await?,
         AdminCommand::Terms(command) => terms(command, &store, now).await?,
         AdminCommand::Seed => match store.seed_catalogue(klikon::day_of(now)).await? {
@@ -130,14 +133,11 @@ async fn member(command: MemberCommand, store: &Store, now: Timestamp) -> anyhow
 async fn leader(command: LeaderCommand, store: &Store, now: Timestamp) -> anyhow::Result<Answer> {
     match command {
         LeaderCommand::Grant { contract, number, granted_by, declaration, online: _ } => {
-            let granted_by = granted_by.trim();
-            anyhow::ensure!(!granted_by.is_empty(), "--by is empty; write who grants the right");
-            let channel = match declaration.as_deref().map(str::trim) {
-                Some("") => anyhow::bail!("--declaration is empty; write its number, or --online"),
-                Some(declaration) => GrantChannel::Shop { declaration: declaration.to_owned() },
+            let channel = match declaration {
+                Some(declaration) => GrantChannel::Shop { declaration },
                 None => GrantChannel::Online,
             };
-            store.grant_leader(&contract, number, granted_by, &channel, now).await?;
+            store.grant_leader(&contract, number, &granted_by, &channel, now).await?;
             Ok(Answer::done(format!("{} is the Lider Mobile of {contract}", number.national())))
         }
         LeaderCommand::Revoke { contract } => {

@@ -134,6 +134,10 @@ kinds! {
     BillsAcknowledged = "bills-acknowledged",
     /// A posted activation was taken back.
     ActivationReversed = "activation-reversed",
+    /// A name or an e-mail address was entered.
+    ContactChanged = "contact-changed",
+    /// What names people was erased.
+    PersonalDataErased = "personal-data-erased",
 }
 
 /// A row of the trail.
@@ -258,6 +262,11 @@ impl Write {
     pub(super) fn act_as(&mut self, name: &str, reason: Option<&str>) {
         self.actor =
             Arc::new(Actor { name: name.to_owned(), reason: reason.map(str::to_owned), at: self.actor.at });
+    }
+
+    /// Whether somebody says why.
+    pub(super) fn has_reason(&self) -> bool {
+        self.actor.reason.is_some()
     }
 
     /// Puts a change into the trail, in its own transaction. `at` counts where the actor names no moment.

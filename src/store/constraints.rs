@@ -20,7 +20,7 @@ macro_rules! each_constraint {
             what_is_posted_is_reversed_once, a_reversal_after_the_close_moves_money_only,
             an_sms_is_made_at_the_settlement_and_goes_forward_only,
             leaders_terms_and_members_hold_by_themselves, prices_hold_by_themselves,
-            the_trail_is_only_added_to,
+            the_trail_is_only_added_to, what_names_people_is_only_erased,
             the_audit_names_the_first_row_that_is_wrong
         }
     };
@@ -396,6 +396,37 @@ pub(super) async fn the_trail_is_only_added_to(database: &dyn Database) {
         let said = refusal(&store, &twice.replacen("INSERT", "INSERT OR REPLACE", 1)).await;
         assert!(said.contains("in the trail already"), "{said}");
     }
+}
+
+/// Who granted a right, and what a call stated, can be taken away and nothing else of it changed.
+pub(super) async fn what_names_people_is_only_erased(database: &dyn Database) {
+    let store = booked(database).await;
+    let call = "INSERT INTO calls (id, sip_call_id, called, received_at_ms, ended_at_ms, end_cause, outcome, nodes, \
+                free_of_charge, stated) VALUES ('x', 'x', '130', 0, 0, 'goodbye', 'none', '[]', 1, '[]');";
+    let changed = |change: &str| format!("{call}UPDATE calls SET {change}");
+    for change in
+        ["stated = '[1]'", "stated = stated", "caller = 'x', stated = NULL", "outcome = 'activated'"]
+    {
+        assert_refused(&store, &changed(change), "never updated").await;
+    }
+    let erased = changed("stated = NULL");
+    assert!(refusal(&store, &erased).await.starts_with("done"));
+    assert_refused(&store, &format!("{erased};UPDATE calls SET stated = '[]'"), "never updated").await;
+    assert_refused(&store, &format!("{call}DELETE FROM calls"), "never deleted").await;
+    let leader = |change: &str| format!("UPDATE leaders SET {change};");
+    for change in
+        ["granted_by = 'another'", "granted_by = '(erased)', until_ms = since_ms", "channel = 'shop'"]
+    {
+        assert_refused(&store, &leader(change), "only be ended").await;
+    }
+    let (ended, erased) = (leader("until_ms = since_ms"), leader("granted_by = '(erased)'"));
+    for good in [format!("{ended}{erased}"), format!("{erased}{ended}")] {
+        assert!(refusal(&store, &good).await.starts_with("done"), "{good}");
+        assert_refused(&store, &format!("{good}{}", leader("granted_by = 'another'")), "only be ended").await;
+        assert_refused(&store, &format!("{good}{}", leader("until_ms = NULL")), "only be ended").await;
+    }
+    let nobody = "INSERT INTO contacts (contract, name) VALUES ('+35542250928', NULL)";
+    assert_refused(&store, nobody, "check").await;
 }
 
 /// After its month is closed an activation is reversed in a later one: its money, and no room in the limit.

@@ -62,7 +62,8 @@ macro_rules! each_case {
             nothing_slips_into_a_month_that_is_closed,
             no_terms_no_booking,
             outbox_is_at_least_once,
-            every_change_leaves_a_row, what_is_not_done_leaves_no_row, money_is_administered_by_name
+            every_change_leaves_a_row, what_is_not_done_leaves_no_row, money_is_administered_by_name,
+            people_are_forgotten_and_money_is_not, ten_thousand_lines_are_imported
         }
     };
 }

@@ -166,6 +166,11 @@ impl Write {
         Ok(())
     }
 
+    /// Whether the database is a file.
+    pub(super) fn is_file(&self) -> bool {
+        !self.locks_rows
+    }
+
     /// Undoes the transaction.
     pub(super) async fn rollback(self) -> Result<(), StoreError> {
         self.transaction.rollback().await.map_err(StoreError::Unavailable)

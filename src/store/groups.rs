@@ -284,6 +284,15 @@ pub(super) async fn find_group(
     row.map(|row| group_of(&row)).transpose()
 }
 
+/// That a contract has a group, or had one.
+pub(super) async fn find_any_group(db: &mut AnyConnection, contract: &FixedNumber) -> Result<(), AdminError> {
+    let row = sqlx::query("SELECT 1 AS one FROM groups WHERE contract = $1 LIMIT 1")
+        .bind(contract.e164())
+        .fetch_optional(db)
+        .await?;
+    row.map(drop).ok_or_else(|| AdminError::NoSuchContract(contract.clone()))
+}
+
 /// The contract of a group, active or closed.
 pub(super) async fn contract_of(db: &mut AnyConnection, group: GroupId) -> Result<FixedNumber, StoreError> {
     let row = sqlx::query("SELECT contract FROM groups WHERE id = $1").bind(group.0).fetch_one(db).await?;

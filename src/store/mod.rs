@@ -13,6 +13,7 @@ mod booking;
 mod calls;
 mod catalogue;
 mod columns;
+mod contacts;
 mod database;
 mod error;
 mod groups;
@@ -43,6 +44,7 @@ mod contract;
 pub use administration::{
     Actor, ActorError, AdministrativeChange, ChangeKind, Entered, HistoryFilter, WORDS_CHARACTERS_MAX,
 };
+pub use contacts::{Contact, ERASED, Erased};
 pub use database::Store;
 use database::{Write, commit};
 pub use error::{

@@ -46,7 +46,8 @@ impl AdminCommand {
             },
             Self::Package(command) => !matches!(command, PackageCommand::List),
             Self::Terms(command) => !matches!(command, TermsCommand::List),
-            Self::Seed | Self::Import { .. } | Self::List | Self::History { .. } => false,
+            Self::Erase { .. } => true,
+            Self::Contact(_) | Self::Seed | Self::Import { .. } | Self::List | Self::History { .. } => false,
         }
     }
 }
@@ -62,6 +63,19 @@ pub(super) enum AdminCommand {
     /// The one member of a group who may use 130.
     #[command(subcommand)]
     Leader(LeaderCommand),
+    /// The Lideri Fiks of a contract, as a person: to whom its statements go.
+    #[command(subcommand)]
+    Contact(ContactCommand),
+    /// Erase what names a person, for good; money, numbers and the ledger's rows stay.
+    Erase {
+        /// Of a fixed line: its Lideri Fiks, by name and e-mail address, and by name where he granted the right of the
+        /// Lider Mobile.
+        #[arg(long, value_parser = parse::contract, required_unless_present = "number", conflicts_with = "number")]
+        contract: Option<FixedNumber>,
+        /// Of a mobile number: what the records of its calls keep of what the caller's side said of him.
+        #[arg(long, value_parser = parse::msisdn)]
+        number: Option<Msisdn>,
+    },
     /// The dated catalogue.
     #[command(subcommand)]
     Package(PackageCommand),
@@ -154,10 +168,10 @@ pub(super) enum LeaderCommand {
         #[arg(value_parser = parse::msisdn)]
         number: Msisdn,
         /// Who grants it: the Lider Fiks.
-        #[arg(long = "by")]
+        #[arg(long = "by", value_parser = parse::words)]
         granted_by: String,
         /// The number of the declaration signed in a shop.
-        #[arg(long, required_unless_present = "online", conflicts_with = "online")]
+        #[arg(long, value_parser = parse::words, required_unless_present = "online", conflicts_with = "online")]
         declaration: Option<String>,
         /// Granted online, without a declaration.
         #[arg(long)]
@@ -188,6 +202,29 @@ pub(super) enum LeaderCommand {
     /// Who had the right, since when, until when, granted by whom and how.
     History {
         /// The fixed line of the group.
+        #[arg(value_parser = parse::contract)]
+        contract: FixedNumber,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ContactCommand {
+    /// Enter his name or e-mail address; what is left out stays.
+    #[command(group(clap::ArgGroup::new("what").required(true).multiple(true).args(["name", "email"])))]
+    Set {
+        /// The fixed line.
+        #[arg(value_parser = parse::contract)]
+        contract: FixedNumber,
+        /// His name.
+        #[arg(long, value_parser = parse::words)]
+        name: Option<String>,
+        /// His e-mail address.
+        #[arg(long, value_parser = parse::words)]
+        email: Option<String>,
+    },
+    /// What is known of him.
+    Show {
+        /// The fixed line.
         #[arg(value_parser = parse::contract)]
         contract: FixedNumber,
     },

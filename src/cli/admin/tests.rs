@@ -171,6 +171,23 @@ async fn an_import_is_whole_or_nothing() {
     let error = bench.run(&["admin", "import", &file]).await.unwrap_err();
     assert!(error.contains("line 4, column msisdn, `0672123456`: 0672123456 is a member of"), "{error}");
     assert!(error.contains("1 error; nothing was imported"), "{error}");
+    // All errors at once, by line: those of the file and those of the ledger.
+    let file = bench.file(&format!(
+        "{header}042250931,0672123456,member,,,\n042250931,0671,boss,,,\n042250930,0692000001,member,,,\n\
+         042250930,0692000001,member,,,\n"
+    ));
+    let error = bench.run(&["admin", "import", &file, "--dry-run"]).await.unwrap_err();
+    let places: Vec<&str> = error.lines().map(|line| line.split(": ").next().unwrap_or_default()).collect();
+    let at = |place: &str| format!("{file}, {place}");
+    let expected = [
+        at("line 2, column msisdn, `0672123456`"),
+        at("line 3, column msisdn, `0671`"),
+        at("line 3, column role, `boss`"),
+        at("line 5, column msisdn, `0692000001`"),
+        file.clone(),
+    ];
+    assert_eq!(places, expected, "{error}");
+    assert!(error.contains("stands in line 4 too") && error.contains("4 errors; nothing"), "{error}");
     assert!(!bench.admin("group list").await.unwrap().contains("042250930"));
     let file = bench.file(&good);
     assert!(bench.run(&["admin", "import", &file]).await.unwrap().contains("2 lines imported"));
@@ -233,4 +250,37 @@ async fn the_ledger_is_shown_billed_and_verified() {
     let json: serde_json::Value =
         serde_json::from_str(&bench.run(&["ledger", "verify", "--json"]).await.unwrap()).unwrap();
     assert_eq!(json["posted"], 1);
+}
+
+#[tokio::test]
+async fn the_lideri_fiks_is_known_and_forgotten() {
+    let bench = Bench::new();
+    bench.family().await;
+    let words =
+        ["admin", "contact", "set", "042250928", "--name", "Emri Mbiemri", "--email", "emri@example.com"];
+    bench.run(&words).await.unwrap();
+    let shown = bench.admin("contact show 042250928").await.unwrap();
+    assert!(shown.contains("Emri Mbiemri") && shown.contains("emri@example.com"), "{shown}");
+    for (line, said) in [
+        ("contact set 042250999 --name x", "never had a group"),
+        ("contact set 042250928", "--name"),
+        ("contact set 042250928 --email example.com", "name@example.com"),
+        ("erase --contract 042250928", "--reason is missing"),
+        ("erase --reason x", "--contract"),
+        ("erase --contract 042250928 --number 0672123456 --reason x", "cannot be used with"),
+    ] {
+        let error = bench.admin(line).await.unwrap_err();
+        assert!(error.contains(said), "{line}\n  {error}");
+    }
+    let said = bench.admin("erase --contract 042250928 --reason request-17 --actor clerk").await.unwrap();
+    assert!(said.contains("1 contacts, who granted 1 leaderships"), "{said}");
+    let said = bench.admin("erase --contract 042250928 --reason request-17").await.unwrap();
+    assert!(said.contains("nothing of 042250928 names a person any more"), "{said}");
+    let said = bench.admin("erase --number 0672000123 --reason request-17").await.unwrap();
+    assert!(said.contains("nothing of 0672000123"), "{said}");
+    assert!(bench.admin("contact show 042250928").await.unwrap().contains("(none)"));
+    assert!(bench.admin("leader history 042250928").await.unwrap().contains("(erased)"));
+    let trail = bench.admin("history").await.unwrap();
+    assert_eq!(trail.matches("personal-data-erased").count(), 1, "{trail}");
+    assert!(!trail.contains("Mbiemri") && !trail.contains("example.com"), "{trail}");
 }

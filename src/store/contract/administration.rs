@@ -162,3 +162,113 @@ pub(in crate::store) async fn money_is_administered_by_name(database: &dyn Datab
     assert_eq!((answered.kind, &*answered.actor), (ChangeKind::BillsAcknowledged, "A. Clerk"));
     audited(&store).await;
 }
+
+fn call_of(caller: Msisdn, n: u8) -> CallRecord {
+    CallRecord {
+        id: CallId::new(at(NOW), [n; 10]),
+        sip_call_id: format!("call-{n}"),
+        caller: Some(caller.e164()),
+        called: "130".to_owned(),
+        received_at: at(NOW),
+        answered_at: None,
+        ended_at: at(NOW),
+        end: CallEnd::Goodbye,
+        reason: None,
+        outcome: "activated".to_owned(),
+        nodes: Vec::new(),
+        free_of_charge: true,
+        media: None,
+        origin: Origin {
+            stated: vec![StatedField {
+                name: "From".to_owned(),
+                value: "\"Emri Mbiemri\" <sip:x@y>".to_owned(),
+            }],
+            ..Origin::default()
+        },
+    }
+}
+
+/// What names people is erased, once and for good; the money, its bills and the chain are what they were.
+pub(in crate::store) async fn people_are_forgotten_and_money_is_not(database: &dyn Database) {
+    let (store, group) = family(database).await;
+    let (contract, now) = (contract_number(), at(NOW));
+    hold(&store, 1, 1100).await;
+    post(&store, 1).await.unwrap();
+    for (n, caller) in [(1, leader()), (2, member())] {
+        store.record_call(&call_of(caller, n)).await.unwrap();
+    }
+    store.grant_leader(&contract, member(), "Emri Mbiemri", &GrantChannel::Online, now).await.unwrap();
+    store.set_contact(&contract, Some("Emri Mbiemri"), None, now).await.unwrap();
+    store.set_contact(&contract, None, Some("emri@example.com"), now).await.unwrap();
+    let known = store.contact(&contract).await.unwrap().unwrap();
+    assert_eq!(
+        (known.name.as_deref(), known.email.as_deref()),
+        (Some("Emri Mbiemri"), Some("emri@example.com"))
+    );
+    assert!(!format!("{known:?}").contains("Emri"));
+    let unknown = FixedNumber::parse("042250999").unwrap();
+    let nobody = store.set_contact(&unknown, Some("x"), None, now).await;
+    assert!(matches!(nobody, Err(AdminError::NoSuchContract(_))), "{nobody:?}");
+    assert!(matches!(
+        store.set_contact(&contract, None, Some("x y@z"), now).await,
+        Err(AdminError::NoAddress(_))
+    ));
+    let files = store.close_month(this_month(), "A. Clerk", at(MONTH_OVER)).await.unwrap();
+    let before = (audited(&store).await, store.ledger(BookFilter::default()).await.unwrap());
+
+    assert!(matches!(store.erase_contract(&contract, now).await, Err(AdminError::NoReason)));
+    assert!(matches!(store.erase_contract(&unknown, now).await, Err(AdminError::NoSuchContract(_))));
+    assert_eq!(store.contact(&contract).await.unwrap(), Some(known), "nothing is half erased");
+    let clerk = store.acting_as(clerk(Some("request 17")));
+    let erased = clerk.erase_contract(&contract, now).await.unwrap();
+    assert_eq!(erased, Erased { contacts: 1, leaderships: 2, calls: 0 });
+    assert!(clerk.erase_contract(&contract, now).await.unwrap().is_nothing());
+    let erased = clerk.erase_number(leader(), now).await.unwrap();
+    assert_eq!(erased, Erased { contacts: 0, leaderships: 0, calls: 1 });
+    assert!(clerk.erase_number(leader(), now).await.unwrap().is_nothing());
+
+    assert_eq!(store.contact(&contract).await.unwrap(), None);
+    let history = store.leaders(group).await.unwrap();
+    assert!(history.iter().all(|leadership| leadership.granted_by == ERASED), "{history:?}");
+    assert_eq!((history[0].until, history[1].until), (Some(now), None), "who led, and when, stays");
+    let calls = store.calls(None, 10).await.unwrap();
+    let stated: Vec<usize> = calls.iter().map(|call| call.origin.stated.len()).collect();
+    assert_eq!(stated.iter().sum::<usize>(), 1, "another's call keeps what it stated");
+    assert_eq!(store.bill_run(this_month()).await.unwrap(), Some(files), "the same octets");
+    assert_eq!((audited(&store).await, store.ledger(BookFilter::default()).await.unwrap()), before);
+    // The trail says that it was done, and names nobody.
+    let changes = store.history(&HistoryFilter::default(), 100).await.unwrap();
+    let said = format!("{changes:?}");
+    assert!(!said.contains("Emri") && !said.contains("example.com"), "{said}");
+    let erasures: Vec<&AdministrativeChange> =
+        changes.iter().filter(|change| change.kind == ChangeKind::PersonalDataErased).collect();
+    assert_eq!(erasures.len(), 2);
+    assert!(erasures.iter().all(|change| change.reason.as_deref() == Some("request 17")));
+    // Life goes on.
+    store.revoke_leader(&contract, now).await.unwrap();
+    store.grant_leader(&contract, leader(), "Lider Fiks", &shop(), now).await.unwrap();
+}
+
+/// A file as an operator's first one: each line with a group of its own or a member of the one before.
+pub(in crate::store) async fn ten_thousand_lines_are_imported(database: &dyn Database) {
+    let (store, _) = family(database).await;
+    let rows: Vec<ImportRow> = (0..10_000u32)
+        .map(|n| ImportRow::Member {
+            contract: FixedNumber::parse(&format!("0422{:05}", n / 4)).unwrap(),
+            msisdn: number(&format!("0693{n:06}")),
+            leader: n.is_multiple_of(4).then(|| ("Lider Fiks".to_owned(), shop())),
+        })
+        .collect();
+    let done = store.import(&rows, at(NOW), false).await.unwrap().unwrap();
+    assert_eq!(done.len(), 10_000);
+    assert_eq!(store.groups().await.unwrap().len(), 1 + 2_500);
+    let Standing::Leader { group, .. } = store.standing(number("0693009996")).await.unwrap() else {
+        panic!()
+    };
+    assert_eq!(store.members(group).await.unwrap().len(), 4);
+    let last = store.history(&HistoryFilter::default(), 20_000).await.unwrap();
+    assert_eq!(last.len(), 10 + 2_500 + 10_000 + 2_500 + 1);
+    // Once more: each line is wrong, and all are named.
+    let errors = store.import(&rows[..100], at(NOW), false).await.unwrap().unwrap_err();
+    assert_eq!(errors.len(), 100);
+}
