@@ -94,7 +94,7 @@ impl Bench {
             Operation::Settle => {
                 self.direct.reverse(id(case), "a test", "a clerk", now()).await.unwrap();
             }
-            Operation::PinAttempt => self.direct.unlock_pin(&self.family.contract).await.unwrap(),
+            Operation::PinAttempt => self.direct.unlock_pin(&self.family.contract, now()).await.unwrap(),
             _ => {}
         }
     }
@@ -158,7 +158,7 @@ impl Bench {
         let due = self.direct.outbox_due(u32::MAX).await.unwrap();
         let was_due = due.iter().find(|row| order_of(row) == Some(id(case)));
         let Some(row) = was_due else { return Heard::DoneBefore };
-        match store.outbox_sent(row.id, now()).await {
+        match store.outbox_sent(&[row.id], now()).await {
             Ok(()) => Heard::Done,
             Err(error) => Heard::of_error(&error),
         }

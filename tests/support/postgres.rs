@@ -81,6 +81,10 @@ impl Cluster {
 
     /// Stops the server in immediate mode: as a crash, with nothing said to anybody and nothing tidied up.
     pub fn stop_at_once(&mut self) -> Result<()> {
+        // One that has ended has a number no more.
+        if self.server.try_wait()?.is_some() {
+            return Ok(());
+        }
         let pid = rustix::process::Pid::from_child(&self.server);
         rustix::process::kill_process(pid, rustix::process::Signal::QUIT)?;
         self.server.wait()?;
@@ -102,11 +106,6 @@ impl Cluster {
     pub async fn database(&self, name: &str) -> Result<String> {
         self.execute("postgres", &format!("CREATE DATABASE {name}")).await?;
         Ok(self.url(name))
-    }
-
-    /// The folder with its socket.
-    pub fn folder(&self) -> &Path {
-        self.folder.path()
     }
 
     /// Makes a role that may log in, and owns nothing.
@@ -131,24 +130,16 @@ impl Cluster {
         format!("postgres:///{name}?host={}&user={role}", self.folder.path().display())
     }
 
-    /// Stops the server at once, as a crash does, and starts it again.
+    /// Stops the server as [`Cluster::stop_at_once`] does, and starts it again.
     pub fn kill_and_start(&mut self) -> Result<()> {
-        self.stop_at_once();
-        self.server = serve(self.folder.path(), &self.folder.path().join("data"))?;
-        Ok(())
-    }
-
-    /// An immediate shutdown, without a checkpoint.
-    fn stop_at_once(&mut self) {
-        let pid = rustix::process::Pid::from_child(&self.server);
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::QUIT);
-        let _ = self.server.wait();
+        self.stop_at_once()?;
+        self.start_again()
     }
 }
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        self.stop_at_once();
+        let _ = self.stop_at_once();
     }
 }
 
