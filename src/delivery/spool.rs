@@ -96,7 +96,7 @@ impl Spool {
     }
 
     /// Writes a file so that it is whole whenever it can be seen, even after a power cut: aside in the same folder,
-    /// synced, renamed, the folder synced.
+    /// synced, renamed. That it can be seen then, [`Spool::sync`] sees to.
     pub fn write(&self, path: &Path, content: &impl Serialize) -> Result<(), SpoolError> {
         let folder = path.parent().unwrap_or(&self.root);
         let write = || -> io::Result<()> {
@@ -112,9 +112,18 @@ impl Spool {
             aside.as_file_mut().write_all(b"\n")?;
             aside.as_file().sync_all()?;
             aside.persist(path).map_err(|error| error.error)?;
-            File::open(folder)?.sync_all()
+            Ok(())
         };
         failed(write(), "cannot write", path)
+    }
+
+    /// Brings the names of what was written into the folders of orders and SMS to the disk.
+    pub fn sync(&self) -> Result<(), SpoolError> {
+        for folder in ["orders", "sms"] {
+            let path = self.root.join(folder);
+            failed(File::open(&path).and_then(|folder| folder.sync_all()), "cannot sync", &path)?;
+        }
+        Ok(())
     }
 
     /// What lies in `acks/`, in the order of the names.

@@ -220,19 +220,25 @@ impl Worker {
             Ok(due) => due,
             Err(error) => return fail(pass, &error),
         };
-        for row in due {
-            let (id, is_order) = (row.id, matches!(row.content, OutboxContent::Order(_)));
-            if let Err(error) = self.aside(move |spool| write(spool, &row)).await {
-                fail(pass, &error);
-                continue;
-            }
-            if let Err(error) = self.store.outbox_sent(id, now).await {
-                return fail(pass, &error);
-            }
-            if is_order {
-                pass.orders += 1;
-            } else {
-                pass.sms += 1;
+        if due.is_empty() {
+            return;
+        }
+        let (written, failures) = match self.aside(move |spool| write_all(spool, due)).await {
+            Ok(results) => results,
+            Err(error) => return fail(pass, &error),
+        };
+        for failure in &failures {
+            fail(pass, failure);
+        }
+        // One commit for all: what is written and not marked is written again, and means the same.
+        let ids: Vec<i64> = written.iter().map(|row| row.id).collect();
+        if let Err(error) = self.store.outbox_sent(&ids, now).await {
+            return fail(pass, &error);
+        }
+        for row in written {
+            match row.content {
+                OutboxContent::Order(_) => pass.orders += 1,
+                OutboxContent::Sms(_) => pass.sms += 1,
             }
         }
     }
@@ -248,6 +254,19 @@ impl Worker {
             Err(error) => Err(SpoolError::interrupted(self.spool.root(), error)),
         }
     }
+}
+
+/// Writes the file of each row. Yields the rows whose files are on the disk, and what went wrong with others.
+fn write_all(spool: &Spool, rows: Vec<OutboxRow>) -> Result<(Vec<OutboxRow>, Vec<SpoolError>), SpoolError> {
+    let (mut written, mut failures) = (Vec::new(), Vec::new());
+    for row in rows {
+        match write(spool, &row) {
+            Ok(()) => written.push(row),
+            Err(error) => failures.push(error),
+        }
+    }
+    spool.sync()?;
+    Ok((written, failures))
 }
 
 fn write(spool: &Spool, row: &OutboxRow) -> Result<(), SpoolError> {

@@ -9,25 +9,18 @@ use sqlx::any::AnyRow;
 
 impl Store {
     /// Keeps that a booking is about to be tried. The same again changes nothing. To be called before [`Store::hold`];
-    /// where it fails, nothing may be tried.
+    /// where it fails, nothing may be tried. It is on the disk at the latest when the hold is.
     ///
     /// # Errors
     /// [`HoldError`]: the id was made for another booking.
     pub async fn record_attempt(&self, order: &ActivationOrder) -> Result<(), HoldError> {
         retried(|| async {
-            let mut write = self.booking().await?;
-            let known = sqlx::query("SELECT * FROM attempts WHERE activation_id = $1")
-                .bind(order.id.to_string())
-                .fetch_optional(&mut *write)
-                .await?;
-            if let Some(row) = known {
-                let known = attempt_of(&row)?;
-                let same = ActivationOrder { at: order.at, ..known } == *order;
-                return if same { Ok(()) } else { Err(HoldError::IdReused(order.id)) };
-            }
-            sqlx::query(
+            let mut write = self.note().await?;
+            let written = sqlx::query(
                 "INSERT INTO attempts (activation_id, call_id, caller_msisdn, member_msisdn, package_id,
-                     quoted_net_qindarka, tried_at_ms) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+                     quoted_net_qindarka, tried_at_ms)
+                 SELECT $1, $2, $3, $4, $5, $6, $7
+                 WHERE NOT EXISTS (SELECT 1 FROM attempts WHERE activation_id = $1)",
             )
             .bind(order.id.to_string())
             .bind(order.call.to_string())
@@ -38,7 +31,15 @@ impl Store {
             .bind(order.at.as_millisecond())
             .execute(&mut *write)
             .await?;
-            Ok(commit(write).await?)
+            if written.rows_affected() == 1 {
+                return Ok(commit(write).await?);
+            }
+            let known = sqlx::query("SELECT * FROM attempts WHERE activation_id = $1")
+                .bind(order.id.to_string())
+                .fetch_one(&mut *write)
+                .await?;
+            let same = ActivationOrder { at: order.at, ..attempt_of(&known)? } == *order;
+            if same { Ok(()) } else { Err(HoldError::IdReused(order.id)) }
         })
         .await
     }

@@ -18,7 +18,7 @@ const FIRST_PACKAGES: [i32; 5] = [400, 700, 1100, 1300, 1900];
 impl Store {
     /// All versions of the terms, oldest first.
     pub async fn terms(&self) -> Result<Vec<TermsVersion>, StoreError> {
-        terms_versions(&mut *self.read().await?).await
+        terms_versions(&mut *self.reader().await?).await
     }
 
     /// Enters the next version of the terms. `today` is the day in Tirane.
@@ -28,7 +28,7 @@ impl Store {
 
     /// All versions of all packages, by name and then by day.
     pub async fn packages(&self) -> Result<Vec<Package>, StoreError> {
-        package_versions(&mut *self.read().await?).await
+        package_versions(&mut *self.reader().await?).await
     }
 
     /// Enters a package, or another price of one. `today` is the day in Tirane.
@@ -164,7 +164,7 @@ pub(super) async fn terms_on(db: &mut AnyConnection, day: Date) -> Result<(i64, 
     Ok((row.integer("id")?, terms_of(&row)?.terms))
 }
 
-fn terms_of(row: &AnyRow) -> Result<TermsVersion, StoreError> {
+pub(super) fn terms_of(row: &AnyRow) -> Result<TermsVersion, StoreError> {
     let members_max = row.integer("members_max")?;
     Ok(TermsVersion {
         terms: Terms {
@@ -181,20 +181,15 @@ fn terms_of(row: &AnyRow) -> Result<TermsVersion, StoreError> {
 
 pub(super) async fn package_versions(db: &mut AnyConnection) -> Result<Vec<Package>, StoreError> {
     let rows = sqlx::query("SELECT * FROM packages").fetch_all(db).await?;
-    let mut packages: Vec<Package> = rows.iter().map(package_of).collect::<Result<_, _>>()?;
+    let mut packages: Vec<Package> =
+        rows.iter().map(|row| package_of(row, row.integer("id")?)).collect::<Result<_, _>>()?;
     packages.sort_by_key(|package| (package.name, package.valid_from));
     Ok(packages)
 }
 
-/// One version by its number.
-pub(super) async fn package(db: &mut AnyConnection, id: PackageId) -> Result<Option<Package>, StoreError> {
-    let row = sqlx::query("SELECT * FROM packages WHERE id = $1").bind(id.0).fetch_optional(db).await?;
-    row.map(|row| package_of(&row)).transpose()
-}
-
-fn package_of(row: &AnyRow) -> Result<Package, StoreError> {
+pub(super) fn package_of(row: &AnyRow, id: i64) -> Result<Package, StoreError> {
     Ok(Package {
-        id: PackageId(row.integer("id")?),
+        id: PackageId(id),
         name: row.parsed("name")?,
         list: row.money("list_qindarka")?,
         valid_from: row.day("valid_from")?,

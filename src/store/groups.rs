@@ -19,7 +19,7 @@ impl Store {
 
     /// The active group of a contract.
     pub async fn group(&self, contract: &FixedNumber) -> Result<Option<Group>, StoreError> {
-        find_group(&mut *self.read().await?, contract).await
+        find_group(&mut *self.reader().await?, contract).await
     }
 
     /// The memberships of a group, past ones too, oldest first.

@@ -14,6 +14,7 @@ mod catalogue;
 mod columns;
 mod database;
 mod error;
+mod facts;
 mod groups;
 mod import;
 mod media_quality;

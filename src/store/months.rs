@@ -184,7 +184,7 @@ async fn close(
 /// Whether something may be booked in the month: it is open, and stays so until this transaction ends.
 pub(super) async fn share_open_month(write: &mut Write, month: Month) -> Result<bool, StoreError> {
     begin_month(write, month).await?;
-    write.share_month(&month.to_string()).await?;
+    write.share_month(month).await?;
     let closed = sqlx::query("SELECT 1 AS one FROM closed_months WHERE month = $1")
         .bind(month.to_string())
         .fetch_optional(&mut **write)

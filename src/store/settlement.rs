@@ -89,10 +89,7 @@ async fn post_settlement(
     let pending = pending_of(db, id).await?;
     let mut posting = Posting::open(db, activation.group, activation.month, kept, at).await?;
     posting.settlement(SettlementFacts { activation: id, resolution, reason, settled_at: at }).await?;
-    for pending in pending {
-        posting.resolve(pending, resolution, id, at).await?;
-    }
-    Ok(())
+    posting.resolve(&pending, resolution, id, at).await
 }
 
 /// An acknowledgement proves that the order arrived, so an order that is still due is sent; each SMS gets its text.

@@ -158,7 +158,7 @@ impl Bench {
         let due = self.direct.outbox_due(u32::MAX).await.unwrap();
         let was_due = due.iter().find(|row| order_of(row) == Some(id(case)));
         let Some(row) = was_due else { return Heard::DoneBefore };
-        match store.outbox_sent(row.id, now()).await {
+        match store.outbox_sent(&[row.id], now()).await {
             Ok(()) => Heard::Done,
             Err(error) => Heard::of_error(&error),
         }
@@ -186,6 +186,6 @@ fn month_of_case(case: u32) -> Month {
     (0..case % 1000).fold(first, |month, _| month.next())
 }
 
-fn contract_of_case(case: u32) -> FixedNumber {
+pub fn contract_of_case(case: u32) -> FixedNumber {
     FixedNumber::parse(&format!("0433{case:05}")).unwrap()
 }

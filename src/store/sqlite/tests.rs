@@ -1,6 +1,7 @@
 //! The contract and the constraints on SQLite, and what is SQLite's own.
 
 use crate::klikon;
+use crate::store::columns::Columns;
 use crate::store::constraints::{self, booked, each_constraint};
 use crate::store::contract::{self, Database, each_case};
 use crate::store::{HoldOutcome, Settings, Store, StoreError, commit};
@@ -70,6 +71,19 @@ async fn a_commit_that_fails_is_an_unknown_outcome() {
     assert!(matches!(error, StoreError::OutcomeUnknown(_)), "{error}");
     store.seed_catalogue(klikon::day_of(now())).await.unwrap();
     assert_eq!(store.audit().await.unwrap().activations, 3);
+}
+
+/// What counts for nothing alone does not wait for the disk, and the next booking does again.
+#[tokio::test]
+async fn only_notes_do_not_wait_for_the_disk() {
+    let file = file();
+    let store = booked(&file).await;
+    for (durable, synchronous) in [(true, 2), (false, 1), (true, 2)] {
+        let mut write = if durable { store.booking().await } else { store.note().await }.unwrap();
+        let row = sqlx::query("PRAGMA synchronous").fetch_one(&mut *write).await.unwrap();
+        assert_eq!(row.integer("synchronous").unwrap(), synchronous);
+        commit(write).await.unwrap();
+    }
 }
 
 #[tokio::test]
