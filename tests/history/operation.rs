@@ -186,6 +186,6 @@ fn month_of_case(case: u32) -> Month {
     (0..case % 1000).fold(first, |month, _| month.next())
 }
 
-fn contract_of_case(case: u32) -> FixedNumber {
+pub fn contract_of_case(case: u32) -> FixedNumber {
     FixedNumber::parse(&format!("0433{case:05}")).unwrap()
 }
