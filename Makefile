@@ -2,9 +2,10 @@
 .DEFAULT_GOAL := help
 SEEDS ?= 1000
 PRESSES ?= 100000
+KILLS ?= 500
 FUZZ_SECONDS ?= 60
 FUZZ_TARGETS ?= scanner headers framing sdp digest rtp rtcp stun tone flow
-.PHONY: help test bench talk-off sim digits lint tools prompts demo serve fuzz
+.PHONY: help test bench talk-off sim digits crash lint tools prompts demo serve fuzz
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -23,6 +24,9 @@ sim: ## Run the simulation over 1,000 seeds (SEEDS=n for another number)
 
 digits: ## Press 100,000 keys through each of many bad networks (PRESSES=n for another number)
 	KLIKON_PRESSES=$(PRESSES) CARGO_PROFILE_DEV_OPT_LEVEL=1 cargo test --locked --test digits -- --nocapture
+
+crash: ## Kill the service 500 times while calls book, and check the ledger (KILLS=n, SEED=n for others)
+	KLIKON_KILLS=$(KILLS) $(if $(SEED),KLIKON_SEED=$(SEED)) cargo test --locked --test crash -- --nocapture random_kills
 
 bench: ## Measure what messages, calls and packets cost (docs/performance.md)
 	cargo bench --locked --bench sip_message --bench sip_endpoint --bench sip_udp --bench media --bench media_engine

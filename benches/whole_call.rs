@@ -9,11 +9,12 @@
 
 use klikon::call::{KeyGroup, Manner, Phone, PhoneSettings};
 use klikon::config::{Files, Settings};
-use klikon::media::PromptLibrary;
+use klikon::media::Engine;
 use klikon::server::encode_prompts;
 use klikon::sip::Transport;
 use klikon::store::BookFilter;
 use klikon::units::clock::Clock;
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, IsTerminal};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -23,6 +24,9 @@ use std::time::Duration;
 
 /// The kernel's unit of a process's time, `sysconf(_SC_CLK_TCK)` of every Linux.
 const TICK_MS: f64 = 10.0;
+
+/// Callers do not all dial in the same instant: at most 250 a second.
+const BETWEEN_CALLS: Duration = Duration::from_millis(4);
 
 /// Longer than the confirmation is deaf to keys pressed ahead.
 const BARGE_IN_AFTER: Duration = Duration::from_millis(800);
@@ -39,7 +43,7 @@ impl Service {
         let settings = format!(
             "numbers = {{ 130 = \"klik-on\" }}\npeers = [{{ name = \"caller\", addresses = [\"127.0.0.0/8\"] }}]\n\
              [sip]\nlisten = [\"127.0.0.1:0\"]\n[files]\ndialplans = {:?}\nprompts = {:?}\n\
-             [calls]\nactivation_wait_ms = 0\n[log]\nlevel = \"error\"\n",
+             [calls]\nmax = 5000\nactivation_wait_ms = 0\n[overload]\nmax_calls_per_s = 0\n[log]\nlevel = \"error\"\n",
             project.join("dialplans"),
             project.join("prompts"),
         );
@@ -62,6 +66,19 @@ impl Service {
         BufReader::new(stdout).read_line(&mut first).expect("it says where it listens");
         let address = first.trim().rsplit(' ').next().and_then(|text| text.parse().ok());
         Self { child, address: address.unwrap_or_else(|| panic!("no address in `{first}`")) }
+    }
+
+    /// Processor time so far, ms, of its threads that bear a name, by that.
+    fn threads_ms(&self) -> BTreeMap<String, f64> {
+        let mut all = BTreeMap::new();
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("it runs");
+        for task in tasks.filter_map(Result::ok) {
+            let read = |file: &str| std::fs::read_to_string(task.path().join(file)).unwrap_or_default();
+            let run_ns = read("schedstat").split(' ').next().and_then(|ns| ns.parse::<f64>().ok());
+            let name = read("comm").trim_end().trim_end_matches(|c: char| c.is_ascii_digit()).to_owned();
+            *all.entry(name).or_default() += run_ns.unwrap_or_default() / 1e6;
+        }
+        all
     }
 
     /// Processor time so far, ms, of all its threads, in user and in system mode.
@@ -93,7 +110,7 @@ fn numbers(group: usize) -> (String, String, String) {
 }
 
 /// Phones once as the leader of a group. Yields how long the call lasted.
-async fn phone(address: SocketAddr, group: usize, keys: &[String], prompts: Arc<PromptLibrary>) -> Duration {
+async fn phone(address: SocketAddr, group: usize, keys: &[String], engine: Arc<Engine>) -> Duration {
     let (_, leader, _) = numbers(group);
     let settings = PhoneSettings {
         remote: address,
@@ -113,7 +130,7 @@ async fn phone(address: SocketAddr, group: usize, keys: &[String], prompts: Arc<
         hang_up_after: None,
         timeout: Duration::from_secs(120),
     };
-    let report = Phone::new(settings, prompts, Clock::system()).call(|_, _| {}).await;
+    let report = Phone::of_many(settings, engine, Clock::system()).call(|_, _| {}).await;
     let report = report.unwrap_or_else(|error| panic!("a call failed: {error}"));
     assert!(report.keyed_everything, "a call ended before everything was keyed: {:?}", report.clips);
     report.lasted
@@ -126,9 +143,9 @@ async fn measure(
     calls: std::ops::Range<usize>,
     at_a_time: usize,
     booking: bool,
-    prompts: &Arc<PromptLibrary>,
+    engine: &Arc<Engine>,
 ) -> f64 {
-    let before = service.processor_ms();
+    let (before, threads_before) = (service.processor_ms(), service.threads_ms());
     let count = calls.len();
     let mut left = calls;
     let mut running = tokio::task::JoinSet::new();
@@ -141,8 +158,9 @@ async fn measure(
             if booking {
                 keys = vec![format!("{member}#"), "1".to_owned(), "1".to_owned(), "9".to_owned()];
             }
-            let (address, prompts) = (service.address, Arc::clone(prompts));
-            running.spawn(async move { phone(address, group, &keys, prompts).await });
+            let (address, engine) = (service.address, Arc::clone(engine));
+            running.spawn(async move { phone(address, group, &keys, engine).await });
+            tokio::time::sleep(BETWEEN_CALLS).await;
         }
         let Some(ended) = running.join_next().await else { break };
         lasted += ended.unwrap_or_else(|error| panic!("{error}"));
@@ -158,6 +176,12 @@ async fn measure(
         user + system,
         lasted.as_secs_f64() / count as f64
     );
+    for (thread, after) in service.threads_ms() {
+        let each = (after - threads_before.get(&thread).copied().unwrap_or_default()) / count as f64;
+        if each > 0.005 {
+            println!("    {thread:<18} {each:>6.2} ms");
+        }
+    }
     user + system
 }
 
@@ -171,12 +195,13 @@ fn main() {
     let prompts = encode_prompts(&files, &klikon::sdp::Codecs::default()).expect("the prompts are read");
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     println!("{calls} calls, {at_a_time} at a time");
+    let engine = Arc::new(Phone::engine(prompts).expect("the callers' engine starts"));
     let clock = Clock::system();
     let began = clock.instant();
     runtime.block_on(async {
-        measure("warming up", &service, 0..at_a_time.min(calls), at_a_time, false, &prompts).await;
-        let short = measure("one key, to leave", &service, 0..calls, at_a_time, false, &prompts).await;
-        let whole = measure("14 keys, and booked", &service, 0..calls, at_a_time, true, &prompts).await;
+        measure("warming up", &service, 0..at_a_time.min(calls), at_a_time, false, &engine).await;
+        let short = measure("one key, to leave", &service, 0..calls, at_a_time, false, &engine).await;
+        let whole = measure("14 keys, and booked", &service, 0..calls, at_a_time, true, &engine).await;
         println!(
             "  keys and booking: {:.2} ms a call; {:.0} s in all",
             whole - short,

@@ -121,7 +121,7 @@ impl Bench {
         let prompts = Arc::clone(self.server.library());
         let mut notices = Vec::new();
         tokio::spawn(async move {
-            let phone = Phone::new(settings, prompts, Clock::system());
+            let phone = Phone::new(settings, prompts, Clock::system()).unwrap();
             let report = phone.call(|_, notice| notices.push(notice.clone())).await?;
             Ok((report, notices))
         })

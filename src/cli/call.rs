@@ -211,7 +211,7 @@ pub fn run(arguments: Arguments, settings: &Settings) -> anyhow::Result<()> {
             if arguments.srtp && !target.transport.is_secure() {
                 bail!("{} would send the keys of --srtp for all to read; phone a sips: URI, or add ;transport=tls", target.transport.via_name());
             }
-            let call = Phone::new(phone(&target), Arc::clone(&prompts), Clock::system()).call(print).await;
+            let call = Phone::new(phone(&target), Arc::clone(&prompts), Clock::system())?.call(print).await;
             match call {
                 Err(error) if targets.peek().is_some() && leaves(&error) => {
                     println!("{remote}: {error}; trying the next server");

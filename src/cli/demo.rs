@@ -108,7 +108,7 @@ async fn show(arguments: &Arguments, settings: Settings, folder: &Path) -> anyho
     };
     let prompts = Arc::clone(server.library());
     let told = Arc::clone(&screen);
-    let report = Phone::new(phone, prompts, clock).call(move |_, notice| told.notice(notice)).await?;
+    let report = Phone::new(phone, prompts, clock)?.call(move |_, notice| told.notice(notice)).await?;
     server.drain().await;
     server.finished().await;
     server.stop().await;

@@ -1,7 +1,7 @@
 //! The spool folder. Everything here blocks on the disk; the worker calls it aside.
 
 use super::acknowledgement::{self, ACKNOWLEDGEMENT_OCTETS_MAX, Acknowledgement};
-use crate::units::ActivationId;
+use crate::units::{ActivationId, failpoint};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use std::fs::{self, File};
@@ -96,7 +96,7 @@ impl Spool {
     }
 
     /// Writes a file so that it is whole whenever it can be seen, even after a power cut: aside in the same folder,
-    /// synced, renamed, the folder synced.
+    /// synced, renamed. That it can be seen then, [`Spool::sync`] sees to.
     pub fn write(&self, path: &Path, content: &impl Serialize) -> Result<(), SpoolError> {
         let folder = path.parent().unwrap_or(&self.root);
         let write = || -> io::Result<()> {
@@ -111,10 +111,20 @@ impl Spool {
             serde_json::to_writer(aside.as_file_mut(), content)?;
             aside.as_file_mut().write_all(b"\n")?;
             aside.as_file().sync_all()?;
+            failpoint::PEER_HALF_TOLD.reached();
             aside.persist(path).map_err(|error| error.error)?;
-            File::open(folder)?.sync_all()
+            Ok(())
         };
         failed(write(), "cannot write", path)
+    }
+
+    /// Brings the names of what was written into the folders of orders and SMS to the disk.
+    pub fn sync(&self) -> Result<(), SpoolError> {
+        for folder in ["orders", "sms"] {
+            let path = self.root.join(folder);
+            failed(File::open(&path).and_then(|folder| folder.sync_all()), "cannot sync", &path)?;
+        }
+        Ok(())
     }
 
     /// What lies in `acks/`, in the order of the names.
@@ -140,6 +150,7 @@ impl Spool {
     /// Puts an acknowledgement that was booked, and its order if the batch left it, into `done/`.
     pub(super) fn done(&self, name: &str, activation: ActivationId) -> Result<(), SpoolError> {
         self.shelve("acks", name, "done", name)?;
+        failpoint::ANSWER_HALF_SHELVED.reached();
         let order = self.order_file(activation);
         if order.exists() {
             self.shelve(

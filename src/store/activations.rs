@@ -29,7 +29,7 @@ pub(super) const ACTIVATIONS_OF_BOTH: &str =
 impl Store {
     /// An activation and what it is now.
     pub async fn activation(&self, id: ActivationId) -> Result<Option<Activation>, StoreError> {
-        activation(&mut *self.read().await?, id).await
+        activation(&mut *self.reader().await?, id).await
     }
 
     /// The activations of a call, oldest first.

@@ -1,16 +1,16 @@
 //! The hold: the one transaction in which money is promised (DOMAIN §3, §4.2).
 
 use super::activations::activation;
-use super::catalogue::{package, terms_on};
+use super::facts::facts;
 use super::months::share_open_month;
-use super::posting::{Posting, left_of, limit_month};
+use super::posting::{Posting, left_of};
 use super::retry::retried;
-use super::standing::{member, month_limit, standing};
-use super::{Store, Write, commit};
-use crate::klikon::{self, Audience, Booking, Decision, Request, Standing};
+use super::standing::month_limit;
+use super::{Store, Write, attempts, commit};
+use crate::klikon::{self, Audience, Booking, Decision, Request};
 use crate::ledger::{ActivationFacts, hold_entries};
 use crate::store::{Activation, ActivationOrder, Held, HoldError, HoldOutcome, StoreError};
-use crate::units::Month;
+use crate::units::{Month, Msisdn, failpoint};
 
 impl Store {
     /// Holds an activation: checks leader, membership, group, offer, price and limit in the transaction that writes the
@@ -31,34 +31,29 @@ async fn hold(mut write: Write, order: &ActivationOrder) -> Result<HoldOutcome, 
             &order.caller.e164(),
         )
         .await?;
-    if let Some(existing) = activation(&mut write, order.id).await? {
-        return if is_same(&existing, order) {
-            Ok(HoldOutcome::Exists(Box::new(existing)))
-        } else {
-            Err(HoldError::IdReused(order.id))
-        };
-    }
     let day = klikon::day_of(order.at);
     let month = Month::of(order.at);
-    if !share_open_month(&mut write, month).await? {
+    write.share_month(month).await?;
+    let facts = facts(&mut write, order, day, month).await?;
+    if facts.known {
+        return existing(&mut write, order).await;
+    }
+    if facts.month_closed {
         return Err(HoldError::MonthClosed(month));
     }
-    let caller = standing(&mut write, order.caller).await?;
-    let (terms_id, terms) = terms_on(&mut write, day).await?;
-    let (mut member_id, mut kept, mut left) = Default::default();
-    if let Standing::Leader { group, .. } = caller {
-        member_id = member(&mut write, group, order.member).await?.map(|member| member.id);
-        kept = limit_month(&mut write, group, month).await?;
-        left = match &kept {
-            Some(kept) => left_of(kept),
-            None => month_limit(&mut write, month).await?,
-        };
+    // There was no row to lock: another may have made and even closed it since.
+    if !facts.month_begun && !share_open_month(&mut write, month).await? {
+        return Err(HoldError::MonthClosed(month));
     }
-    let package = package(&mut write, order.package).await?;
+    let (terms_id, terms) = facts.terms.ok_or(StoreError::NoTerms)?;
+    let left = match &facts.kept {
+        Some(kept) => left_of(kept),
+        None => month_limit(&mut write, month).await?,
+    };
     let decision = klikon::decide(&Request {
-        caller,
-        member: member_id,
-        package: package.as_ref(),
+        caller: facts.caller,
+        member: facts.member,
+        package: facts.package.as_ref(),
         terms: &terms,
         quoted_net: order.quoted_net,
         left,
@@ -68,14 +63,27 @@ async fn hold(mut write: Write, order: &ActivationOrder) -> Result<HoldOutcome, 
         Decision::Refused(refusal) => return Ok(HoldOutcome::Refused(refusal)),
         Decision::Book(booking) => booking,
     };
-    let mut posting = Posting::open(&mut write, booking.group, month, kept, order.at).await?;
-    posting.activation(&activation_facts(order, &booking, terms_id, month)).await?;
-    for entry in hold_entries(booking.group, month, booking.net, booking.discount) {
-        posting.hold(entry, order.id, order.at).await?;
+    // Its commit does not wait for the disk: a crash of the database between it and this transaction has lost it.
+    if !facts.attempted {
+        attempts::insert(&mut write, order).await?;
     }
+    let mut posting = Posting::open(&mut write, booking.group, month, facts.kept, order.at).await?;
+    posting.activation(&activation_facts(order, &booking, terms_id, month)).await?;
+    let entries = hold_entries(booking.group, month, booking.net, booking.discount);
+    posting.hold(&entries, order.id, order.at).await?;
+    failpoint::AFTER_HOLD_ROWS.reached();
     insert_outbox(&mut write, order).await?;
+    failpoint::HOLD_BEFORE_COMMIT.reached();
     commit(write).await?;
+    failpoint::HOLD_AFTER_COMMIT.reached();
     Ok(HoldOutcome::Held(Held { group: booking.group, month, net: booking.net, left: booking.left }))
+}
+
+/// What became of an order that was booked before.
+async fn existing(write: &mut Write, order: &ActivationOrder) -> Result<HoldOutcome, HoldError> {
+    let existing = activation(write, order.id).await?;
+    let existing = existing.filter(|existing| is_same(existing, order));
+    existing.map(|existing| HoldOutcome::Exists(Box::new(existing))).ok_or(HoldError::IdReused(order.id))
 }
 
 /// Whether an order is the one that was booked: the same call, caller, member, package and price. The instant of a retry
@@ -106,28 +114,29 @@ fn activation_facts(order: &ActivationOrder, booking: &Booking, terms: i64, mont
 
 /// The order is due at once; each SMS waits for the settlement, which writes its text.
 async fn insert_outbox(db: &mut Write, order: &ActivationOrder) -> Result<(), StoreError> {
-    sqlx::query(
-        "INSERT INTO outbox (activation_id, kind, recipient, state, due_at_ms) VALUES ($1, 'order', $2, 'due', $3)",
-    )
-    .bind(order.id.to_string())
-    .bind(order.member.e164())
-    .bind(order.at.as_millisecond())
-    .execute(&mut **db)
-    .await?;
-    let recipients = if order.caller == order.member {
-        vec![(order.caller, Audience::Own)]
-    } else {
-        vec![(order.caller, Audience::Leader), (order.member, Audience::Member)]
-    };
-    for (recipient, audience) in recipients {
-        sqlx::query(
-            "INSERT INTO outbox (activation_id, kind, audience, recipient, state) VALUES ($1, 'sms', $2, $3, 'waiting')",
-        )
+    let own = order.caller == order.member;
+    let insert = sqlx::query(if own { INSERT_OUTBOX_OF_TWO } else { INSERT_OUTBOX_OF_THREE })
         .bind(order.id.to_string())
-        .bind(super::outbox::audience_label(audience))
-        .bind(recipient.e164())
-        .execute(&mut **db)
-        .await?;
-    }
+        .bind(order.member.e164())
+        .bind(order.at.as_millisecond());
+    let sms = |audience, recipient: Msisdn| (super::outbox::audience_label(audience), recipient.e164());
+    let recipients = if own {
+        vec![sms(Audience::Own, order.caller)]
+    } else {
+        vec![sms(Audience::Leader, order.caller), sms(Audience::Member, order.member)]
+    };
+    let insert = recipients
+        .into_iter()
+        .fold(insert, |insert, (audience, recipient)| insert.bind(audience).bind(recipient));
+    insert.execute(&mut **db).await?;
     Ok(())
 }
+
+const INSERT_OUTBOX_OF_TWO: &str =
+    "INSERT INTO outbox (activation_id, kind, audience, recipient, state, due_at_ms)
+     VALUES ($1, 'order', NULL, $2, 'due', $3), ($1, 'sms', $4, $5, 'waiting', NULL)";
+
+const INSERT_OUTBOX_OF_THREE: &str =
+    "INSERT INTO outbox (activation_id, kind, audience, recipient, state, due_at_ms)
+     VALUES ($1, 'order', NULL, $2, 'due', $3), ($1, 'sms', $4, $5, 'waiting', NULL),
+            ($1, 'sms', $6, $7, 'waiting', NULL)";

@@ -66,18 +66,12 @@ async fn insert_call(
     stated: &str,
     media: Option<&str>,
 ) -> Result<(), StoreError> {
-    let known = sqlx::query("SELECT 1 FROM calls WHERE id = $1")
-        .bind(record.id.to_string())
-        .fetch_optional(&mut *write)
-        .await?;
-    if known.is_some() {
-        return Ok(());
-    }
     sqlx::query(
         "INSERT INTO calls (id, sip_call_id, caller, called, received_at_ms, answered_at_ms, ended_at_ms,
                             end_cause, reason, outcome, nodes, free_of_charge, peer, user_name, charging_id,
                             routing_number, stated, media)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)",
+         SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18
+         WHERE NOT EXISTS (SELECT 1 FROM calls WHERE id = $1)",
     )
     .bind(record.id.to_string())
     .bind(&record.sip_call_id)

@@ -20,7 +20,7 @@ const FIRST_PACKAGES: [i32; 5] = [400, 700, 1100, 1300, 1900];
 impl Store {
     /// All versions of the terms, oldest first.
     pub async fn terms(&self) -> Result<Vec<TermsVersion>, StoreError> {
-        terms_versions(&mut *self.read().await?).await
+        terms_versions(&mut *self.reader().await?).await
     }
 
     /// The same, each with who entered it and why.
@@ -42,7 +42,7 @@ impl Store {
 
     /// All versions of all packages, by name and then by day.
     pub async fn packages(&self) -> Result<Vec<Package>, StoreError> {
-        package_versions(&mut *self.read().await?).await
+        package_versions(&mut *self.reader().await?).await
     }
 
     /// The same, each with who entered it and why.
@@ -55,7 +55,7 @@ impl Store {
         .await?;
         let mut packages: Vec<(Package, Option<Entered>)> = rows
             .iter()
-            .map(|row| Ok((package_of(row)?, entered_of(row)?)))
+            .map(|row| Ok((package_of(row, row.integer("id")?)?, entered_of(row)?)))
             .collect::<Result<_, StoreError>>()?;
         packages.sort_by_key(|(package, _)| (package.name, package.valid_from));
         Ok(packages)
@@ -111,7 +111,7 @@ async fn retire_package(
         .await?;
     let change = Change::new(ChangeKind::PackageRetired, name.to_string()).record(open.id.0);
     let change = change.before("sold without end").after(format!("sold until {until}, that day left out"));
-    Ok(db.note(change, begin_of(today)).await?)
+    Ok(db.record_change(change, begin_of(today)).await?)
 }
 
 async fn seed_catalogue(db: &mut Write, today: Date) -> Result<bool, AdminError> {
@@ -157,7 +157,7 @@ async fn add_terms(db: &mut Write, version: TermsVersion, today: Date) -> Result
     let mut change = Change::new(ChangeKind::TermsAdded, format!("terms from {}", version.effective_on));
     change.before = previous.map(|previous| terms_text(&previous.terms));
     let after = format!("{}, announced on {}", terms_text(&version.terms), version.announced_on);
-    Ok(db.note(change.record(row.integer("id")?).after(after), begin_of(today)).await?)
+    Ok(db.record_change(change.record(row.integer("id")?).after(after), begin_of(today)).await?)
 }
 
 fn terms_text(terms: &Terms) -> String {
@@ -208,7 +208,7 @@ pub(super) async fn add_package(
     change.before = latest.map(|version| format!("{} from {}", version.list, version.valid_from));
     let until = valid_until.map_or_else(String::new, |day| format!(" until {day}, that day left out"));
     let after = format!("{list} from {valid_from}{until}, announced on {announced_on}");
-    db.note(change.after(after), begin_of(today)).await?;
+    db.record_change(change.after(after), begin_of(today)).await?;
     Ok(PackageId(id))
 }
 
@@ -227,7 +227,7 @@ pub(super) async fn terms_on(db: &mut AnyConnection, day: Date) -> Result<(i64, 
     Ok((row.integer("id")?, terms_of(&row)?.terms))
 }
 
-fn terms_of(row: &AnyRow) -> Result<TermsVersion, StoreError> {
+pub(super) fn terms_of(row: &AnyRow) -> Result<TermsVersion, StoreError> {
     let members_max = row.integer("members_max")?;
     Ok(TermsVersion {
         terms: Terms {
@@ -244,20 +244,15 @@ fn terms_of(row: &AnyRow) -> Result<TermsVersion, StoreError> {
 
 pub(super) async fn package_versions(db: &mut AnyConnection) -> Result<Vec<Package>, StoreError> {
     let rows = sqlx::query("SELECT * FROM packages").fetch_all(db).await?;
-    let mut packages: Vec<Package> = rows.iter().map(package_of).collect::<Result<_, _>>()?;
+    let mut packages: Vec<Package> =
+        rows.iter().map(|row| package_of(row, row.integer("id")?)).collect::<Result<_, _>>()?;
     packages.sort_by_key(|package| (package.name, package.valid_from));
     Ok(packages)
 }
 
-/// One version by its number.
-pub(super) async fn package(db: &mut AnyConnection, id: PackageId) -> Result<Option<Package>, StoreError> {
-    let row = sqlx::query("SELECT * FROM packages WHERE id = $1").bind(id.0).fetch_optional(db).await?;
-    row.map(|row| package_of(&row)).transpose()
-}
-
-fn package_of(row: &AnyRow) -> Result<Package, StoreError> {
+pub(super) fn package_of(row: &AnyRow, id: i64) -> Result<Package, StoreError> {
     Ok(Package {
-        id: PackageId(row.integer("id")?),
+        id: PackageId(id),
         name: row.parsed("name")?,
         list: row.money("list_qindarka")?,
         valid_from: row.day("valid_from")?,

@@ -275,7 +275,7 @@ pub(super) async fn a_hold_that_is_posted(database: &dyn Database) {
     let due = store.outbox_due(10).await.unwrap();
     let [OutboxRow { id, content: OutboxContent::Order(sent) }] = due.as_slice() else { panic!("{due:?}") };
     assert_eq!((sent.msisdn, sent.package.number(), sent.activation), (member(), 1100, activation_id(1)));
-    store.outbox_sent(*id, at(NOW)).await.unwrap();
+    store.outbox_sent(&[*id], at(NOW)).await.unwrap();
     assert_eq!(store.outbox_due(10).await.unwrap(), [], "no SMS says anything before the settlement");
 
     let Settled::Now(activation) = post(&store, 1).await.unwrap() else { panic!() };
@@ -1069,8 +1069,8 @@ pub(super) async fn outbox_is_at_least_once(database: &dyn Database) {
     assert_eq!(first.len(), 2);
     assert_eq!(store.outbox_due(2).await.unwrap(), first, "due until it is marked");
     for row in &first {
-        store.outbox_sent(row.id, at(NOW)).await.unwrap();
-        store.outbox_sent(row.id, at(NOW)).await.unwrap();
+        store.outbox_sent(&[row.id], at(NOW)).await.unwrap();
+        store.outbox_sent(&[row.id], at(NOW)).await.unwrap();
     }
     let rest = store.outbox_due(10).await.unwrap();
     assert_eq!(rest.len(), 1);

@@ -4,6 +4,8 @@ use super::postgres;
 use super::retry::{self, Failure, retried};
 use super::sqlite::{self, FileIdentity};
 use super::{Actor, DatabaseUrl, OpenError, Settings, StoreError};
+use crate::units::Month;
+use sqlx::pool::PoolConnection;
 use sqlx::{Any, AnyConnection, AnyPool, Transaction};
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
@@ -19,6 +21,9 @@ pub struct Store {
     /// In whose name it changes what is administered.
     pub(super) actor: Arc<Actor>,
 }
+
+/// SQLite's one writing connection is told anew what its next commit waits for, since [`Store::note`] says otherwise.
+const BEGIN_DURABLE: &str = "PRAGMA synchronous = FULL; BEGIN IMMEDIATE";
 
 /// What a store stands on.
 #[derive(Debug, Clone)]
@@ -52,7 +57,7 @@ impl Store {
     /// [`retried`] tries it again. Dropped without [`commit`], it rolls back.
     pub(super) async fn write(&self) -> Result<Write, StoreError> {
         self.begin(match self.backend {
-            Backend::Sqlite(_) => "BEGIN IMMEDIATE",
+            Backend::Sqlite(_) => BEGIN_DURABLE,
             Backend::Postgres => "BEGIN ISOLATION LEVEL SERIALIZABLE",
         })
         .await
@@ -63,8 +68,19 @@ impl Store {
     /// rolls back.
     pub(super) async fn booking(&self) -> Result<Write, StoreError> {
         self.begin(match self.backend {
-            Backend::Sqlite(_) => "BEGIN IMMEDIATE",
+            Backend::Sqlite(_) => BEGIN_DURABLE,
             Backend::Postgres => "BEGIN ISOLATION LEVEL READ COMMITTED",
+        })
+        .await
+    }
+
+    /// A transaction whose commit does not wait for the disk: it is lost only in a power cut (a crash of the database's
+    /// server on PostgreSQL) before the next commit of the others is answered, which makes it durable with itself. For
+    /// what counts for nothing without that commit.
+    pub(super) async fn note(&self) -> Result<Write, StoreError> {
+        self.begin(match self.backend {
+            Backend::Sqlite(_) => "PRAGMA synchronous = NORMAL; BEGIN IMMEDIATE",
+            Backend::Postgres => "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = off",
         })
         .await
     }
@@ -73,6 +89,11 @@ impl Store {
         let transaction = self.writers.begin_with(statement).await.map_err(StoreError::Unavailable)?;
         let locks_rows = matches!(self.backend, Backend::Postgres);
         Ok(Write { transaction, locks_rows, actor: Arc::clone(&self.actor) })
+    }
+
+    /// A connection for one statement that reads: it sees one state of the database by itself.
+    pub(super) async fn reader(&self) -> Result<PoolConnection<Any>, StoreError> {
+        self.readers.acquire().await.map_err(StoreError::Unavailable)
     }
 
     /// A transaction that reads one state of the database.
@@ -150,9 +171,10 @@ impl Write {
         Ok(())
     }
 
-    /// Locks the row of a month against its close until the transaction ends; others that book share it.
-    pub(super) async fn share_month(&mut self, month: &str) -> Result<(), StoreError> {
-        self.lock_by_text("SELECT month FROM months WHERE month = $1 FOR SHARE", month).await
+    /// Locks the row of a month against its close until the transaction ends; others that book share it. Who makes the row
+    /// has it to himself.
+    pub(super) async fn share_month(&mut self, month: Month) -> Result<(), StoreError> {
+        self.lock_by_text("SELECT month FROM months WHERE month = $1 FOR SHARE", &month.to_string()).await
     }
 
     /// Locks the row of a group: who books for it and who changes it come one after the other.

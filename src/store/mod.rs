@@ -16,6 +16,7 @@ mod columns;
 mod contacts;
 mod database;
 mod error;
+mod facts;
 mod groups;
 mod import;
 mod media_quality;

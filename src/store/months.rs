@@ -116,7 +116,7 @@ impl Store {
             if written > 0 {
                 let after = format!("answers of the billing system to {written} lines");
                 let change = Change::new(ChangeKind::BillsAcknowledged, month.to_string());
-                write.note(change.after(after), at).await?;
+                write.record_change(change.after(after), at).await?;
             }
             commit(write).await?;
             Ok(written)
@@ -189,7 +189,10 @@ async fn close(
         files.json_sha256
     );
     write
-        .note(Change::new(ChangeKind::MonthClosed, month.to_string()).before("open").after(after), at)
+        .record_change(
+            Change::new(ChangeKind::MonthClosed, month.to_string()).before("open").after(after),
+            at,
+        )
         .await?;
     commit(write).await?;
     Ok(files)
@@ -198,7 +201,7 @@ async fn close(
 /// Whether something may be booked in the month: it is open, and stays so until this transaction ends.
 pub(super) async fn share_open_month(write: &mut Write, month: Month) -> Result<bool, StoreError> {
     begin_month(write, month).await?;
-    write.share_month(&month.to_string()).await?;
+    write.share_month(month).await?;
     let closed = sqlx::query("SELECT 1 AS one FROM closed_months WHERE month = $1")
         .bind(month.to_string())
         .fetch_optional(&mut **write)

@@ -5,6 +5,7 @@ use super::retry::retried;
 use super::{Store, commit};
 use crate::klikon::Audience;
 use crate::store::{Order, OutboxContent, OutboxRow, Sms, StoreError};
+use crate::units::failpoint;
 use jiff::Timestamp;
 use sqlx::any::AnyRow;
 
@@ -24,15 +25,23 @@ impl Store {
         rows.iter().map(row_of).collect()
     }
 
-    /// Marks a row as sent; one that is sent already stays as it is.
-    pub async fn outbox_sent(&self, id: i64, at: Timestamp) -> Result<(), StoreError> {
+    /// Marks rows as sent; one that is sent already stays as it is.
+    pub async fn outbox_sent(&self, ids: &[i64], at: Timestamp) -> Result<(), StoreError> {
+        if ids.is_empty() {
+            return Ok(());
+        }
         retried(|| async {
             let mut write = self.booking().await?;
-            sqlx::query("UPDATE outbox SET state = 'sent', sent_at_ms = $1 WHERE id = $2 AND state = 'due'")
+            for id in ids {
+                sqlx::query(
+                    "UPDATE outbox SET state = 'sent', sent_at_ms = $1 WHERE id = $2 AND state = 'due'",
+                )
                 .bind(at.as_millisecond())
-                .bind(id)
+                .bind(*id)
                 .execute(&mut *write)
                 .await?;
+            }
+            failpoint::MARK_SENT_BEFORE_COMMIT.reached();
             commit(write).await
         })
         .await

@@ -10,8 +10,8 @@ use crate::ledger::{
 };
 use crate::units::{ActivationId, GroupId, Money, Month};
 use jiff::Timestamp;
-use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, AssertSqlSafe};
 use std::collections::HashMap;
 
 /// The end of the chain of a group's month, to be written on.
@@ -30,6 +30,33 @@ pub(super) struct Pending {
     pub(super) id: i64,
     pub(super) place: Place,
     pub(super) entry: Entry,
+}
+
+/// A transfer that is to be written.
+struct NewTransfer {
+    phase: Phase,
+    /// The row of the pending transfer that it is about.
+    about: Option<i64>,
+    entry: Entry,
+}
+
+/// Columns of a transfer that are bound.
+const TRANSFER_COLUMNS: usize = 11;
+
+/// The statement that inserts so many transfers. Only numbers stand in it.
+fn insert_transfers(rows: usize) -> String {
+    let row = |row: usize| {
+        let columns: Vec<String> =
+            (1..=TRANSFER_COLUMNS).map(|column| format!("${}", row * TRANSFER_COLUMNS + column)).collect();
+        format!("({})", columns.join(", "))
+    };
+    let rows: Vec<String> = (0..rows).map(row).collect();
+    format!(
+        "INSERT INTO transfers (kind, debit_account_id, credit_account_id, amount_qindarka, activation_id, pending_id,
+             booked_at_ms, group_id, month, position, hash)
+         VALUES {}",
+        rows.join(", ")
+    )
 }
 
 impl<'a> Posting<'a> {
@@ -72,7 +99,8 @@ impl<'a> Posting<'a> {
             .await?;
         let accounts = accounts(db, group, month).await?;
         let mut posting = Self { db, group, month, chain, accounts };
-        posting.transfer(Phase::Grant, None, grant_entry(group, month, limit), None, at).await?;
+        let grant = NewTransfer { phase: Phase::Grant, about: None, entry: grant_entry(group, month, limit) };
+        posting.transfers(vec![grant], None, at).await?;
         Ok(posting)
     }
 
@@ -105,76 +133,87 @@ impl<'a> Posting<'a> {
         Ok(())
     }
 
-    /// Writes a transfer that holds for an activation.
+    /// Writes the transfers that hold for an activation.
     pub(super) async fn hold(
         &mut self,
-        entry: Entry,
+        entries: &[Entry],
         activation: ActivationId,
         at: Timestamp,
     ) -> Result<(), StoreError> {
-        self.transfer(Phase::Pending, None, entry, Some(activation), at).await
+        let held = |entry: &Entry| NewTransfer { phase: Phase::Pending, about: None, entry: *entry };
+        self.transfers(entries.iter().map(held).collect(), Some(activation), at).await
     }
 
-    /// Writes a transfer that resolves a pending one.
+    /// Writes the transfers that resolve an activation's pending ones.
     pub(super) async fn resolve(
         &mut self,
-        pending: Pending,
+        pending: &[Pending],
         resolution: Resolution,
         activation: ActivationId,
         at: Timestamp,
     ) -> Result<(), StoreError> {
-        let phase = match resolution {
-            Resolution::Post => Phase::Post(pending.place),
-            Resolution::Void => Phase::Void(pending.place),
+        let resolved = |pending: &Pending| {
+            let phase = match resolution {
+                Resolution::Post => Phase::Post(pending.place),
+                Resolution::Void => Phase::Void(pending.place),
+            };
+            NewTransfer { phase, about: Some(pending.id), entry: pending.entry }
         };
-        self.transfer(phase, Some(pending.id), pending.entry, Some(activation), at).await
+        self.transfers(pending.iter().map(resolved).collect(), Some(activation), at).await
     }
 
-    /// Writes the transfer that takes a posted one back.
+    /// Writes the transfers that take an activation's posted ones back.
     pub(super) async fn take_back(
         &mut self,
-        posted: Pending,
+        posted: &[Pending],
         activation: ActivationId,
         at: Timestamp,
     ) -> Result<(), StoreError> {
-        let entry = crate::ledger::reversal_entry(posted.entry);
-        self.transfer(Phase::Reversal(posted.place), Some(posted.id), entry, Some(activation), at).await
+        let reversed = |posted: &Pending| NewTransfer {
+            phase: Phase::Reversal(posted.place),
+            about: Some(posted.id),
+            entry: crate::ledger::reversal_entry(posted.entry),
+        };
+        self.transfers(posted.iter().map(reversed).collect(), Some(activation), at).await
     }
 
-    async fn transfer(
+    /// Writes transfers of an activation, or the grant of the limit, one after the other in one statement.
+    async fn transfers(
         &mut self,
-        phase: Phase,
-        about: Option<i64>,
-        entry: Entry,
+        new: Vec<NewTransfer>,
         activation: Option<ActivationId>,
         at: Timestamp,
     ) -> Result<(), StoreError> {
-        let Entry { debit, credit, amount } = entry;
-        let facts = TransferFacts { phase, debit, credit, amount, activation, booked_at: at };
-        let link = self.chain.append(&LedgerRow::Transfer(facts));
-        let account = |kind: AccountKind| {
-            let id = self.accounts.get(&kind).copied();
-            id.ok_or_else(|| StoreError::Corrupt(format!("there is no account for the {kind}")))
-        };
-        sqlx::query(
-            "INSERT INTO transfers (kind, debit_account_id, credit_account_id, amount_qindarka, activation_id, pending_id,
-                 booked_at_ms, group_id, month, position, hash)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
-        )
-        .bind(phase.label())
-        .bind(account(debit)?)
-        .bind(account(credit)?)
-        .bind(amount.qindarka())
-        .bind(activation.map(|id| id.to_string()))
-        .bind(about)
-        .bind(at.as_millisecond())
-        .bind(self.group.0)
-        .bind(self.month.to_string())
-        .bind(link.length)
-        .bind(link.head.to_string())
-        .execute(&mut **self.db)
-        .await?;
+        if new.is_empty() {
+            return Ok(());
+        }
+        let activation_text = activation.map(|id| id.to_string());
+        let month = self.month.to_string();
+        let mut insert = sqlx::query(AssertSqlSafe(insert_transfers(new.len())));
+        for NewTransfer { phase, about, entry } in new {
+            let Entry { debit, credit, amount } = entry;
+            let facts = TransferFacts { phase, debit, credit, amount, activation, booked_at: at };
+            let link = self.chain.append(&LedgerRow::Transfer(facts));
+            insert = insert
+                .bind(phase.label())
+                .bind(self.account(debit)?)
+                .bind(self.account(credit)?)
+                .bind(amount.qindarka())
+                .bind(activation_text.clone())
+                .bind(about)
+                .bind(at.as_millisecond())
+                .bind(self.group.0)
+                .bind(month.clone())
+                .bind(link.length)
+                .bind(link.head.to_string());
+        }
+        insert.execute(&mut **self.db).await?;
         Ok(())
+    }
+
+    fn account(&self, kind: AccountKind) -> Result<i64, StoreError> {
+        let id = self.accounts.get(&kind).copied();
+        id.ok_or_else(|| StoreError::Corrupt(format!("there is no account for the {kind}")))
     }
 
     /// Writes a settlement.

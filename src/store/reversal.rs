@@ -5,7 +5,7 @@ use super::activations::activation;
 use super::administration::{Change, ChangeKind};
 use super::groups::contract_of;
 use super::months::share_open_month;
-use super::posting::{Posting, limit_month, pending_of};
+use super::posting::{Pending, Posting, limit_month, pending_of};
 use super::retry::retried;
 use super::settlement::lock_group_of;
 use super::{Activation, ActivationState, ReverseError, Reversed, Store, Write, commit};
@@ -58,14 +58,14 @@ async fn reverse(mut write: Write, facts: &ReversalFacts) -> Result<Reversed, Re
     let kept = limit_month(&mut write, activation.group, month).await?;
     let mut posting = Posting::open(&mut write, activation.group, month, kept, at).await?;
     posting.reversal(facts.clone()).await?;
-    for posted in pending.into_iter().filter(|posted| own || posted.entry.debit.unit() == Unit::Money) {
-        posting.take_back(posted, id, at).await?;
-    }
+    let posted: Vec<Pending> =
+        pending.into_iter().filter(|posted| own || posted.entry.debit.unit() == Unit::Money).collect();
+    posting.take_back(&posted, id, at).await?;
     write.act_as(&facts.actor, Some(&facts.reason));
     let change = Change::new(ChangeKind::ActivationReversed, id.to_string()).before("posted");
     let contract = contract_of(&mut write, activation.group).await?;
     let after = format!("reversed, on the bill of {month}: {} of {}", activation.net, activation.name);
-    write.note(change.of(&contract).after(after), at).await?;
+    write.record_change(change.of(&contract).after(after), at).await?;
     commit(write).await?;
     let state = ActivationState::Reversed { reason: facts.reason.clone() };
     Ok(Reversed::Now(Activation { state, ..activation }))

@@ -9,7 +9,7 @@ use super::{Store, Write, commit};
 use crate::klikon::{Outcome, SmsAlphabet, sms_text};
 use crate::ledger::{Resolution, SettlementFacts};
 use crate::store::{Activation, ActivationState, SettleError, Settled, Settlement, StoreError};
-use crate::units::ActivationId;
+use crate::units::{ActivationId, failpoint};
 use jiff::Timestamp;
 
 /// Longest reason kept, in characters: it comes from outside.
@@ -58,7 +58,9 @@ async fn settle(
     }
     post_settlement(&mut write, &activation, resolution, &state, at).await?;
     make_due(&mut write, &activation, outcome, at, alphabet).await?;
+    failpoint::SETTLEMENT_BEFORE_COMMIT.reached();
     commit(write).await?;
+    failpoint::SETTLEMENT_AFTER_COMMIT.reached();
     Ok(Settled::Now(Activation { state, ..activation }))
 }
 
@@ -87,10 +89,7 @@ async fn post_settlement(
     let pending = pending_of(db, id).await?;
     let mut posting = Posting::open(db, activation.group, activation.month, kept, at).await?;
     posting.settlement(SettlementFacts { activation: id, resolution, reason, settled_at: at }).await?;
-    for pending in pending {
-        posting.resolve(pending, resolution, id, at).await?;
-    }
-    Ok(())
+    posting.resolve(&pending, resolution, id, at).await
 }
 
 /// An acknowledgement proves that the order arrived, so an order that is still due is sent; each SMS gets its text.

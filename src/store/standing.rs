@@ -10,11 +10,12 @@ use crate::store::{Member, Offer, StoreError};
 use crate::units::{GroupId, MemberId, Money, Month, Msisdn, PackageId};
 use jiff::Timestamp;
 use sqlx::AnyConnection;
+use sqlx::any::AnyRow;
 
 impl Store {
     /// Who the caller is to the service now (DOMAIN §4.2).
     pub async fn standing(&self, caller: Msisdn) -> Result<Standing, StoreError> {
-        standing(&mut *self.read().await?, caller).await
+        standing(&mut *self.reader().await?, caller).await
     }
 
     /// What a group's month has left (DOMAIN §3.2).
@@ -24,7 +25,7 @@ impl Store {
 
     /// The current membership of a number in a group (DOMAIN §4.3).
     pub async fn member(&self, group: GroupId, number: Msisdn) -> Result<Option<Member>, StoreError> {
-        member(&mut *self.read().await?, group, number).await
+        member(&mut *self.reader().await?, group, number).await
     }
 
     /// What may be offered to a group at an instant, cheapest first, and whether the month's limit still allows it
@@ -62,7 +63,7 @@ impl Store {
         .bind(member.e164())
         .bind(since.as_millisecond())
         .bind(package.0)
-        .fetch_optional(&mut *self.read().await?)
+        .fetch_optional(&self.readers)
         .await?;
         Ok(found.is_some())
     }
@@ -80,7 +81,11 @@ pub(super) async fn standing(db: &mut AnyConnection, caller: Msisdn) -> Result<S
     .bind(caller.e164())
     .fetch_optional(db)
     .await?;
-    let Some(row) = row else { return Ok(klikon::standing(None)) };
+    row.map_or_else(|| Ok(klikon::standing(None)), |row| standing_of(&row))
+}
+
+/// The judgement on a current membership.
+pub(super) fn standing_of(row: &AnyRow) -> Result<Standing, StoreError> {
     Ok(klikon::standing(Some(&Membership {
         group: GroupId(row.integer("group_id")?),
         member: MemberId(row.integer("member_id")?),

@@ -36,7 +36,7 @@ pub async fn seed(house: &House, seed: &Seed) -> Result<()> {
     }
     // Their orders and SMS went out then.
     for row in store.outbox_due(u32::MAX).await? {
-        store.outbox_sent(row.id, Clock::system().wall()).await?;
+        store.outbox_sent(&[row.id], Clock::system().wall()).await?;
     }
     store.close().await;
     Ok(())

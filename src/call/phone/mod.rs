@@ -75,14 +75,36 @@ pub struct PhoneSettings {
 #[derive(Debug)]
 pub struct Phone {
     settings: PhoneSettings,
-    prompts: Arc<PromptLibrary>,
+    engine: Arc<Engine>,
     clock: Clock,
 }
 
 impl Phone {
     /// A caller who recognises these prompts by their sound.
-    pub fn new(settings: PhoneSettings, prompts: Arc<PromptLibrary>, clock: Clock) -> Self {
-        Self { settings, prompts, clock }
+    ///
+    /// # Errors
+    /// Those of [`Phone::engine`].
+    pub fn new(
+        settings: PhoneSettings,
+        prompts: Arc<PromptLibrary>,
+        clock: Clock,
+    ) -> Result<Self, PhoneError> {
+        Ok(Self { settings, engine: Arc::new(Self::engine(prompts)?), clock })
+    }
+
+    /// One of many callers, whose media go through one engine, made by [`Phone::engine`].
+    pub fn of_many(settings: PhoneSettings, engine: Arc<Engine>, clock: Clock) -> Self {
+        Self { settings, engine, clock }
+    }
+
+    /// What carries the media of callers who recognise these prompts.
+    ///
+    /// # Errors
+    /// No thread is to be had.
+    pub fn engine(prompts: Arc<PromptLibrary>) -> Result<Engine, PhoneError> {
+        // A caller hears prompts; keys are for the far end.
+        let session = SessionSettings { in_band_keys: false, ..SessionSettings::default() };
+        Ok(Engine::start(EngineSettings { session, ..EngineSettings::default() }, prompts)?)
     }
 
     fn security(&self) -> Security {
@@ -102,12 +124,8 @@ impl Phone {
         let flow = sockets
             .flow_to(self.settings.transport, self.settings.remote)
             .ok_or(PhoneError::Unreachable(self.settings.remote))?;
-        // A caller hears prompts; keys are for the far end.
-        let session = SessionSettings { in_band_keys: false, ..SessionSettings::default() };
-        let engine_settings = EngineSettings { session, ..EngineSettings::default() };
-        let engine = Engine::start(engine_settings, Arc::clone(&self.prompts))?;
         let (sender, media) = mpsc::channel(MEDIA_EVENTS_WAITING);
-        let stream = engine.open_listening(flow.local.ip(), sender)?;
+        let stream = self.engine.open_listening(flow.local.ip(), sender)?;
         let seed = entropy();
         let capabilities = Capabilities {
             telephone_event: !self.settings.in_band,

@@ -3,9 +3,10 @@
 #[path = "../../../tests/support/postgres.rs"]
 mod cluster;
 
+use crate::store::columns::Columns;
 use crate::store::constraints::{self, each_constraint};
 use crate::store::contract::{self, Database, FIT, RACERS, each_case, racer, store_of_a_family};
-use crate::store::{DatabaseUrl, HoldOutcome, OpenError, PingError, Settings, Store, grants};
+use crate::store::{DatabaseUrl, HoldOutcome, OpenError, PingError, Settings, Store, commit, grants};
 use cluster::Cluster;
 use std::future::Future;
 use std::pin::Pin;
@@ -238,6 +239,19 @@ async fn two_hundred_race_for_one_limit_with_several_pools() {
     assert!(stores[1].remaining(group, month).await.unwrap().qindarka() == 0);
     let seen = stores[2].audit().await.unwrap();
     assert_eq!(seen.activations, FIT as u64);
+}
+
+/// What counts for nothing alone does not wait for the disk, and the next booking does again.
+#[tokio::test]
+async fn only_notes_do_not_wait_for_the_disk() {
+    let cluster = Cluster::start().unwrap();
+    let store = Store::open(&served(&cluster, "notes").await.0).await.unwrap();
+    for (durable, synchronous) in [(true, "on"), (false, "off"), (true, "on")] {
+        let mut write = if durable { store.booking().await } else { store.note().await }.unwrap();
+        let row = sqlx::query("SHOW synchronous_commit").fetch_one(&mut *write).await.unwrap();
+        assert_eq!(row.text("synchronous_commit").unwrap(), synchronous);
+        commit(write).await.unwrap();
+    }
 }
 
 /// A password is for the server only.

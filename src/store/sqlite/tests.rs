@@ -3,13 +3,14 @@
 use crate::klikon;
 use crate::store::activations::{ACTIVATIONS_OF_BOTH, ACTIVATIONS_OF_GROUP, ACTIVATIONS_OF_MONTH};
 use crate::store::book::{TRANSFERS_OF_BOTH, TRANSFERS_OF_GROUP};
+use crate::store::columns::Columns;
 use crate::store::constraints::{self, booked, each_constraint};
 use crate::store::contract::{self, Database, each_case};
 use crate::store::months::{ITEMS, ITEMS_OF_CONTRACT};
-use crate::store::{Actor, GrantChannel, HoldOutcome, Settings, Store, StoreError, commit};
+use crate::store::{Actor, AdminError, GrantChannel, HoldOutcome, Settings, Store, StoreError, commit};
 use crate::units::{FixedNumber, Msisdn};
 use jiff::Timestamp;
-use sqlx::{AssertSqlSafe, Row};
+use sqlx::AssertSqlSafe;
 use tempfile::TempDir;
 
 /// A database file in a folder of its own.
@@ -62,6 +63,27 @@ fn now() -> Timestamp {
     "2026-11-22T10:00:00Z".parse().unwrap()
 }
 
+/// A full disk ends the transaction under way, and not the service: with room again the next one is made.
+#[tokio::test]
+async fn a_full_disk_is_got_over() {
+    let file = file();
+    let store = Store::open(&file.settings()).await.unwrap();
+    let of_pages = async |statement: &'static str| {
+        sqlx::query(statement).execute(&store.writers).await.unwrap();
+    };
+    // The file may not grow: a limit of the one connection that writes.
+    of_pages("PRAGMA max_page_count = 1").await;
+    let mut contracts = (0..10_000).map(|n| FixedNumber::parse(&format!("0422{n:05}")).unwrap());
+    let full = loop {
+        if let Err(error) = store.create_group(&contracts.next().unwrap(), now()).await {
+            break error;
+        }
+    };
+    assert!(matches!(full, AdminError::Store(StoreError::Unavailable(_))), "{full:?}");
+    of_pages("PRAGMA max_page_count = 100000").await;
+    store.create_group(&contracts.next().unwrap(), now()).await.unwrap();
+}
+
 /// A failed commit says that nobody knows, and the connection is good for the next transaction.
 #[tokio::test]
 async fn a_commit_that_fails_is_an_unknown_outcome() {
@@ -75,6 +97,19 @@ async fn a_commit_that_fails_is_an_unknown_outcome() {
     assert!(matches!(error, StoreError::OutcomeUnknown(_)), "{error}");
     store.seed_catalogue(klikon::day_of(now())).await.unwrap();
     assert_eq!(store.audit().await.unwrap().activations, 3);
+}
+
+/// What counts for nothing alone does not wait for the disk, and the next booking does again.
+#[tokio::test]
+async fn only_notes_do_not_wait_for_the_disk() {
+    let file = file();
+    let store = booked(&file).await;
+    for (durable, synchronous) in [(true, 2), (false, 1), (true, 2)] {
+        let mut write = if durable { store.booking().await } else { store.note().await }.unwrap();
+        let row = sqlx::query("PRAGMA synchronous").fetch_one(&mut *write).await.unwrap();
+        assert_eq!(row.integer("synchronous").unwrap(), synchronous);
+        commit(write).await.unwrap();
+    }
 }
 
 #[tokio::test]
@@ -190,12 +225,12 @@ async fn a_part_is_read_by_an_index() {
     ] {
         let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {query}"));
         let rows = sqlx::query(explain).bind("1").bind("1").fetch_all(&store.readers).await.unwrap();
-        let plan: Vec<String> = rows.iter().map(|row| row.get("detail")).collect();
+        let plan: Vec<String> = rows.iter().map(|row| row.text("detail").unwrap()).collect();
         let scans = |step: &&String| step.starts_with("SCAN ") && !step.starts_with("SCAN CONSTANT");
         assert_eq!(plan.iter().find(scans), None, "{query}: {plan:#?}");
     }
     let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {ITEMS_OF_CONTRACT}"));
     let rows = sqlx::query(explain).bind("1").bind("1").fetch_all(&store.readers).await.unwrap();
-    let plan: Vec<String> = rows.iter().map(|row| row.get("detail")).collect();
+    let plan: Vec<String> = rows.iter().map(|row| row.text("detail").unwrap()).collect();
     assert!(plan.iter().any(|step| step.contains("activations_chain")), "{plan:#?}");
 }
