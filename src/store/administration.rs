@@ -270,7 +270,11 @@ impl Write {
     }
 
     /// Puts a change into the trail, in its own transaction. `at` counts where the actor names no moment.
-    pub(super) async fn note(&mut self, change: Change<'_>, at: Timestamp) -> Result<(), StoreError> {
+    pub(super) async fn record_change(
+        &mut self,
+        change: Change<'_>,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
         let actor = Arc::clone(&self.actor);
         sqlx::query(
             "INSERT INTO administration

@@ -111,7 +111,7 @@ async fn retire_package(
         .await?;
     let change = Change::new(ChangeKind::PackageRetired, name.to_string()).record(open.id.0);
     let change = change.before("sold without end").after(format!("sold until {until}, that day left out"));
-    Ok(db.note(change, begin_of(today)).await?)
+    Ok(db.record_change(change, begin_of(today)).await?)
 }
 
 async fn seed_catalogue(db: &mut Write, today: Date) -> Result<bool, AdminError> {
@@ -157,7 +157,7 @@ async fn add_terms(db: &mut Write, version: TermsVersion, today: Date) -> Result
     let mut change = Change::new(ChangeKind::TermsAdded, format!("terms from {}", version.effective_on));
     change.before = previous.map(|previous| terms_text(&previous.terms));
     let after = format!("{}, announced on {}", terms_text(&version.terms), version.announced_on);
-    Ok(db.note(change.record(row.integer("id")?).after(after), begin_of(today)).await?)
+    Ok(db.record_change(change.record(row.integer("id")?).after(after), begin_of(today)).await?)
 }
 
 fn terms_text(terms: &Terms) -> String {
@@ -208,7 +208,7 @@ pub(super) async fn add_package(
     change.before = latest.map(|version| format!("{} from {}", version.list, version.valid_from));
     let until = valid_until.map_or_else(String::new, |day| format!(" until {day}, that day left out"));
     let after = format!("{list} from {valid_from}{until}, announced on {announced_on}");
-    db.note(change.after(after), begin_of(today)).await?;
+    db.record_change(change.after(after), begin_of(today)).await?;
     Ok(PackageId(id))
 }
 

@@ -164,7 +164,7 @@ async fn set_contact(
     let after = contact(db, contract).await?;
     let change = Change::new(ChangeKind::ContactChanged, contract.to_string()).of(contract);
     let change = change.before(kept(before.as_ref())).after(kept(after.as_ref()));
-    Ok(db.note(change, at).await?)
+    Ok(db.record_change(change, at).await?)
 }
 
 /// What is known of somebody, without saying it.
@@ -218,7 +218,7 @@ async fn note_erased(
         if !db.has_reason() {
             return Err(AdminError::NoReason);
         }
-        db.note(change.after(format!("erased: {erased}")), at).await?;
+        db.record_change(change.after(format!("erased: {erased}")), at).await?;
     }
     Ok(erased)
 }

@@ -122,7 +122,7 @@ async fn close_group(db: &mut Write, contract: &FixedNumber, at: Timestamp) -> R
         .execute(&mut **db)
         .await?;
     let change = Change::new(ChangeKind::GroupClosed, contract.to_string()).of(contract).record(group.id.0);
-    db.note(change.before("active").after("closed"), at).await?;
+    db.record_change(change.before("active").after("closed"), at).await?;
     Ok(Group { closed_at: Some(at), ..group })
 }
 
@@ -161,7 +161,7 @@ pub(super) async fn create_group(
         .execute(&mut **db)
         .await?;
     let change = Change::new(ChangeKind::GroupOpened, contract.to_string()).of(contract).record(group.id.0);
-    db.note(change.after("active"), at).await?;
+    db.record_change(change.after("active"), at).await?;
     Ok(group)
 }
 
@@ -204,7 +204,7 @@ pub(super) async fn add_member(
             .await?;
     let id = row.integer("id")?;
     let change = Change::new(ChangeKind::MemberJoined, number.national()).of(contract).record(id);
-    db.note(change.after("member"), at).await?;
+    db.record_change(change.after("member"), at).await?;
     Ok(MemberId(id))
 }
 
@@ -245,7 +245,7 @@ pub(super) async fn grant_leader(
     .await?;
     let mut change = Change::new(ChangeKind::LeaderGranted, number.national()).of(contract);
     change.before = before.map(|leader| format!("leader: {}", leader.national()));
-    Ok(db.note(change.record(row.integer("id")?).after(how), at).await?)
+    Ok(db.record_change(change.record(row.integer("id")?).after(how), at).await?)
 }
 
 async fn note_revoked(
@@ -255,7 +255,7 @@ async fn note_revoked(
     at: Timestamp,
 ) -> Result<(), StoreError> {
     let change = Change::new(ChangeKind::LeaderRevoked, leader.national()).of(contract);
-    db.note(change.before("leader"), at).await
+    db.record_change(change.before("leader"), at).await
 }
 
 /// The active group of a contract, or the error that names the mend.
@@ -343,7 +343,7 @@ async fn end_membership(
         .execute(&mut **db)
         .await?;
     let change = Change::new(ChangeKind::MemberLeft, member.msisdn.national()).of(contract);
-    Ok(db.note(change.record(member.id.0).before("member"), at).await?)
+    Ok(db.record_change(change.record(member.id.0).before("member"), at).await?)
 }
 
 fn group_of(row: &AnyRow) -> Result<Group, StoreError> {

@@ -39,7 +39,9 @@ impl Store {
             return Ok(Err(errors));
         }
         if !dry_run {
-            write.note(Change::new(ChangeKind::Imported, format!("{} lines", rows.len())), at).await?;
+            write
+                .record_change(Change::new(ChangeKind::Imported, format!("{} lines", rows.len())), at)
+                .await?;
             commit(write).await?;
         }
         Ok(Ok(done))

@@ -116,7 +116,7 @@ impl Store {
             if written > 0 {
                 let after = format!("answers of the billing system to {written} lines");
                 let change = Change::new(ChangeKind::BillsAcknowledged, month.to_string());
-                write.note(change.after(after), at).await?;
+                write.record_change(change.after(after), at).await?;
             }
             commit(write).await?;
             Ok(written)
@@ -191,7 +191,10 @@ async fn close(
         files.json_sha256
     );
     write
-        .note(Change::new(ChangeKind::MonthClosed, month.to_string()).before("open").after(after), at)
+        .record_change(
+            Change::new(ChangeKind::MonthClosed, month.to_string()).before("open").after(after),
+            at,
+        )
         .await?;
     commit(write).await?;
     Ok(files)

@@ -71,7 +71,7 @@ impl Store {
                 if changed.rows_affected() == 0 {
                     return Err(AdminError::NoPin(contract.clone()));
                 }
-                db.note(change, at).await?;
+                db.record_change(change, at).await?;
                 Ok(((), db))
             }
         })
@@ -145,7 +145,7 @@ async fn set_pin(
     // That there is one, never which.
     let change = Change::new(ChangeKind::PinSet, contract.to_string()).of(contract);
     let change = change.before(if had_one { "a PIN" } else { "no PIN" }).after("another PIN");
-    Ok(db.note(change, at).await?)
+    Ok(db.record_change(change, at).await?)
 }
 
 async fn begin_pin_attempt(

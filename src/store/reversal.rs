@@ -69,7 +69,7 @@ async fn reverse(mut write: Write, facts: &ReversalFacts) -> Result<Reversed, Re
     let change = Change::new(ChangeKind::ActivationReversed, id.to_string()).before("posted");
     let contract = contract_of(&mut write, activation.group).await?;
     let after = format!("reversed, on the bill of {month}: {} of {}", activation.net, activation.name);
-    write.note(change.of(&contract).after(after), at).await?;
+    write.record_change(change.of(&contract).after(after), at).await?;
     commit(write).await?;
     let state = ActivationState::Reversed { reason: facts.reason.clone() };
     Ok(Reversed::Now(Activation { state, ..activation }))

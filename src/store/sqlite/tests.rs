@@ -10,7 +10,7 @@ use crate::store::months::{ITEMS, ITEMS_OF_CONTRACT};
 use crate::store::{Actor, GrantChannel, HoldOutcome, Settings, Store, StoreError, commit};
 use crate::units::{FixedNumber, Msisdn};
 use jiff::Timestamp;
-use sqlx::{AssertSqlSafe, Row};
+use sqlx::AssertSqlSafe;
 use tempfile::TempDir;
 
 /// A database file in a folder of its own.
@@ -216,12 +216,12 @@ async fn a_part_is_read_by_an_index() {
     ] {
         let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {query}"));
         let rows = sqlx::query(explain).bind("1").bind("1").fetch_all(&store.readers).await.unwrap();
-        let plan: Vec<String> = rows.iter().map(|row| row.get("detail")).collect();
+        let plan: Vec<String> = rows.iter().map(|row| row.text("detail").unwrap()).collect();
         let scans = |step: &&String| step.starts_with("SCAN ") && !step.starts_with("SCAN CONSTANT");
         assert_eq!(plan.iter().find(scans), None, "{query}: {plan:#?}");
     }
     let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {ITEMS_OF_CONTRACT}"));
     let rows = sqlx::query(explain).bind("1").bind("1").fetch_all(&store.readers).await.unwrap();
-    let plan: Vec<String> = rows.iter().map(|row| row.get("detail")).collect();
+    let plan: Vec<String> = rows.iter().map(|row| row.text("detail").unwrap()).collect();
     assert!(plan.iter().any(|step| step.contains("activations_chain")), "{plan:#?}");
 }
