@@ -236,6 +236,7 @@ impl Worker {
         for failure in &failures {
             fail(pass, failure);
         }
+        failpoint::AFTER_PEER_TOLD.reached();
         // One commit for all: what is written and not marked is written again, and means the same.
         let ids: Vec<i64> = written.iter().map(|row| row.id).collect();
         if let Err(error) = self.store.outbox_sent(&ids, now).await {

@@ -5,8 +5,9 @@ use super::facts::facts;
 use super::months::share_open_month;
 use super::posting::{Posting, left_of};
 use super::retry::retried;
+use super::settlement::lock_group_of;
 use super::standing::month_limit;
-use super::{Store, Write, commit};
+use super::{Store, Write, attempts, commit};
 use crate::klikon::{self, Audience, Booking, Decision, Request};
 use crate::ledger::{ActivationFacts, hold_entries};
 use crate::store::{Activation, ActivationOrder, Held, HoldError, HoldOutcome, StoreError};
@@ -36,7 +37,7 @@ async fn hold(mut write: Write, order: &ActivationOrder) -> Result<HoldOutcome, 
     write.share_month(month).await?;
     let facts = facts(&mut write, order, day, month).await?;
     if facts.known {
-        return existing(&mut write, order).await;
+        return existing(write, order).await;
     }
     if facts.month_closed {
         return Err(HoldError::MonthClosed(month));
@@ -63,6 +64,10 @@ async fn hold(mut write: Write, order: &ActivationOrder) -> Result<HoldOutcome, 
         Decision::Refused(refusal) => return Ok(HoldOutcome::Refused(refusal)),
         Decision::Book(booking) => booking,
     };
+    // Its commit does not wait for the disk: a crash of the database between it and this transaction has lost it.
+    if !facts.attempted {
+        attempts::insert(&mut write, order).await?;
+    }
     let mut posting = Posting::open(&mut write, booking.group, month, facts.kept, order.at).await?;
     posting.activation(&activation_facts(order, &booking, terms_id, month)).await?;
     let entries = hold_entries(booking.group, month, booking.net, booking.discount);
@@ -76,10 +81,15 @@ async fn hold(mut write: Write, order: &ActivationOrder) -> Result<HoldOutcome, 
 }
 
 /// What became of an order that was booked before.
-async fn existing(write: &mut Write, order: &ActivationOrder) -> Result<HoldOutcome, HoldError> {
-    let existing = activation(write, order.id).await?;
+async fn existing(mut write: Write, order: &ActivationOrder) -> Result<HoldOutcome, HoldError> {
+    let existing = activation(&mut write, order.id).await?;
     let existing = existing.filter(|existing| is_same(existing, order));
-    existing.map(|existing| HoldOutcome::Exists(Box::new(existing))).ok_or(HoldError::IdReused(order.id))
+    let existing = existing.ok_or(HoldError::IdReused(order.id))?;
+    // Others see a commit before a standby has it. With a lock there is something to commit, and that is waited for
+    // as the booking itself was, so that what is said to exist outlives a failover.
+    lock_group_of(&mut write, order.id).await?;
+    commit(write).await?;
+    Ok(HoldOutcome::Exists(Box::new(existing)))
 }
 
 /// Whether an order is the one that was booked: the same call, caller, member, package and price. The instant of a retry

@@ -190,13 +190,22 @@ impl Write {
 }
 
 /// Commits. Where the database says that it rolled back, nothing was changed; when it fails in another way nobody knows
-/// what the disk holds, and that is what the error says.
+/// what the disk holds, and that is what the error says. So it does when PostgreSQL warns that it has committed without
+/// waiting for a standby any longer: what a failover would leave of that, nobody knows either.
 pub(super) async fn commit(write: Write) -> Result<(), StoreError> {
-    write.transaction.commit().await.map_err(|error| {
-        if retry::is_rolled_back(&error) {
-            StoreError::Unavailable(error)
-        } else {
-            StoreError::OutcomeUnknown(error)
+    let Write { transaction, locks_rows } = write;
+    let (answer, warning) = if locks_rows {
+        postgres::heard_in(transaction.commit()).await
+    } else {
+        (transaction.commit().await, None)
+    };
+    match (answer, warning) {
+        (Ok(()), None) => Ok(()),
+        (Ok(()), Some(warning)) => {
+            tracing::warn!(?warning, "the server committed with a warning");
+            Err(StoreError::OutcomeUnknown(sqlx::Error::Protocol(format!("committed, but: {warning}"))))
         }
-    })
+        (Err(error), _) if retry::is_rolled_back(&error) => Err(StoreError::Unavailable(error)),
+        (Err(error), _) => Err(StoreError::OutcomeUnknown(error)),
+    }
 }
