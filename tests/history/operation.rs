@@ -94,7 +94,7 @@ impl Bench {
             Operation::Settle => {
                 self.direct.reverse(id(case), "a test", "a clerk", now()).await.unwrap();
             }
-            Operation::PinAttempt => self.direct.unlock_pin(&self.family.contract).await.unwrap(),
+            Operation::PinAttempt => self.direct.unlock_pin(&self.family.contract, now()).await.unwrap(),
             _ => {}
         }
     }
@@ -186,6 +186,6 @@ fn month_of_case(case: u32) -> Month {
     (0..case % 1000).fold(first, |month, _| month.next())
 }
 
-fn contract_of_case(case: u32) -> FixedNumber {
+pub fn contract_of_case(case: u32) -> FixedNumber {
     FixedNumber::parse(&format!("0433{case:05}")).unwrap()
 }

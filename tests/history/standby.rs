@@ -1,9 +1,9 @@
 //! A COMMIT that waits for a synchronous standby, and is not waited for to its end: committed on this server, and nobody
 //! knows whether a failover would keep it. So it is unknown, and the same again waits too before it says that it exists.
 
-use crate::family::id;
-use crate::operation::{Bench, Heard, Operation};
-use klikon::store::{HoldError, StoreError};
+use crate::family::{id, now};
+use crate::operation::{Bench, Heard, Operation, contract_of_case};
+use klikon::store::{AdminError, StoreError};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 use std::sync::Arc;
 use std::time::Duration;
@@ -78,8 +78,8 @@ impl Server {
         let bench = Arc::clone(&self.bench);
         let tries = tokio::spawn(async move {
             for number in 1000.. {
-                let tried = bench.direct.record_attempt(&bench.family.order(number, 700)).await;
-                if let Err(HoldError::Store(StoreError::OutcomeUnknown(error))) = tried {
+                let made = bench.direct.create_group(&contract_of_case(number), now()).await;
+                if let Err(AdminError::Store(StoreError::OutcomeUnknown(error))) = made {
                     return error.to_string();
                 }
             }

@@ -16,7 +16,10 @@ use tracing::{Event, Level, Metadata, Subscriber, span};
 /// What sqlx calls what servers say beside their answers.
 const NOTICES: &str = "sqlx::postgres::notice";
 
-static LISTENER: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(Listener));
+/// The first one listens. While there is only one subscriber in a program, tracing asks the one of the thread that logs first
+/// whether anybody hears a message, and remembers that; among two or more it asks each.
+static LISTENERS: LazyLock<[Dispatch; 2]> =
+    LazyLock::new(|| [Dispatch::new(Listener), Dispatch::new(Listener)]);
 
 thread_local! {
     /// The last warning on this thread.
@@ -30,7 +33,7 @@ pub(in crate::store) async fn heard_in<T>(work: impl Future<Output = T>) -> (T, 
     let mut warning = None;
     let value = poll_fn(|context| {
         HEARD.set(None);
-        let poll = dispatcher::with_default(&LISTENER, || work.as_mut().poll(context));
+        let poll = dispatcher::with_default(&LISTENERS[0], || work.as_mut().poll(context));
         warning = HEARD.take().or(warning.take());
         poll
     })
