@@ -3,9 +3,10 @@
 SEEDS ?= 1000
 PRESSES ?= 100000
 KILLS ?= 500
+HISTORIES ?= 50
 FUZZ_SECONDS ?= 60
 FUZZ_TARGETS ?= scanner headers framing sdp digest rtp rtcp stun tone flow
-.PHONY: help test bench talk-off sim digits crash lint tools prompts demo serve fuzz
+.PHONY: help test bench talk-off sim digits crash history mutants lint tools prompts demo serve fuzz
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -27,6 +28,13 @@ digits: ## Press 100,000 keys through each of many bad networks (PRESSES=n for a
 
 crash: ## Kill the service 500 times while calls book, and check the ledger (KILLS=n, SEED=n for others)
 	KLIKON_KILLS=$(KILLS) $(if $(SEED),KLIKON_SEED=$(SEED)) cargo test --locked --test crash -- --nocapture random_kills
+
+history: tools ## Prove 50 histories of concurrent clients under faults on each database (HISTORIES=n for another number)
+	KLIKON_HISTORIES=$(HISTORIES) cargo test --locked --test history -- --nocapture histories
+
+mutants: ## Change the rules and the ledger in small ways and see that tests notice (docs/ledger.md; hours; installs cargo-mutants)
+	.ci/mutants rules || [ $$? = 2 ]
+	.ci/mutants store --iterate
 
 bench: ## Measure what messages, calls and packets cost (docs/performance.md)
 	cargo bench --locked --bench sip_message --bench sip_endpoint --bench sip_udp --bench media --bench media_engine

@@ -4,6 +4,8 @@
 
 #[path = "support/postgres.rs"]
 mod postgres;
+#[path = "support/severing.rs"]
+mod severing;
 mod tones;
 
 use klikon::call::{
@@ -19,10 +21,12 @@ use klikon::store::{self, ActivationState, BookFilter, CallEnd, CallRecord, Gran
 use klikon::units::clock::Clock;
 use klikon::units::rtp::Encoding;
 use klikon::units::{FixedNumber, Msisdn};
+use severing::{Severing, Verdict};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::net::UdpSocket;
@@ -180,6 +184,19 @@ impl Bench {
         booked.into_iter().map(|activation| activation.state).collect()
     }
 
+    /// Waits until all that was booked is posted, and counts it.
+    async fn posted(&self) -> usize {
+        in_time("a settlement", async {
+            loop {
+                let booked = self.booked().await;
+                if booked.iter().all(|state| *state == ActivationState::Posted) {
+                    return booked.len();
+                }
+            }
+        })
+        .await
+    }
+
     /// The drain must come to its end; then the records, oldest first.
     async fn closed(self) -> Vec<CallRecord> {
         self.server.drain().await;
@@ -278,6 +295,63 @@ async fn a_call_is_booked_on_postgresql() {
         command.arg("--config").arg(&settings).args(["ledger", "verify"]).env("PGPASSFILE", file);
         assert_eq!(command.output().unwrap().status.success(), succeeds);
     }
+}
+
+/// A service whose connections to PostgreSQL are cut from the COMMIT of the first booking on, after the server has done it,
+/// while `down` says so.
+async fn bench_that_is_cut_off(cluster: &postgres::Cluster, down: Arc<AtomicBool>) -> (Bench, Severing) {
+    cluster.database("klikon").await.unwrap();
+    let relay = Severing::start(cluster.folder()).await.unwrap();
+    let url = relay.url("klikon").try_into().unwrap();
+    let bench = Bench::new(|settings| settings.database.url = url).await;
+    let mut is_cut = false;
+    relay.judge(move |asked| {
+        if !is_cut && asked.commits("INSERT INTO activations") {
+            is_cut = true;
+            Verdict::CutAfter
+        } else if is_cut && down.load(Ordering::Relaxed) {
+            Verdict::CutBefore
+        } else {
+            Verdict::Pass
+        }
+    });
+    (bench, relay)
+}
+
+/// The reply to the booking's COMMIT is lost: the same id is asked for, and the caller hears what it came to.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_booking_whose_reply_is_lost_is_found_by_its_id() {
+    let cluster = postgres::Cluster::start().unwrap();
+    let (mut bench, _relay) = bench_that_is_cut_off(&cluster, Arc::default()).await;
+    let call = bench.phone(bench.caller("130", &KEYS));
+    bench.acknowledge(&bench.order().await);
+    let (report, _) = in_time("the call's end", call).await.unwrap().unwrap();
+    bench.ended().await;
+    assert!(report.heard_clip("accepted") || report.heard_clip("activated"), "{:?}", report.clips);
+    assert!(!report.heard_clip("service-unavailable"), "{:?}", report.clips);
+    assert_eq!(bench.posted().await, 1);
+    assert_eq!(bench.closed().await.len(), 1);
+}
+
+/// And it cannot be asked for: the caller hears neither success nor failure, and the booking goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_booking_whose_outcome_stays_unknown_is_never_called_a_failure() {
+    let cluster = postgres::Cluster::start().unwrap();
+    let down = Arc::new(AtomicBool::new(true));
+    let (mut bench, _relay) = bench_that_is_cut_off(&cluster, Arc::clone(&down)).await;
+    let call = bench.phone(bench.caller("130", &KEYS[..3]));
+    let booking = bench.step("the booking's answer", |step| matches!(step, Step::Booking { .. })).await;
+    assert!(matches!(&booking, Step::Booking { outcome, .. } if outcome == "unknown"), "{booking:?}");
+    down.store(false, Ordering::Relaxed);
+    let (report, _) = in_time("the call's end", call).await.unwrap().unwrap();
+    assert!(report.heard_clip("in-progress"), "{:?}", report.clips);
+    for announced in ["accepted", "activated", "rejected", "service-unavailable"] {
+        assert!(!report.heard_clip(announced), "{:?}", report.clips);
+    }
+    bench.acknowledge(&bench.order().await);
+    assert_eq!(bench.posted().await, 1);
+    let records = bench.closed().await;
+    assert_eq!(records[0].outcome, "activate: unknown");
 }
 
 /// The setting is off: nobody hears the tones.

@@ -335,19 +335,7 @@ async fn hold(store: &Store, order: &ActivationOrder) -> Result<HoldOutcome, Hol
     let mut doubt = None;
     let mut attempt = 1;
     loop {
-        // Once it is written, writing it again changes nothing.
-        let tried = match store.record_attempt(order).await {
-            Ok(()) => {
-                failpoint::AFTER_ATTEMPT.reached();
-                store.hold(order).await
-            }
-            Err(HoldError::Store(StoreError::OutcomeUnknown(error))) => {
-                // Of this nobody knows, but nothing was tried.
-                Err(HoldError::Store(StoreError::Unavailable(error)))
-            }
-            Err(error) => Err(error),
-        };
-        let error = match tried {
+        let error = match try_once(store, order).await {
             Ok(outcome) => return Ok(outcome),
             Err(error) => error,
         };
@@ -362,6 +350,21 @@ async fn hold(store: &Store, order: &ActivationOrder) -> Result<HoldOutcome, Hol
             doubt = Some(error);
         }
         attempt += 1;
+    }
+}
+
+/// One try, with its record before it. Once that is written, writing it again changes nothing.
+async fn try_once(store: &Store, order: &ActivationOrder) -> Result<HoldOutcome, HoldError> {
+    match store.record_attempt(order).await {
+        Ok(()) => {
+            failpoint::AFTER_ATTEMPT.reached();
+            store.hold(order).await
+        }
+        // Of this nobody knows, but nothing was tried.
+        Err(HoldError::Store(StoreError::OutcomeUnknown(error))) => {
+            Err(HoldError::Store(StoreError::Unavailable(error)))
+        }
+        Err(error) => Err(error),
     }
 }
 

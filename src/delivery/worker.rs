@@ -269,7 +269,10 @@ fn write_all(spool: &Spool, rows: Vec<OutboxRow>) -> Result<(Vec<OutboxRow>, Vec
     let (mut written, mut failures) = (Vec::new(), Vec::new());
     for row in rows {
         match write(spool, &row) {
-            Ok(()) => written.push(row),
+            Ok(()) => {
+                failpoint::AFTER_PEER_TOLD.reached();
+                written.push(row);
+            }
             Err(error) => failures.push(error),
         }
     }

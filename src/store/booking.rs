@@ -5,6 +5,7 @@ use super::facts::facts;
 use super::months::share_open_month;
 use super::posting::{Posting, left_of};
 use super::retry::retried;
+use super::settlement::lock_group_of;
 use super::standing::month_limit;
 use super::{Store, Write, attempts, commit};
 use crate::klikon::{self, Audience, Booking, Decision, Request};
@@ -36,7 +37,7 @@ async fn hold(mut write: Write, order: &ActivationOrder) -> Result<HoldOutcome, 
     write.share_month(month).await?;
     let facts = facts(&mut write, order, day, month).await?;
     if facts.known {
-        return existing(&mut write, order).await;
+        return existing(write, order).await;
     }
     if facts.month_closed {
         return Err(HoldError::MonthClosed(month));
@@ -79,11 +80,15 @@ async fn hold(mut write: Write, order: &ActivationOrder) -> Result<HoldOutcome, 
     Ok(HoldOutcome::Held(Held { group: booking.group, month, net: booking.net, left: booking.left }))
 }
 
-/// What became of an order that was booked before.
-async fn existing(write: &mut Write, order: &ActivationOrder) -> Result<HoldOutcome, HoldError> {
-    let existing = activation(write, order.id).await?;
-    let existing = existing.filter(|existing| is_same(existing, order));
-    existing.map(|existing| HoldOutcome::Exists(Box::new(existing))).ok_or(HoldError::IdReused(order.id))
+/// What became of an order that was booked before. Others see a commit before a standby has it: with a lock there is
+/// something to commit here too, and that waits as the booking itself did, so that what is said to exist outlives a
+/// failover.
+async fn existing(mut write: Write, order: &ActivationOrder) -> Result<HoldOutcome, HoldError> {
+    let existing = activation(&mut write, order.id).await?.filter(|existing| is_same(existing, order));
+    let existing = existing.ok_or(HoldError::IdReused(order.id))?;
+    lock_group_of(&mut write, order.id).await?;
+    commit(write).await?;
+    Ok(HoldOutcome::Exists(Box::new(existing)))
 }
 
 /// Whether an order is the one that was booked: the same call, caller, member, package and price. The instant of a retry

@@ -22,7 +22,7 @@ pub struct Store {
     pub(super) actor: Arc<Actor>,
 }
 
-/// SQLite's one writing connection is told anew what its next commit waits for, since [`Store::note`] says otherwise.
+/// SQLite's one writing connection is told anew what its next commit waits for, since [`Store::deferred`] says otherwise.
 const BEGIN_DURABLE: &str = "PRAGMA synchronous = FULL; BEGIN IMMEDIATE";
 
 /// What a store stands on.
@@ -77,7 +77,7 @@ impl Store {
     /// A transaction whose commit does not wait for the disk: it is lost only in a power cut (a crash of the database's
     /// server on PostgreSQL) before the next commit of the others is answered, which makes it durable with itself. For
     /// what counts for nothing without that commit.
-    pub(super) async fn note(&self) -> Result<Write, StoreError> {
+    pub(super) async fn deferred(&self) -> Result<Write, StoreError> {
         self.begin(match self.backend {
             Backend::Sqlite(_) => "PRAGMA synchronous = NORMAL; BEGIN IMMEDIATE",
             Backend::Postgres => "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = off",
@@ -200,13 +200,22 @@ impl Write {
 }
 
 /// Commits. Where the database says that it rolled back, nothing was changed; when it fails in another way nobody knows
-/// what the disk holds, and that is what the error says.
+/// what the disk holds, and that is what the error says. So it does when PostgreSQL warns that it has committed without
+/// waiting for a standby any longer: what a failover would leave of that, nobody knows either.
 pub(super) async fn commit(write: Write) -> Result<(), StoreError> {
-    write.transaction.commit().await.map_err(|error| {
-        if retry::is_rolled_back(&error) {
-            StoreError::Unavailable(error)
-        } else {
-            StoreError::OutcomeUnknown(error)
+    let Write { transaction, locks_rows, .. } = write;
+    let (answer, warning) = if locks_rows {
+        postgres::heard_in(transaction.commit()).await
+    } else {
+        (transaction.commit().await, None)
+    };
+    match (answer, warning) {
+        (Ok(()), None) => Ok(()),
+        (Ok(()), Some(warning)) => {
+            tracing::warn!(?warning, "the server committed with a warning");
+            Err(StoreError::OutcomeUnknown(sqlx::Error::Protocol(format!("committed, but: {warning}"))))
         }
-    })
+        (Err(error), _) if retry::is_rolled_back(&error) => Err(StoreError::Unavailable(error)),
+        (Err(error), _) => Err(StoreError::OutcomeUnknown(error)),
+    }
 }

@@ -148,6 +148,8 @@ async fn close(
         .await
         .map_err(StoreError::from)?;
     if let Some(row) = row {
+        // With the lock there is something to commit: it waits for the standbys to have the close too.
+        commit(write).await?;
         return Err(CloseError::ClosedAlready(closed_month(&row)?));
     }
     if let Some(earlier) = earlier_open(&mut write, month).await? {

@@ -46,7 +46,11 @@ async fn reverse(mut write: Write, facts: &ReversalFacts) -> Result<Reversed, Re
     let activation = activation(&mut write, id).await?.ok_or(ReverseError::Unknown(id))?;
     match &activation.state {
         ActivationState::Posted => {}
-        ActivationState::Reversed { .. } => return Ok(Reversed::Before(activation)),
+        ActivationState::Reversed { .. } => {
+            // With the lock there is something to commit: it waits for the standbys to have the reversal too.
+            commit(write).await?;
+            return Ok(Reversed::Before(activation));
+        }
         state => return Err(ReverseError::NotPosted { id, state: state.label() }),
     }
     let own = share_open_month(&mut write, activation.month).await?;

@@ -50,6 +50,8 @@ async fn settle(
         // It was posted before it was reversed.
         (ActivationState::Posted | ActivationState::Reversed { .. }, ActivationState::Posted)
         | (ActivationState::Voided { .. }, ActivationState::Voided { .. }) => {
+            // With the lock there is something to commit: it waits for the standbys to have the settlement too.
+            commit(write).await?;
             return Ok(Settled::Before(activation));
         }
         (settled, asked) => {

@@ -31,9 +31,9 @@ pub const BEFORE_PEER_TOLD: Failpoint = Failpoint("before-peer-told");
 pub const PEER_HALF_TOLD: Failpoint = Failpoint("peer-half-told");
 /// The other side can have it; the outbox does not say so.
 pub const AFTER_PEER_TOLD: Failpoint = Failpoint("after-peer-told");
-/// The outbox row is marked as sent, not committed.
+/// The outbox rows of a pass are marked as sent, not committed.
 pub const MARK_SENT_BEFORE_COMMIT: Failpoint = Failpoint("mark-sent-before-commit");
-/// The outbox row is sent, and that is committed.
+/// They are sent, and that is committed.
 pub const AFTER_MARK_SENT: Failpoint = Failpoint("after-mark-sent");
 /// The network's answer is read; nothing is settled.
 pub const BEFORE_SETTLEMENT: Failpoint = Failpoint("before-settlement");

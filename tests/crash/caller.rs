@@ -4,7 +4,7 @@
 use super::house::{Wanted, files};
 use super::logs::Call;
 use klikon::call::{KeyGroup, Manner, Notice, Phone, PhoneSettings};
-use klikon::media::{Heard, PromptLibrary};
+use klikon::media::{Engine, Heard};
 use klikon::sdp::{Codecs, RedundancyPolicy};
 use klikon::server::encode_prompts;
 use klikon::sip::Transport;
@@ -44,10 +44,11 @@ pub struct Caller {
     cut: watch::Sender<bool>,
 }
 
-/// Recognises the prompts that the services say.
-fn library() -> &'static Arc<PromptLibrary> {
-    static LIBRARY: OnceLock<Arc<PromptLibrary>> = OnceLock::new();
-    LIBRARY.get_or_init(|| encode_prompts(files(), &Codecs::default()).unwrap())
+/// Carries the media of all callers, and recognises the prompts that the services say.
+fn engine() -> Arc<Engine> {
+    static ENGINE: OnceLock<Arc<Engine>> = OnceLock::new();
+    let start = || Arc::new(Phone::engine(encode_prompts(files(), &Codecs::default()).unwrap()).unwrap());
+    Arc::clone(ENGINE.get_or_init(start))
 }
 
 /// Phones, keys the member's number and the package's key, and confirms.
@@ -86,7 +87,7 @@ pub fn phone(service: SocketAddr, wanted: &Wanted) -> Caller {
     let memory = Arc::clone(&call);
     let thread = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let phone = Phone::new(settings, Arc::clone(library()), Clock::system()).unwrap();
+        let phone = Phone::of_many(settings, engine(), Clock::system());
         runtime.block_on(async {
             tokio::select! {
                 // However it ends: what was heard is remembered.

@@ -58,7 +58,7 @@ fn trouble<T>(
         let next = phone(service.address(), &Wanted::new(GROUPS - 1, 2, 1)).finish();
         assert!(next.has_heard(&SUCCESSES), "{}: {next:?}\n{}", point.name(), house.log());
         house.remember(next);
-        house.rest();
+        house.rest().unwrap_or_else(|error| panic!("{error}"));
         let history = house.judge(true).unwrap_or_else(|error| panic!("{}: {error}", point.name()));
         let of_it = history.rows.activations.iter().filter(|one| one.group == group as i64 + 1).count();
         assert_eq!(of_it, usize::from(unknown), "{}", point.name());
@@ -102,7 +102,7 @@ fn another_process_holds_the_write_lock() {
     let call = phone(service.address(), &Wanted::new(0, 1, 2)).finish();
     assert!(call.has_heard(&SUCCESSES), "{call:?}\n{}", house.log());
     house.remember(call);
-    house.rest();
+    house.rest().unwrap_or_else(|error| panic!("{error}"));
     house.judge(true).unwrap_or_else(|error| panic!("{error}"));
     service.kill();
 }

@@ -39,7 +39,9 @@ fn cases() -> Vec<Case> {
     ];
     let first = Failpoint::ALL.map(|point| Case { point, nth: 1, booked: !before.contains(&point) });
     let of_an_sms = delivery.map(|point| Case { point, nth: 2, booked: true });
-    first.into_iter().chain(of_an_sms).collect()
+    // One pass delivers both SMS: the first is out, the second is not.
+    let between = Case { point: failpoint::BEFORE_PEER_TOLD, nth: 3, booked: true };
+    first.into_iter().chain(of_an_sms).chain([between]).collect()
 }
 
 /// Before anything is due there is nothing to claim: that point is reached at a start, with what another run has left.
@@ -73,7 +75,7 @@ fn play(mut house: House, case: Case) -> Result<(), String> {
     // Both sides begin again.
     house.peer.start_again();
     let service = house.serve(None);
-    house.rest();
+    house.rest()?;
     let history = house.judge(true)?;
     service.kill();
     let booked = history.rows.activations.len();

@@ -239,21 +239,34 @@ impl House {
     }
 
     /// Waits until nothing is due, every activation is settled, and every outcome known.
-    pub fn rest(&self) {
+    ///
+    /// # Errors
+    /// That never comes: what is due still, and the log.
+    pub fn rest(&self) -> Result<(), String> {
         let rests = until(|| {
             let Ok(rows) = self.read() else { return false };
             rows.activations.iter().all(|one| rows.settlement(&one.id).is_some())
                 && rows.outbox.iter().all(|row| row.state == "sent")
                 && self.calls.iter().all(|call| is_known(call, &rows))
         });
-        assert!(rests, "delivery never ended\n{}", self.log());
+        if rests {
+            return Ok(());
+        }
+        let waiting = self.read().map(|rows| (rows.outbox, rows.settlements));
+        Err(format!("delivery never ended\n{waiting:#?}\n{:#?}\n{}", self.calls, self.log()))
     }
 
     /// All there is to judge by. What was read before must be in it.
     pub fn history(&mut self, at_rest: bool) -> History {
-        // The rows come last: of everything that the peer has seen by then they must tell.
-        let told = self.peer.log();
-        let rows = self.read().unwrap();
+        // Both of one moment: nothing was written while the other sides were asked.
+        let (mut rows, mut told) = (Rows::default(), Vec::new());
+        let quiet = until(|| {
+            rows = self.read().unwrap();
+            told = self.peer.log();
+            let after = self.read().unwrap();
+            (&rows.kept, &rows.outbox) == (&after.kept, &after.outbox)
+        });
+        assert!(quiet, "delivery goes on for ever\n{}", self.log());
         let earlier = self.earlier.replace(rows.clone());
         History { calls: self.calls.clone(), told, rows, earlier, at_rest }
     }

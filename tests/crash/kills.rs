@@ -17,7 +17,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 /// Kills among the other tests.
-const KILLS: usize = 16;
+const KILLS: usize = 12;
 /// Kills that one ledger goes through.
 const KILLS_OF_A_HOUSE: usize = 20;
 /// Ledgers at once.
@@ -123,7 +123,7 @@ fn live(house: &mut House, kills: usize, seed: u64, progress: impl Fn()) -> Resu
     }
     house.peer.answer(true);
     let service: Service = house.serve(None);
-    house.rest();
+    house.rest()?;
     let history = house.judge(true)?;
     service.kill();
     let booked = |call: &&Call| {

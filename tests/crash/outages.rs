@@ -18,7 +18,7 @@ const SETTINGS: &str = "calls.activation_wait_ms = 3000\ndatabase.probe_interval
 /// Leaders who phone.
 const GROUPS: usize = 6;
 /// Outages in the middle of calls.
-const OUTAGES: u64 = 4;
+const OUTAGES: u64 = 2;
 /// From the first confirmation to the outage, at most.
 const AFTER_CONFIRMATION_MS: u64 = 300;
 
@@ -46,7 +46,7 @@ fn postgresql_crashes_at_each_commit() {
         let call = caller.finish();
         assert!(call.has_heard(&SUCCESSES), "{}: {call:?}\n{}", point.name(), house.log());
         house.remember(call);
-        house.rest();
+        house.rest().unwrap_or_else(|error| panic!("{error}"));
         let history = house.judge(true).unwrap_or_else(|error| panic!("{}: {error}", point.name()));
         assert_eq!(history.rows.activations.len(), group + 1, "{}", point.name());
         service.kill();
@@ -74,7 +74,7 @@ fn what_nobody_knew_is_settled_when_postgresql_is_back() {
         assert!(call.has_heard(&[heard]), "{}: {call:?}\n{}", point.name(), house.log());
         house.remember(call);
         cluster.start_again().unwrap();
-        house.rest();
+        house.rest().unwrap_or_else(|error| panic!("{error}"));
         let history = house.judge(true).unwrap_or_else(|error| panic!("{}: {error}", point.name()));
         assert_eq!(history.rows.activations.len(), booked, "{}", point.name());
         service.kill();
@@ -129,7 +129,7 @@ fn postgresql_crashes_while_calls_run() {
         house.look().unwrap_or_else(|error| panic!("{error}"));
         phone_until_answered(&mut house, service.address());
     }
-    house.rest();
+    house.rest().unwrap_or_else(|error| panic!("{error}"));
     house.judge(true).unwrap_or_else(|error| panic!("{error}"));
     eprintln!("{}", heard(house.calls()));
     service.kill();
@@ -168,7 +168,7 @@ fn a_standby_takes_over_while_calls_run() {
     callers.into_iter().for_each(|caller| house.remember(caller.finish()));
     house.look().unwrap_or_else(|error| panic!("{error}"));
     phone_until_answered(&mut house, service.address());
-    house.rest();
+    house.rest().unwrap_or_else(|error| panic!("{error}"));
     house.judge(true).unwrap_or_else(|error| panic!("{error}"));
     eprintln!("{}", heard(house.calls()));
     service.kill();

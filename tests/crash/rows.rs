@@ -75,7 +75,7 @@ pub struct LimitMonth {
     pub used: i64,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Outbox {
     pub id: i64,
     pub activation: String,

@@ -81,6 +81,10 @@ impl Cluster {
 
     /// Stops the server in immediate mode: as a crash, with nothing said to anybody and nothing tidied up.
     pub fn stop_at_once(&mut self) -> Result<()> {
+        // One that has ended has a number no more.
+        if self.server.try_wait()?.is_some() {
+            return Ok(());
+        }
         let pid = rustix::process::Pid::from_child(&self.server);
         rustix::process::kill_process(pid, rustix::process::Signal::QUIT)?;
         self.server.wait()?;
@@ -125,14 +129,17 @@ impl Cluster {
     pub fn url_for(&self, name: &str, role: &str) -> String {
         format!("postgres:///{name}?host={}&user={role}", self.folder.path().display())
     }
+
+    /// Stops the server as [`Cluster::stop_at_once`] does, and starts it again.
+    pub fn kill_and_start(&mut self) -> Result<()> {
+        self.stop_at_once()?;
+        self.start_again()
+    }
 }
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        // An immediate shutdown: nothing here is worth a checkpoint.
-        let pid = rustix::process::Pid::from_child(&self.server);
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::QUIT);
-        let _ = self.server.wait();
+        let _ = self.stop_at_once();
     }
 }
 

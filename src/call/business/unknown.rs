@@ -15,7 +15,7 @@ const WAIT_MAX: Duration = Duration::from_secs(60);
 pub(super) async fn resolve(store: Store, order: ActivationOrder) {
     for question in 0..QUESTIONS {
         tokio::time::sleep(wait(question)).await;
-        match store.hold(&order).await {
+        match super::try_once(&store, &order).await {
             Ok(HoldOutcome::Exists(_)) => {
                 return tracing::info!(activation = %order.id, "a booking of unknown outcome was made");
             }

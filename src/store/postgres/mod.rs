@@ -3,8 +3,10 @@
 
 mod grants;
 mod migrate;
+mod warnings;
 
 pub use grants::{RoleError, grants};
+pub(super) use warnings::heard_in;
 
 use super::database::{Backend, Store};
 use super::{Actor, OpenError, PostgresUrl, Settings};

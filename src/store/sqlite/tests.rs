@@ -7,7 +7,7 @@ use crate::store::columns::Columns;
 use crate::store::constraints::{self, booked, each_constraint};
 use crate::store::contract::{self, Database, each_case};
 use crate::store::months::{ITEMS, ITEMS_OF_CONTRACT};
-use crate::store::{Actor, AdminError, GrantChannel, HoldOutcome, Settings, Store, StoreError, commit};
+use crate::store::{Actor, GrantChannel, HoldOutcome, Settings, Store, StoreError, commit};
 use crate::units::{FixedNumber, Msisdn};
 use jiff::Timestamp;
 use sqlx::AssertSqlSafe;
@@ -63,25 +63,16 @@ fn now() -> Timestamp {
     "2026-11-22T10:00:00Z".parse().unwrap()
 }
 
-/// A full disk ends the transaction under way, and not the service: with room again the next one is made.
+/// Where the disk is full or fails SQLite undoes the transaction under way, and refuses the ROLLBACK that follows: that ends
+/// the connection, and not the service.
 #[tokio::test]
-async fn a_full_disk_is_got_over() {
+async fn a_transaction_that_sqlite_undid_by_itself_is_got_over() {
     let file = file();
     let store = Store::open(&file.settings()).await.unwrap();
-    let of_pages = async |statement: &'static str| {
-        sqlx::query(statement).execute(&store.writers).await.unwrap();
-    };
-    // The file may not grow: a limit of the one connection that writes.
-    of_pages("PRAGMA max_page_count = 1").await;
-    let mut contracts = (0..10_000).map(|n| FixedNumber::parse(&format!("0422{n:05}")).unwrap());
-    let full = loop {
-        if let Err(error) = store.create_group(&contracts.next().unwrap(), now()).await {
-            break error;
-        }
-    };
-    assert!(matches!(full, AdminError::Store(StoreError::Unavailable(_))), "{full:?}");
-    of_pages("PRAGMA max_page_count = 100000").await;
-    store.create_group(&contracts.next().unwrap(), now()).await.unwrap();
+    let mut write = store.write().await.unwrap();
+    sqlx::query("ROLLBACK").execute(&mut *write).await.unwrap();
+    drop(write);
+    store.create_group(&FixedNumber::parse("042250928").unwrap(), now()).await.unwrap();
 }
 
 /// A failed commit says that nobody knows, and the connection is good for the next transaction.
@@ -101,11 +92,11 @@ async fn a_commit_that_fails_is_an_unknown_outcome() {
 
 /// What counts for nothing alone does not wait for the disk, and the next booking does again.
 #[tokio::test]
-async fn only_notes_do_not_wait_for_the_disk() {
+async fn only_what_is_deferred_does_not_wait_for_the_disk() {
     let file = file();
     let store = booked(&file).await;
     for (durable, synchronous) in [(true, 2), (false, 1), (true, 2)] {
-        let mut write = if durable { store.booking().await } else { store.note().await }.unwrap();
+        let mut write = if durable { store.booking().await } else { store.deferred().await }.unwrap();
         let row = sqlx::query("PRAGMA synchronous").fetch_one(&mut *write).await.unwrap();
         assert_eq!(row.integer("synchronous").unwrap(), synchronous);
         commit(write).await.unwrap();
