@@ -2,10 +2,11 @@
 .DEFAULT_GOAL := help
 SEEDS ?= 1000
 PRESSES ?= 100000
+KILLS ?= 500
 HISTORIES ?= 50
 FUZZ_SECONDS ?= 60
 FUZZ_TARGETS ?= scanner headers framing sdp digest rtp rtcp stun tone flow
-.PHONY: help test bench talk-off sim digits history mutants lint tools prompts demo serve fuzz
+.PHONY: help test bench talk-off sim digits crash history mutants lint tools prompts demo serve fuzz
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -24,6 +25,9 @@ sim: ## Run the simulation over 1,000 seeds (SEEDS=n for another number)
 
 digits: ## Press 100,000 keys through each of many bad networks (PRESSES=n for another number)
 	KLIKON_PRESSES=$(PRESSES) CARGO_PROFILE_DEV_OPT_LEVEL=1 cargo test --locked --test digits -- --nocapture
+
+crash: ## Kill the service 500 times while calls book, and check the ledger (KILLS=n, SEED=n for others)
+	KLIKON_KILLS=$(KILLS) $(if $(SEED),KLIKON_SEED=$(SEED)) cargo test --locked --test crash -- --nocapture random_kills
 
 history: tools ## Prove 50 histories of concurrent clients under faults on each database (HISTORIES=n for another number)
 	KLIKON_HISTORIES=$(HISTORIES) cargo test --locked --test history -- --nocapture histories

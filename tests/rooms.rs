@@ -51,6 +51,7 @@ const EFFECTS: &[&str] = &[
     "SysRng",
     "rand::rng(",
     "units::clock",
+    "failpoint",
     "mio::",
     "sqlx::",
 ];

@@ -1,15 +1,17 @@
 //! The queries and bookings of a flow, performed against the store (DOMAIN §3, §4). What they are called and what they
 //! may answer is `dialplan::Vocabulary::klik_on`.
 
+mod unknown;
+
 use super::observer::Step;
 use super::service::Service;
 use super::trust::Caller;
 use crate::dialplan::{Record, Value};
 use crate::klikon::{Pin, Refusal, Standing, repeat_window_start};
 use crate::store::{
-    Activation, ActivationOrder, ActivationState, HoldError, HoldOutcome, PinAttempt, StoreError,
+    Activation, ActivationOrder, ActivationState, HoldError, HoldOutcome, PinAttempt, Store, StoreError,
 };
-use crate::units::{ActivationId, CallId, GroupId, Money, Month, Msisdn, PackageId};
+use crate::units::{ActivationId, CallId, GroupId, Money, Month, Msisdn, PackageId, failpoint};
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -241,45 +243,15 @@ impl Business {
         let order = ActivationOrder { id, call: self.call, caller, member, package, quoted_net, at };
         // Before the hold, so that no news is missed.
         let mut news = self.service.settlements.subscribe();
-        match self.hold(&order).await {
+        match hold(&self.service.store, &order).await {
             Ok(HoldOutcome::Held(held)) => self.settled(id, held.left, &mut news).await,
             Ok(HoldOutcome::Exists(activation)) => self.made_before(&activation).await,
             Ok(HoldOutcome::Refused(refusal)) => refused(&refusal),
-            Err(HoldError::Store(StoreError::OutcomeUnknown(_))) => plain("unknown"),
+            Err(HoldError::Store(StoreError::OutcomeUnknown(_))) => {
+                tokio::spawn(unknown::resolve(self.service.store.clone(), order));
+                plain("unknown")
+            }
             Err(_) => plain("unavailable"),
-        }
-    }
-
-    /// Tries again with the same id: at most one hold comes of it. The id stands in the call's record before the first
-    /// try, so that what became of it can be told whatever happens in between.
-    async fn hold(&self, order: &ActivationOrder) -> Result<HoldOutcome, HoldError> {
-        let mut doubt = None;
-        let mut attempt = 1;
-        loop {
-            // Once it is written, writing it again changes nothing.
-            let tried = match self.service.store.record_attempt(order).await {
-                Ok(()) => self.service.store.hold(order).await,
-                Err(HoldError::Store(StoreError::OutcomeUnknown(error))) => {
-                    // Of this nobody knows, but nothing was tried.
-                    Err(HoldError::Store(StoreError::Unavailable(error)))
-                }
-                Err(error) => Err(error),
-            };
-            let error = match tried {
-                Ok(outcome) => return Ok(outcome),
-                Err(error) => error,
-            };
-            tracing::error!(attempt, activation = %order.id, error = &error as &dyn std::error::Error, "a hold failed");
-            let doubtful = matches!(error, HoldError::Store(StoreError::OutcomeUnknown(_)));
-            let again = doubtful || matches!(error, HoldError::Store(StoreError::Unavailable(_)));
-            if !again || attempt == TRIES {
-                // A later "unavailable" does not take back the doubt of an earlier try.
-                return Err(doubt.unwrap_or(error));
-            }
-            if doubtful {
-                doubt = Some(error);
-            }
-            attempt += 1;
         }
     }
 
@@ -353,6 +325,46 @@ impl Business {
                 plain("unknown")
             }
         }
+    }
+}
+
+/// Tries again with the same id: at most one hold comes of it. The id stands in the call's record before the first
+/// try, so that what became of it can be told whatever happens in between.
+async fn hold(store: &Store, order: &ActivationOrder) -> Result<HoldOutcome, HoldError> {
+    failpoint::BEFORE_ATTEMPT.reached();
+    let mut doubt = None;
+    let mut attempt = 1;
+    loop {
+        let error = match try_once(store, order).await {
+            Ok(outcome) => return Ok(outcome),
+            Err(error) => error,
+        };
+        tracing::error!(attempt, activation = %order.id, error = &error as &dyn std::error::Error, "a hold failed");
+        let doubtful = matches!(error, HoldError::Store(StoreError::OutcomeUnknown(_)));
+        let again = doubtful || matches!(error, HoldError::Store(StoreError::Unavailable(_)));
+        if !again || attempt == TRIES {
+            // A later "unavailable" does not take back the doubt of an earlier try.
+            return Err(doubt.unwrap_or(error));
+        }
+        if doubtful {
+            doubt = Some(error);
+        }
+        attempt += 1;
+    }
+}
+
+/// One try, with its record before it. Once that is written, writing it again changes nothing.
+async fn try_once(store: &Store, order: &ActivationOrder) -> Result<HoldOutcome, HoldError> {
+    match store.record_attempt(order).await {
+        Ok(()) => {
+            failpoint::AFTER_ATTEMPT.reached();
+            store.hold(order).await
+        }
+        // Of this nobody knows, but nothing was tried.
+        Err(HoldError::Store(StoreError::OutcomeUnknown(error))) => {
+            Err(HoldError::Store(StoreError::Unavailable(error)))
+        }
+        Err(error) => Err(error),
     }
 }
 

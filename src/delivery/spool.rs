@@ -1,7 +1,7 @@
 //! The spool folder. Everything here blocks on the disk; the worker calls it aside.
 
 use super::acknowledgement::{self, ACKNOWLEDGEMENT_OCTETS_MAX, Acknowledgement};
-use crate::units::ActivationId;
+use crate::units::{ActivationId, failpoint};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use std::fs::{self, File};
@@ -111,6 +111,7 @@ impl Spool {
             serde_json::to_writer(aside.as_file_mut(), content)?;
             aside.as_file_mut().write_all(b"\n")?;
             aside.as_file().sync_all()?;
+            failpoint::PEER_HALF_TOLD.reached();
             aside.persist(path).map_err(|error| error.error)?;
             Ok(())
         };
@@ -149,6 +150,7 @@ impl Spool {
     /// Puts an acknowledgement that was booked, and its order if the batch left it, into `done/`.
     pub(super) fn done(&self, name: &str, activation: ActivationId) -> Result<(), SpoolError> {
         self.shelve("acks", name, "done", name)?;
+        failpoint::ANSWER_HALF_SHELVED.reached();
         let order = self.order_file(activation);
         if order.exists() {
             self.shelve(

@@ -7,6 +7,7 @@ use crate::store::{
     Activation, ActivationState, OutboxContent, OutboxRow, SettleError, Settled, Store, StoreError,
 };
 use crate::units::clock::Clock;
+use crate::units::failpoint;
 use jiff::Timestamp;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -184,6 +185,7 @@ impl Worker {
                 return Err(Trouble::Bad(reason.clone()));
             }
         };
+        failpoint::BEFORE_SETTLEMENT.reached();
         let settled = self.store.settle(id, settlement, now, self.settings.sms_alphabet).await;
         let activation = match settled {
             Ok(Settled::Now(activation)) => {
@@ -208,14 +210,17 @@ impl Worker {
         };
         // Nobody may be waiting.
         let _ = self.settlements.send(activation);
+        failpoint::BEFORE_ANSWER_SHELVED.reached();
         let name = file.name.clone();
         if let Err(error) = self.aside(move |spool| spool.done(&name, id)).await {
             fail(pass, &error);
         }
+        failpoint::AFTER_ANSWER_SHELVED.reached();
         Ok(())
     }
 
     async fn write_due(&self, now: Timestamp, pass: &mut Pass) {
+        failpoint::BEFORE_OUTBOX_CLAIM.reached();
         let due = match self.store.outbox_due(self.settings.batch_rows).await {
             Ok(due) => due,
             Err(error) => return fail(pass, &error),
@@ -223,6 +228,7 @@ impl Worker {
         if due.is_empty() {
             return;
         }
+        failpoint::AFTER_OUTBOX_CLAIM.reached();
         let (written, failures) = match self.aside(move |spool| write_all(spool, due)).await {
             Ok(results) => results,
             Err(error) => return fail(pass, &error),
@@ -230,11 +236,13 @@ impl Worker {
         for failure in &failures {
             fail(pass, failure);
         }
+        failpoint::AFTER_PEER_TOLD.reached();
         // One commit for all: what is written and not marked is written again, and means the same.
         let ids: Vec<i64> = written.iter().map(|row| row.id).collect();
         if let Err(error) = self.store.outbox_sent(&ids, now).await {
             return fail(pass, &error);
         }
+        failpoint::AFTER_MARK_SENT.reached();
         for row in written {
             match row.content {
                 OutboxContent::Order(_) => pass.orders += 1,
@@ -261,7 +269,10 @@ fn write_all(spool: &Spool, rows: Vec<OutboxRow>) -> Result<(Vec<OutboxRow>, Vec
     let (mut written, mut failures) = (Vec::new(), Vec::new());
     for row in rows {
         match write(spool, &row) {
-            Ok(()) => written.push(row),
+            Ok(()) => {
+                failpoint::AFTER_PEER_TOLD.reached();
+                written.push(row);
+            }
             Err(error) => failures.push(error),
         }
     }
@@ -270,6 +281,7 @@ fn write_all(spool: &Spool, rows: Vec<OutboxRow>) -> Result<(Vec<OutboxRow>, Vec
 }
 
 fn write(spool: &Spool, row: &OutboxRow) -> Result<(), SpoolError> {
+    failpoint::BEFORE_PEER_TOLD.reached();
     match &row.content {
         OutboxContent::Order(order) => spool.write(&spool.order_file(order.activation), order),
         OutboxContent::Sms(sms) => spool.write(&spool.sms_file(row.id), sms),

@@ -4,7 +4,8 @@
 use super::columns::Columns;
 use super::retry::retried;
 use super::{ActivationOrder, HoldError, Store, StoreError, commit};
-use crate::units::{CallId, PackageId};
+use crate::units::{CallId, PackageId, failpoint};
+use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
 impl Store {
@@ -16,22 +17,9 @@ impl Store {
     pub async fn record_attempt(&self, order: &ActivationOrder) -> Result<(), HoldError> {
         retried(|| async {
             let mut write = self.note().await?;
-            let written = sqlx::query(
-                "INSERT INTO attempts (activation_id, call_id, caller_msisdn, member_msisdn, package_id,
-                     quoted_net_qindarka, tried_at_ms)
-                 SELECT $1, $2, $3, $4, $5, $6, $7
-                 WHERE NOT EXISTS (SELECT 1 FROM attempts WHERE activation_id = $1)",
-            )
-            .bind(order.id.to_string())
-            .bind(order.call.to_string())
-            .bind(order.caller.e164())
-            .bind(order.member.e164())
-            .bind(order.package.0)
-            .bind(order.quoted_net.qindarka())
-            .bind(order.at.as_millisecond())
-            .execute(&mut *write)
-            .await?;
-            if written.rows_affected() == 1 {
+            let written = insert(&mut write, order).await?;
+            if written {
+                failpoint::ATTEMPT_BEFORE_COMMIT.reached();
                 return Ok(commit(write).await?);
             }
             let known = sqlx::query("SELECT * FROM attempts WHERE activation_id = $1")
@@ -54,6 +42,26 @@ impl Store {
                 .await?;
         rows.iter().map(attempt_of).collect()
     }
+}
+
+/// Writes that a booking is tried, unless that is on record; says whether it was not.
+pub(super) async fn insert(db: &mut AnyConnection, order: &ActivationOrder) -> Result<bool, StoreError> {
+    let written = sqlx::query(
+        "INSERT INTO attempts (activation_id, call_id, caller_msisdn, member_msisdn, package_id,
+             quoted_net_qindarka, tried_at_ms)
+         SELECT $1, $2, $3, $4, $5, $6, $7
+         WHERE NOT EXISTS (SELECT 1 FROM attempts WHERE activation_id = $1)",
+    )
+    .bind(order.id.to_string())
+    .bind(order.call.to_string())
+    .bind(order.caller.e164())
+    .bind(order.member.e164())
+    .bind(order.package.0)
+    .bind(order.quoted_net.qindarka())
+    .bind(order.at.as_millisecond())
+    .execute(db)
+    .await?;
+    Ok(written.rows_affected() == 1)
 }
 
 fn attempt_of(row: &AnyRow) -> Result<ActivationOrder, StoreError> {

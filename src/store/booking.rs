@@ -7,11 +7,11 @@ use super::posting::{Posting, left_of};
 use super::retry::retried;
 use super::settlement::lock_group_of;
 use super::standing::month_limit;
-use super::{Store, Write, commit};
+use super::{Store, Write, attempts, commit};
 use crate::klikon::{self, Audience, Booking, Decision, Request};
 use crate::ledger::{ActivationFacts, hold_entries};
 use crate::store::{Activation, ActivationOrder, Held, HoldError, HoldOutcome, StoreError};
-use crate::units::{Month, Msisdn};
+use crate::units::{Month, Msisdn, failpoint};
 
 impl Store {
     /// Holds an activation: checks leader, membership, group, offer, price and limit in the transaction that writes the
@@ -64,21 +64,29 @@ async fn hold(mut write: Write, order: &ActivationOrder) -> Result<HoldOutcome, 
         Decision::Refused(refusal) => return Ok(HoldOutcome::Refused(refusal)),
         Decision::Book(booking) => booking,
     };
+    // Its commit does not wait for the disk: a crash of the database between it and this transaction has lost it.
+    if !facts.attempted {
+        attempts::insert(&mut write, order).await?;
+    }
     let mut posting = Posting::open(&mut write, booking.group, month, facts.kept, order.at).await?;
     posting.activation(&activation_facts(order, &booking, terms_id, month)).await?;
     let entries = hold_entries(booking.group, month, booking.net, booking.discount);
     posting.hold(&entries, order.id, order.at).await?;
+    failpoint::AFTER_HOLD_ROWS.reached();
     insert_outbox(&mut write, order).await?;
+    failpoint::HOLD_BEFORE_COMMIT.reached();
     commit(write).await?;
+    failpoint::HOLD_AFTER_COMMIT.reached();
     Ok(HoldOutcome::Held(Held { group: booking.group, month, net: booking.net, left: booking.left }))
 }
 
-/// What became of an order that was booked before. Others see a commit before a standby has it: with a lock there is
-/// something to commit here too, and that waits as the booking itself did, so that what is said to exist outlives a
-/// failover.
+/// What became of an order that was booked before.
 async fn existing(mut write: Write, order: &ActivationOrder) -> Result<HoldOutcome, HoldError> {
-    let existing = activation(&mut write, order.id).await?.filter(|existing| is_same(existing, order));
+    let existing = activation(&mut write, order.id).await?;
+    let existing = existing.filter(|existing| is_same(existing, order));
     let existing = existing.ok_or(HoldError::IdReused(order.id))?;
+    // Others see a commit before a standby has it. With a lock there is something to commit, and that is waited for
+    // as the booking itself was, so that what is said to exist outlives a failover.
     lock_group_of(&mut write, order.id).await?;
     commit(write).await?;
     Ok(HoldOutcome::Exists(Box::new(existing)))

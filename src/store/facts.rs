@@ -17,6 +17,8 @@ use sqlx::AnyConnection;
 pub(super) struct Facts {
     /// Whether the order was booked before.
     pub(super) known: bool,
+    /// Whether its attempt is on record.
+    pub(super) attempted: bool,
     /// Whether anything was booked in the month.
     pub(super) month_begun: bool,
     /// Whether nothing may be booked in it any more.
@@ -42,6 +44,7 @@ pub(super) async fn facts(
 ) -> Result<Facts, StoreError> {
     let row = sqlx::query(
         "SELECT (SELECT COUNT(*) FROM activations WHERE id = $1) AS known,
+                (SELECT COUNT(*) FROM attempts WHERE activation_id = $1) AS attempted,
                 (SELECT COUNT(*) FROM months WHERE month = $2) AS begun,
                 (SELECT COUNT(*) FROM closed_months WHERE month = $2) AS closed,
                 m.group_id, m.id AS member_id, CASE WHEN g.closed_at_ms IS NULL THEN 1 ELSE 0 END AS active,
@@ -73,6 +76,7 @@ pub(super) async fn facts(
     };
     Ok(Facts {
         known: row.integer("known")? > 0,
+        attempted: row.integer("attempted")? > 0,
         month_begun: row.integer("begun")? > 0,
         month_closed: row.integer("closed")? > 0,
         caller,

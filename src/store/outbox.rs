@@ -5,6 +5,7 @@ use super::retry::retried;
 use super::{Store, commit};
 use crate::klikon::Audience;
 use crate::store::{Order, OutboxContent, OutboxRow, Sms, StoreError};
+use crate::units::failpoint;
 use jiff::Timestamp;
 use sqlx::any::AnyRow;
 
@@ -40,6 +41,7 @@ impl Store {
                 .execute(&mut *write)
                 .await?;
             }
+            failpoint::MARK_SENT_BEFORE_COMMIT.reached();
             commit(write).await
         })
         .await

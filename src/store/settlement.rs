@@ -9,7 +9,7 @@ use super::{Store, Write, commit};
 use crate::klikon::{Outcome, SmsAlphabet, sms_text};
 use crate::ledger::{Resolution, SettlementFacts};
 use crate::store::{Activation, ActivationState, SettleError, Settled, Settlement, StoreError};
-use crate::units::ActivationId;
+use crate::units::{ActivationId, failpoint};
 use jiff::Timestamp;
 
 /// Longest reason kept, in characters: it comes from outside.
@@ -60,7 +60,9 @@ async fn settle(
     }
     post_settlement(&mut write, &activation, resolution, &state, at).await?;
     make_due(&mut write, &activation, outcome, at, alphabet).await?;
+    failpoint::SETTLEMENT_BEFORE_COMMIT.reached();
     commit(write).await?;
+    failpoint::SETTLEMENT_AFTER_COMMIT.reached();
     Ok(Settled::Now(Activation { state, ..activation }))
 }
 

@@ -3,6 +3,7 @@
 
 pub mod amr;
 pub mod clock;
+pub mod failpoint;
 mod id;
 mod money;
 mod month;

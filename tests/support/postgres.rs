@@ -19,6 +19,8 @@ pub const ROLE_WITH_PASSWORD: &str = "klikon_with_password";
 
 /// What its log says when it can be used.
 const READY: &str = "database system is ready to accept connections";
+/// What the log of a standby says then.
+const READY_TO_READ: &str = "database system is ready to accept read-only connections";
 
 /// A running cluster. It is stopped when the value is dropped; and by the kernel when the thread that started it ends
 /// before.
@@ -42,21 +44,64 @@ impl Cluster {
             .arg(&data)
             .output()?;
         ensure!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
-        let access = format!("local all {ROLE_WITH_PASSWORD} scram-sha-256\nlocal all all trust\n");
+        let access = format!(
+            "local all {ROLE_WITH_PASSWORD} scram-sha-256\nlocal all all trust\nlocal replication all trust\n"
+        );
         std::fs::write(data.join("pg_hba.conf"), access)?;
-        let server = serve(folder.path(), &data)?;
+        let server = serve(folder.path(), READY)?;
         Ok(Self { folder, server })
+    }
+
+    /// A standby that follows this cluster, of its own in everything else; its replication has this name.
+    pub fn standby(&self, name: &str) -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("klikon-postgres-").tempdir()?;
+        if is_root() {
+            chown(folder.path(), Some(id("-u")?), Some(id("-g")?))?;
+        }
+        let primary = format!("host={} user=postgres application_name={name}", self.folder.path().display());
+        let copied = as_server_user(&program("pg_basebackup")?)
+            .args(["--no-sync", "--checkpoint=fast", "--write-recovery-conf", "--dbname", &primary])
+            .arg("--pgdata")
+            .arg(folder.path().join("data"))
+            .output()?;
+        ensure!(copied.status.success(), "pg_basebackup: {}", String::from_utf8_lossy(&copied.stderr));
+        let server = serve(folder.path(), READY_TO_READ)?;
+        Ok(Self { folder, server })
+    }
+
+    /// Makes a standby take writes, and waits until it does.
+    pub fn promote(&self) -> Result<()> {
+        let promoted = as_server_user(&program("pg_ctl")?)
+            .args(["promote", "--wait", "--pgdata"])
+            .arg(self.folder.path().join("data"))
+            .output()?;
+        ensure!(promoted.status.success(), "pg_ctl promote: {}", String::from_utf8_lossy(&promoted.stderr));
+        Ok(())
+    }
+
+    /// Stops the server in immediate mode: as a crash, with nothing said to anybody and nothing tidied up.
+    pub fn stop_at_once(&mut self) -> Result<()> {
+        let pid = rustix::process::Pid::from_child(&self.server);
+        rustix::process::kill_process(pid, rustix::process::Signal::QUIT)?;
+        self.server.wait()?;
+        Ok(())
+    }
+
+    /// Starts the stopped server, which recovers from its log.
+    pub fn start_again(&mut self) -> Result<()> {
+        self.server = serve(self.folder.path(), READY)?;
+        Ok(())
+    }
+
+    /// Where its socket is.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Makes a database and says where it is.
     pub async fn database(&self, name: &str) -> Result<String> {
         self.execute("postgres", &format!("CREATE DATABASE {name}")).await?;
         Ok(self.url(name))
-    }
-
-    /// The folder with its socket.
-    pub fn folder(&self) -> &Path {
-        self.folder.path()
     }
 
     /// Makes a role that may log in, and owns nothing.
@@ -80,33 +125,19 @@ impl Cluster {
     pub fn url_for(&self, name: &str, role: &str) -> String {
         format!("postgres:///{name}?host={}&user={role}", self.folder.path().display())
     }
-
-    /// Stops the server at once, as a crash does, and starts it again.
-    pub fn kill_and_start(&mut self) -> Result<()> {
-        self.stop_at_once();
-        self.server = serve(self.folder.path(), &self.folder.path().join("data"))?;
-        Ok(())
-    }
-
-    /// An immediate shutdown, without a checkpoint.
-    fn stop_at_once(&mut self) {
-        let pid = rustix::process::Pid::from_child(&self.server);
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::QUIT);
-        let _ = self.server.wait();
-    }
 }
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        self.stop_at_once();
+        let _ = self.stop_at_once();
     }
 }
 
 /// Starts the server and waits until its log says that it can be used; the rest of the log is read and forgotten.
-fn serve(folder: &Path, data: &Path) -> Result<Child> {
+fn serve(folder: &Path, ready: &str) -> Result<Child> {
     let mut server = as_server_user(&program("postgres")?)
         .arg("-D")
-        .arg(data)
+        .arg(folder.join("data"))
         .arg("-k")
         .arg(folder)
         .args(["-c", "listen_addresses=", "-c", "fsync=off", "-c", "full_page_writes=off"])
@@ -117,7 +148,7 @@ fn serve(folder: &Path, data: &Path) -> Result<Child> {
         .spawn()?;
     let mut log = BufReader::new(server.stderr.take().context("the server's log")?);
     let mut said = String::new();
-    while !said.lines().last().is_some_and(|line| line.contains(READY)) {
+    while !said.lines().last().is_some_and(|line| line.contains(ready)) {
         if log.read_line(&mut said)? == 0 {
             bail!("the server ended: {said}");
         }

@@ -48,6 +48,7 @@ pub(super) async fn open(path: &Path, settings: &Settings) -> Result<Store, Open
                     Ok(())
                 })
             })
+            .after_release(|connection, _| Box::pin(is_free(connection)))
             .connect_lazy_with(options.clone())
     };
     let file = FileIdentity::of(path).map_err(|error| file_error(error.into()))?;
@@ -96,6 +97,15 @@ async fn connect(options: &AnyConnectOptions, session: &str) -> Result<AnyConnec
         }
     }
     try_once().await
+}
+
+/// Whether a connection that comes back is out of its transaction. SQLite undoes one by itself where the disk is full or fails;
+/// its ROLLBACK is refused then, and the connection, which still counts it, would begin none any more: another takes its
+/// place.
+async fn is_free(connection: &mut AnyConnection) -> Result<bool, sqlx::Error> {
+    // A transaction that was dropped is rolled back before this is answered.
+    connection.ping().await?;
+    Ok(!connection.is_in_transaction())
 }
 
 /// Whether another connection was in the way (`SQLITE_BUSY`, 5, in the primary part of the code).

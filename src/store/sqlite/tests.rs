@@ -5,6 +5,7 @@ use crate::store::columns::Columns;
 use crate::store::constraints::{self, booked, each_constraint};
 use crate::store::contract::{self, Database, each_case};
 use crate::store::{HoldOutcome, Settings, Store, StoreError, commit};
+use crate::units::FixedNumber;
 use jiff::Timestamp;
 use tempfile::TempDir;
 
@@ -56,6 +57,18 @@ fn a_plain_model_agrees() {
 
 fn now() -> Timestamp {
     "2026-11-22T10:00:00Z".parse().unwrap()
+}
+
+/// Where the disk is full or fails SQLite undoes the transaction under way, and refuses the ROLLBACK that follows: that ends
+/// the connection, and not the service.
+#[tokio::test]
+async fn a_transaction_that_sqlite_undid_by_itself_is_got_over() {
+    let file = file();
+    let store = Store::open(&file.settings()).await.unwrap();
+    let mut write = store.write().await.unwrap();
+    sqlx::query("ROLLBACK").execute(&mut *write).await.unwrap();
+    drop(write);
+    store.create_group(&FixedNumber::parse("042250928").unwrap(), now()).await.unwrap();
 }
 
 /// A failed commit says that nobody knows, and the connection is good for the next transaction.
