@@ -139,12 +139,6 @@ impl Cluster {
     pub fn url_for(&self, name: &str, role: &str) -> String {
         format!("postgres:///{name}?host={}&user={role}", self.folder.path().display())
     }
-
-    /// Stops the server as [`Cluster::stop_at_once`] does, and starts it again.
-    pub fn kill_and_start(&mut self) -> Result<()> {
-        self.stop_at_once()?;
-        self.start_again()
-    }
 }
 
 impl Drop for Cluster {
