@@ -123,6 +123,16 @@ mod tests {
     }
 
     #[test]
+    fn plain_text_says_the_same_without_its_marks() {
+        assert_eq!(
+            text(SmsAlphabet::Plain, Audience::Leader, Outcome::Activated),
+            "Klik-ON: Paketa Super 1100 u aktivizua per numrin 0672123456. \
+             Vlera 900 leke do te perfshihet ne faturen e radhes."
+        );
+        assert_eq!(plain("ËÇç \u{2212}5\u{a0}x"), "ECc -5 x");
+    }
+
+    #[test]
     fn plain_text_is_in_the_gsm_alphabet_and_one_part() {
         for audience in AUDIENCES {
             for outcome in [Outcome::Activated, Outcome::Rejected] {

@@ -159,6 +159,7 @@ mod tests {
     fn names() {
         let name: PackageName = "Super 1100".parse().unwrap();
         assert_eq!((name.number(), name.to_string().as_str()), (1100, "Super 1100"));
+        assert_eq!(String::from(name), "Super 1100");
         for text in ["Super", "Super 0", "Super 01", "super 700", "Super 10000", "Super +7", "Super 7 0", ""]
         {
             assert!(text.parse::<PackageName>().is_err(), "{text}");

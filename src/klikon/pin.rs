@@ -205,6 +205,8 @@ mod tests {
             assert_eq!(tries.another(until - SignedDuration::from_millis(1), &policy), PinTry::Locked);
             now = until;
         }
+        let PinTry::Counted(counted) = tries.another(now, &policy) else { panic!("the lock is over") };
+        assert_eq!((counted.wrong, counted.locks, counted.locked_until), (1, 8, None));
         assert_eq!(lengths, [30, 60, 120, 240, 480, 960, 1440, 1440]);
     }
 }

@@ -126,3 +126,30 @@ pub struct Account {
     #[serde(flatten)]
     pub kind: AccountKind,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_is_read_from_the_columns_it_is_written_in() {
+        let (group, month) = (GroupId(7), "2026-11".parse().unwrap());
+        let accounts = [
+            (AccountKind::Limit { group, month }, "limit", Some(group), Some(month)),
+            (AccountKind::LimitGranted, "limit_granted", None, None),
+            (AccountKind::LimitSpent, "limit_spent", None, None),
+            (AccountKind::Receivable { group }, "receivable", Some(group), None),
+            (AccountKind::DiscountGiven, "discount_given", None, None),
+            (AccountKind::PackageRevenue, "package_revenue", None, None),
+        ];
+        for (kind, label, group, month) in accounts {
+            assert_eq!((kind.label(), kind.group(), kind.month()), (label, group, month));
+            assert_eq!(AccountKind::from_columns(label, group, month), Some(kind));
+            // With a column more or less it is none.
+            let other = if group.is_some() { None } else { Some(GroupId(7)) };
+            assert_eq!(AccountKind::from_columns(label, other, month), None, "{label}");
+        }
+        assert_eq!(AccountKind::from_columns("limit", Some(group), None), None);
+        assert_eq!(AccountId(12).to_string(), "12");
+    }
+}

@@ -194,8 +194,8 @@ impl Phase {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::rows::SettlementFacts;
-    use crate::units::ActivationId;
+    use crate::ledger::rows::{SettlementFacts, TransferFacts};
+    use crate::units::{ActivationId, Money};
 
     fn settlement(reason: Option<&str>) -> LedgerRow {
         LedgerRow::Settlement(SettlementFacts {
@@ -227,6 +227,26 @@ mod tests {
         ];
         assert_eq!(link.head.0[..], Sha256::digest(content.concat())[..]);
         assert_eq!((link.length, link), (1, chain));
+        // A posting of what the third row holds.
+        let place = Place { month: "2026-11".parse().unwrap(), position: 3 };
+        let before = chain.head;
+        let link = chain.append(&LedgerRow::Transfer(TransferFacts {
+            phase: Phase::Post(place),
+            debit: AccountKind::Limit { group: GroupId(7), month: place.month },
+            credit: AccountKind::LimitSpent,
+            amount: Money::from_lek(900),
+            activation: Some("01a20000-0000-7000-8000-000000000001".parse().unwrap()),
+            booked_at: "2026-11-22T10:00:00Z".parse().unwrap(),
+        }));
+        let content = [
+            before.0.to_vec(),
+            ["2", "transfer", "post", "limit", "7", "2026-11", "limit_spent"].map(field).concat(),
+            vec![255; 8],
+            ["90000", "01a20000-0000-7000-8000-000000000001", "2026-11", "3", "1795341600000"]
+                .map(field)
+                .concat(),
+        ];
+        assert_eq!(link.head.0[..], Sha256::digest(content.concat())[..]);
     }
 
     #[test]

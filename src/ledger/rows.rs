@@ -181,3 +181,26 @@ pub struct OutboxFacts {
     /// What it carries.
     pub kind: OutboxKind,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_phase_is_read_from_the_columns_it_is_written_in() {
+        let place = Place { month: "2026-11".parse().unwrap(), position: 3 };
+        let phases = [
+            (Phase::Grant, "grant", None),
+            (Phase::Pending, "pending", None),
+            (Phase::Post(place), "post", Some(place)),
+            (Phase::Void(place), "void", Some(place)),
+            (Phase::Reversal(place), "reversal", Some(place)),
+        ];
+        for (phase, label, of) in phases {
+            assert_eq!((phase.label(), phase.of()), (label, of));
+            assert_eq!(Phase::from_columns(label, of), Some(phase));
+            let other = if of.is_some() { None } else { Some(place) };
+            assert_eq!(Phase::from_columns(label, other), None, "{label}");
+        }
+    }
+}

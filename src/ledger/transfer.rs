@@ -157,4 +157,22 @@ mod tests {
         assert!(entries.iter().all(|entry| entry.debit.unit() == entry.credit.unit()));
         assert_eq!(hold_entries(group, month, Money::from_lek(900), Money::ZERO).len(), 2);
     }
+    #[test]
+    fn a_kind_is_read_from_the_columns_it_is_written_in() {
+        let id = TransferId(3);
+        assert_eq!(id.to_string(), "3");
+        let kinds = [
+            (TransferKind::Grant, "grant", None, None),
+            (TransferKind::Pending, "pending", None, None),
+            (TransferKind::Post(id), "post", Some(id), Some(id)),
+            (TransferKind::Void(id), "void", Some(id), Some(id)),
+            (TransferKind::Reversal(id), "reversal", Some(id), None),
+        ];
+        for (kind, label, of, resolves) in kinds {
+            assert_eq!((kind.label(), kind.of(), kind.resolves()), (label, of, resolves));
+            assert_eq!(TransferKind::from_columns(label, of), Some(kind));
+            let other = if of.is_some() { None } else { Some(id) };
+            assert_eq!(TransferKind::from_columns(label, other), None, "{label}");
+        }
+    }
 }

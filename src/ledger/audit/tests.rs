@@ -207,6 +207,22 @@ fn transfer(book: &mut MonthBook, position: usize) -> &mut TransferFacts {
     }
 }
 
+/// The activation at a position.
+fn activation(book: &mut MonthBook, position: usize) -> &mut ActivationFacts {
+    match &mut book.rows[position - 1].row {
+        LedgerRow::Activation(facts) => facts,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The reversal.
+fn reversal(book: &mut MonthBook) -> &mut ReversalFacts {
+    match &mut book.rows[29].row {
+        LedgerRow::Reversal(facts) => facts,
+        other => panic!("{other:?}"),
+    }
+}
+
 /// Makes all positions and hashes anew.
 fn chained(book: &mut MonthBook) {
     let mut chain = Chain::begin(GROUP, month());
@@ -254,11 +270,22 @@ fn the_first_wrong_row_is_named_whatever_its_hash() {
         ),
         (
             "activations row activation 3: held in 2026-11, booked in",
+            Box::new(|b| activation(b, 18).month = month().next()),
+        ),
+        (
+            "activations row activation 3: held in 2026-10, booked in 2026-11",
+            Box::new(|b| activation(b, 18).held_at = month_before().start()),
+        ),
+        (
+            "activations row activation 3: held in 2026-10, booked in 2026-11",
             Box::new(|b| {
-                if let LedgerRow::Activation(facts) = &mut b.rows[17].row {
-                    facts.month = month().next();
-                }
+                let facts = activation(b, 18);
+                (facts.held_at, facts.month) = (month_before().start(), month_before());
             }),
+        ),
+        (
+            "activations row activation 3: held in 2026-11, booked in 2026-11 of group 1",
+            Box::new(|b| activation(b, 18).group = GroupId(2)),
         ),
         ("activations row activation 3: its pending transfers", Box::new(|b| b.rows.truncate(20))),
         ("activations row activation 1: 2 of its 3 transfers are resolved", Box::new(|b| b.rows.truncate(8))),
@@ -278,12 +305,26 @@ fn the_first_wrong_row_is_named_whatever_its_hash() {
         ),
         (
             "reversals row reversal 4: there is no such activation",
-            Box::new(|b| {
-                if let LedgerRow::Reversal(facts) = &mut b.rows[29].row {
-                    facts.activation = id(9);
-                }
-            }),
+            Box::new(|b| reversal(b).activation = id(9)),
         ),
+        (
+            "reversals row reversal 4: a reversal has a reason and an actor",
+            Box::new(|b| reversal(b).reason.clear()),
+        ),
+        (
+            "reversals row reversal 4: a reversal has a reason and an actor",
+            Box::new(|b| reversal(b).actor.clear()),
+        ),
+        // Voided, and not settled at all; and before all of it is posted.
+        (
+            "reversals row reversal 4: the activation is not posted",
+            Box::new(|b| reversal(b).activation = id(2)),
+        ),
+        (
+            "reversals row reversal 4: the activation is not posted",
+            Box::new(|b| reversal(b).activation = id(3)),
+        ),
+        ("reversals row reversal 4: the activation is not posted", Box::new(|b| b.rows.swap(28, 29))),
         (
             "outbox row 2: no SMS text after the settlement",
             Box::new(|b| {
@@ -326,6 +367,23 @@ fn what_the_database_keeps_beside_the_rows_is_what_they_come_to() {
     }
 }
 
+/// DOMAIN §3: the whole limit may be spent.
+#[test]
+fn five_that_make_the_limit_exactly_are_right() {
+    let mut booker = Booker::new();
+    for (n, net) in (0..).zip([1700, 1700, 1700, 900, 500]) {
+        booker.hold(n, lek(net));
+    }
+    assert_eq!(booker.0.kept.used, lek(6500));
+    let seen = audit_month(&booker.0).unwrap();
+    // Months add up, field by field.
+    let mut sum = seen;
+    sum.add(&audit_month(&right().0).unwrap());
+    assert_eq!((sum.months, sum.transfers, sum.activations, sum.pending), (2, 16 + 25, 5 + 4, 5 + 1));
+    assert_eq!((sum.posted, sum.voided, sum.reversed, sum.outbox), (2, 1, 1, 10 + 8));
+    assert_eq!(sum.money_posted, lek(1100));
+}
+
 #[test]
 fn an_overdraft_is_found_at_the_row_that_makes_it() {
     let mut booker = Booker::new();
@@ -362,6 +420,15 @@ fn a_reversal_of_a_month_before_is_of_its_money_only() {
     ] {
         let wrong = book(taken_back, vec![earlier.clone()]).unwrap_err();
         assert!(wrong.contains(expected), "{expected}\n  {wrong}");
+    }
+    // Of another group, or of this month, it is none of those before.
+    for activation in [
+        ActivationFacts { group: GroupId(2), ..facts },
+        ActivationFacts { month: month(), ..facts },
+        ActivationFacts { month: month().next(), ..facts },
+    ] {
+        let wrong = book(&held[1..], vec![Earlier { activation, ..earlier.clone() }]).unwrap_err();
+        assert!(wrong.contains("no such activation"), "{wrong}");
     }
     let pending = Earlier { is_posted: false, ..earlier };
     assert!(book(&held[1..], vec![pending]).unwrap_err().contains("not posted"));

@@ -1,6 +1,7 @@
 //! A run's files: their octets, and what they add up to.
 
 use super::*;
+use crate::ledger::{Discrepancy, LineResult, Unmatched, unmatched_lines};
 use crate::units::{ActivationId, FixedNumber, Money, Msisdn};
 use jiff::Timestamp;
 use proptest::prelude::*;
@@ -43,6 +44,27 @@ fn run() -> BillRun {
             line("042250929", vec![item(reversal, "2026-10-02T10:00:00Z", 700)]),
         ],
     }
+}
+
+#[test]
+fn what_is_not_accepted_is_listed_with_its_age() {
+    let run = run();
+    let contract = |index: usize| run.lines[index].contract.clone();
+    let unmatched =
+        |answers: &[(FixedNumber, LineResult)]| unmatched_lines(&run, &answers.iter().cloned().collect());
+    let (sequence, month, since) = (3, run.month, run.closed_at);
+    let listed = unmatched(&[(contract(0), LineResult::Accepted)]);
+    let missing = Unmatched::Unanswered { sequence, month, contract: contract(1) };
+    assert_eq!(listed, [Discrepancy { unmatched: missing, since }]);
+    assert_eq!(listed[0].age(at("2026-11-04T09:00:00Z")), jiff::SignedDuration::from_hours(25));
+    let reason = "no such account".to_owned();
+    let listed = unmatched(&[
+        (contract(0), LineResult::Rejected { reason: reason.clone() }),
+        (contract(1), LineResult::Accepted),
+    ]);
+    let rejected = Unmatched::Rejected { sequence, month, contract: contract(0), reason };
+    assert_eq!(listed, [Discrepancy { unmatched: rejected, since }]);
+    assert_eq!(run.file_stem(), "klikon-bill-000003-2026-10");
 }
 
 #[test]
@@ -146,6 +168,15 @@ fn the_statement_is_a_page_of_its_own_that_trusts_no_text() {
         "6\u{a0}500\u{a0}lekë",
     ] {
         assert!(page.contains(part), "{part}: {page}");
+    }
+    // 500 at the end of the 24th day and 1,100 at the end of the last of a month with an hour more, to 6,500 at 36.
+    for drawn in [
+        "<path d=\"M24.0 156.0 H512.6 V146.8 H656.0 V126.5 H656.0\"/>",
+        "<line class=\"limit\" x1=\"24\" x2=\"656\" y1=\"36.0\" y2=\"36.0\"/><text x=\"24\" y=\"32.0\">",
+        "<line class=\"axis\" x1=\"24\" x2=\"656\" y1=\"156\" y2=\"156\"/><text x=\"24.0\" y=\"174\">1.10<",
+        "<text x=\"166.5\" y=\"174\">8.10<",
+    ] {
+        assert!(page.contains(drawn), "{drawn}: {page}");
     }
     assert!(!page.contains("nuk është mbyllur") && !page.contains("http"));
     let page = statement(&run.lines[1]).to_html();
