@@ -1,4 +1,4 @@
-//! The other sides of delivery: the network's batch and the SMS gateway, over the spool folder as `docs` of it say. They keep
+//! The other sides of delivery: the network's batch and the SMS gateway, over the spool folder as `delivery` describes it. They keep
 //! one log of their own, and outlive the service.
 
 use super::logs::Told;
