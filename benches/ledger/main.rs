@@ -8,7 +8,6 @@
 //! into the same tables with the same indexes, without any trigger and without reading anything.
 
 #[path = "../../tests/support/postgres.rs"]
-#[allow(dead_code, reason = "tests use more of it")]
 mod cluster;
 
 mod bare;
