@@ -1,6 +1,8 @@
 //! `klikon admin`: groups, members, leaders, packages and terms.
 
 mod arguments;
+mod contact;
+mod history;
 mod import;
 pub(super) mod parse;
 mod pin;
@@ -9,10 +11,11 @@ pub(super) mod table;
 pub use arguments::AdminArguments;
 
 use crate::klikon::{self, Terms, TermsVersion};
-use crate::store::{self, AdminError, GrantChannel, NewPackage, Store};
+use crate::store::{self, AdminError, Entered, GrantChannel, NewPackage, Store};
 use crate::units::{FixedNumber, Month};
 use arguments::{AdminCommand, GroupCommand, LeaderCommand, MemberCommand, PackageCommand, TermsCommand};
 use jiff::Timestamp;
+use serde::Serialize;
 use serde_json::json;
 use std::io::Write;
 use table::{Table, local_time, local_time_option};
@@ -41,26 +44,46 @@ pub async fn run(
     now: Timestamp,
     out: &mut (dyn Write + Send),
 ) -> anyhow::Result<()> {
-    let store = Store::open(database).await?;
-    let answer = match arguments.command {
+    let AdminArguments { command, json, actor, reason } = arguments;
+    anyhow::ensure!(
+        reason.is_some() || !command.needs_reason(),
+        "--reason is missing: write why, such as --reason \"order 17\"; it stands in `klikon admin history`"
+    );
+    let acting = super::actor::actor(actor.as_deref(), reason.as_deref(), now)?;
+    let store = Store::open(database).await?.acting_as(acting);
+    let answer = match command {
         AdminCommand::Group(command) => group(command, &store, now).await?,
         AdminCommand::Member(command) => member(command, &store, now).await?,
         AdminCommand::Leader(command) => leader(command, &store, now).await?,
+        AdminCommand::Contact(command) => contact::run(command, &store, now).await?,
+        AdminCommand::Erase { contract, number } => contact::erase(contract, number, &store, now).await?,
         AdminCommand::Package(command) => package(command, &store, now).await?,
         AdminCommand::Terms(command) => terms(command, &store, now).await?,
         AdminCommand::Seed => match store.seed_catalogue(klikon::day_of(now)).await? {
             true => Answer::done("the first catalogue and terms are entered"),
             false => Answer::done("nothing to do: there are packages and terms already"),
         },
-        AdminCommand::Import { file, dry_run } => import::run(&file, dry_run, &store, now, out).await?,
+        AdminCommand::Import { file, dry_run } => {
+            let (actor, reason) = (actor.as_deref(), reason.as_deref());
+            let acting = |why: &str| super::actor::actor(actor, Some(&said_and(reason, why)), now);
+            import::run(&file, dry_run, &store, &acting, now, out).await?
+        }
         AdminCommand::List => list(&store, now).await?,
+        AdminCommand::History { contract, since, last } => {
+            history::show(&store, contract, since, last).await?
+        }
     };
-    if arguments.json {
+    if json {
         writeln!(out, "{:#}", answer.json)?;
     } else {
         write!(out, "{}", answer.text)?;
     }
     Ok(())
+}
+
+/// The reason that was given, and what else is known.
+fn said_and(reason: Option<&str>, why: &str) -> String {
+    reason.map_or_else(|| why.to_owned(), |reason| format!("{reason}; {why}"))
 }
 
 async fn group(command: GroupCommand, store: &Store, now: Timestamp) -> anyhow::Result<Answer> {
@@ -110,14 +133,11 @@ async fn member(command: MemberCommand, store: &Store, now: Timestamp) -> anyhow
 async fn leader(command: LeaderCommand, store: &Store, now: Timestamp) -> anyhow::Result<Answer> {
     match command {
         LeaderCommand::Grant { contract, number, granted_by, declaration, online: _ } => {
-            let granted_by = granted_by.trim();
-            anyhow::ensure!(!granted_by.is_empty(), "--by is empty; write who grants the right");
-            let channel = match declaration.as_deref().map(str::trim) {
-                Some("") => anyhow::bail!("--declaration is empty; write its number, or --online"),
-                Some(declaration) => GrantChannel::Shop { declaration: declaration.to_owned() },
+            let channel = match declaration {
+                Some(declaration) => GrantChannel::Shop { declaration },
                 None => GrantChannel::Online,
             };
-            store.grant_leader(&contract, number, granted_by, &channel, now).await?;
+            store.grant_leader(&contract, number, &granted_by, &channel, now).await?;
             Ok(Answer::done(format!("{} is the Lider Mobile of {contract}", number.national())))
         }
         LeaderCommand::Revoke { contract } => {
@@ -125,24 +145,36 @@ async fn leader(command: LeaderCommand, store: &Store, now: Timestamp) -> anyhow
             Ok(Answer::done(format!("{contract} has no Lider Mobile any more")))
         }
         LeaderCommand::Pin { contract, unlock: true, .. } => {
-            store.unlock_pin(&contract).await?;
+            store.unlock_pin(&contract, now).await?;
             Ok(Answer::done(format!("the PIN of the Lider Mobile of {contract} can be keyed again")))
         }
         LeaderCommand::Pin { contract, clear: true, .. } => {
-            store.clear_pin(&contract).await?;
+            store.clear_pin(&contract, now).await?;
             Ok(Answer::done(format!("the Lider Mobile of {contract} has no PIN any more")))
         }
         LeaderCommand::Pin { contract, generate, .. } => pin::set(store, &contract, generate, now).await,
         LeaderCommand::History { contract } => {
             let history = store.leaders(group_of(store, &contract).await?.id).await?;
-            let mut table = Table::new(&["leader", "since", "until", "granted by", "channel"], &[]);
+            let mut table = Table::new(
+                &["leader", "since", "until", "granted by", "channel", "entered by", "reason"],
+                &[],
+            );
             for entry in &history {
                 let channel = match &entry.channel {
                     GrantChannel::Shop { declaration } => format!("shop, declaration {declaration}"),
                     GrantChannel::Online => "online".to_owned(),
                 };
                 let (since, until) = (local_time(entry.since), local_time_option(entry.until));
-                table.row([entry.msisdn.national(), since, until, entry.granted_by.clone(), channel]);
+                let [by, why] = entered(entry.entered.as_ref());
+                table.row([
+                    entry.msisdn.national(),
+                    since,
+                    until,
+                    entry.granted_by.clone(),
+                    channel,
+                    by,
+                    why,
+                ]);
             }
             Answer::table(&table, history)
         }
@@ -169,11 +201,12 @@ async fn package(command: PackageCommand, store: &Store, now: Timestamp) -> anyh
             Ok(Answer::done(format!("{name} is not sold any more from {from}")))
         }
         PackageCommand::List => {
-            let (packages, versions) = (store.packages().await?, store.terms().await?);
+            let (packages, versions) = (store.packages_entered().await?, store.terms().await?);
             let terms = klikon::in_force(&versions, today).map(|version| version.terms);
-            let mut table =
-                Table::new(&["package", "list price", "on 130 today", "sold from", "until"], &[1, 2]);
-            for package in &packages {
+            let header =
+                ["package", "list price", "on 130 today", "sold from", "until", "entered by", "reason"];
+            let mut table = Table::new(&header, &[1, 2]);
+            for (package, who) in &packages {
                 let offered = terms.map(|terms| klikon::offered(package, &terms, today));
                 let on_130 = match offered {
                     Some(Ok(net)) => net.to_string(),
@@ -182,18 +215,19 @@ async fn package(command: PackageCommand, store: &Store, now: Timestamp) -> anyh
                 };
                 let until = package.valid_until.map_or_else(|| "-".to_owned(), |day| day.to_string());
                 let (name, list) = (package.name.to_string(), package.list.to_string());
-                table.row([name, list, on_130, package.valid_from.to_string(), until]);
+                let [by, why] = entered(who.as_ref());
+                table.row([name, list, on_130, package.valid_from.to_string(), until, by, why]);
             }
-            Answer::table(&table, packages)
+            Answer::table(&table, with_entered(&packages)?)
         }
     }
 }
 
 async fn terms(command: TermsCommand, store: &Store, now: Timestamp) -> anyhow::Result<Answer> {
     let today = klikon::day_of(now);
-    let versions = store.terms().await?;
     match command {
         TermsCommand::Add { effective, announced, discount, limit, lowest_package, members_max } => {
+            let versions = store.terms().await?;
             let latest = versions.last().map(|version| version.terms);
             let left_out = |key| anyhow::anyhow!("--{key} is missing: the first terms need every value");
             let terms = Terms {
@@ -211,11 +245,20 @@ async fn terms(command: TermsCommand, store: &Store, now: Timestamp) -> anyhow::
             Ok(Answer::done(format!("the new terms hold from {effective}")))
         }
         TermsCommand::List => {
-            let mut table = Table::new(
-                &["from", "announced", "discount", "limit a month", "lowest package", "members"],
-                &[2, 3, 4, 5],
-            );
-            for TermsVersion { terms, announced_on, effective_on } in &versions {
+            let versions = store.terms_entered().await?;
+            let header = [
+                "from",
+                "announced",
+                "discount",
+                "limit a month",
+                "lowest package",
+                "members",
+                "entered by",
+                "reason",
+            ];
+            let mut table = Table::new(&header, &[2, 3, 4, 5]);
+            for (TermsVersion { terms, announced_on, effective_on }, who) in &versions {
+                let [by, why] = entered(who.as_ref());
                 table.row([
                     effective_on.to_string(),
                     announced_on.to_string(),
@@ -223,11 +266,32 @@ async fn terms(command: TermsCommand, store: &Store, now: Timestamp) -> anyhow::
                     terms.limit.to_string(),
                     terms.lowest_package.to_string(),
                     terms.members_max.to_string(),
+                    by,
+                    why,
                 ]);
             }
-            Answer::table(&table, versions)
+            Answer::table(&table, with_entered(&versions)?)
         }
     }
+}
+
+/// Who entered a row and when, and why.
+fn entered(who: Option<&Entered>) -> [String; 2] {
+    let dash = || "-".to_owned();
+    who.map_or_else(
+        || [dash(), dash()],
+        |who| [format!("{}, {}", who.by, local_time(who.at)), who.reason.clone().unwrap_or_else(dash)],
+    )
+}
+
+/// Rows as JSON, each with who entered it.
+fn with_entered<T: Serialize>(rows: &[(T, Option<Entered>)]) -> serde_json::Result<Vec<serde_json::Value>> {
+    let one = |(row, who): &(T, Option<Entered>)| {
+        let mut row = serde_json::to_value(row)?;
+        row["entered"] = serde_json::to_value(who)?;
+        Ok(row)
+    };
+    rows.iter().map(one).collect()
 }
 
 async fn list(store: &Store, now: Timestamp) -> anyhow::Result<Answer> {

@@ -41,7 +41,7 @@ enum BillCommand {
         /// Such as 2026-10; from a quarter of an hour after its end in Tirane.
         month: Month,
         /// Who closes it; kept with the month.
-        #[arg(long, value_name = "NAME", value_parser = words)]
+        #[arg(long, value_name = "NAME", value_parser = parse::words)]
         by: String,
         /// Wait so long for activations that the network has not answered for, s.
         #[arg(long, value_name = "S", default_value_t = 0)]
@@ -71,16 +71,19 @@ enum BillCommand {
         month: Month,
         /// The file.
         file: PathBuf,
+        /// Who reads it; the user whom the command runs as when left out.
+        #[arg(long, value_name = "NAME", value_parser = parse::words)]
+        by: Option<String>,
     },
     /// Take a posted activation back: in its own month while that is open, else as a correction on the bill of this month.
     Reverse {
         /// Its id; `klikon calls CALL` and `klikon ledger show` have it.
         activation: ActivationId,
         /// Why; it stands on the bill.
-        #[arg(long, value_name = "TEXT", value_parser = words)]
+        #[arg(long, value_name = "TEXT", value_parser = parse::words)]
         reason: String,
         /// Who ordered it; kept with it.
-        #[arg(long, value_name = "NAME", value_parser = words)]
+        #[arg(long, value_name = "NAME", value_parser = parse::words)]
         by: String,
     },
     /// A group's month on a page of HTML that prints on A4, in Albanian.
@@ -109,14 +112,6 @@ pub struct ReconcileArguments {
     /// Print JSON instead of a table.
     #[arg(long)]
     json: bool,
-}
-
-fn words(text: &str) -> Result<String, String> {
-    match text.trim() {
-        "" => Err("there is nothing in it; write a name, or a reason".to_owned()),
-        words if words.chars().any(char::is_control) => Err("it has control characters".to_owned()),
-        words => Ok(words.to_owned()),
-    }
 }
 
 /// Runs `klikon bill …` on the database at `now` and prints to `out`.
@@ -151,7 +146,10 @@ pub async fn run(
             }
             Ok(())
         }
-        BillCommand::Acknowledge { month, file } => acknowledge(&store, month, &file, now, out).await,
+        BillCommand::Acknowledge { month, file, by } => {
+            let store = store.acting_as(super::actor::actor(by.as_deref(), None, now)?);
+            acknowledge(&store, month, &file, now, out).await
+        }
         BillCommand::Reverse { activation, reason, by } => {
             reverse(&store, activation, &reason, &by, now, out).await
         }
@@ -159,7 +157,9 @@ pub async fn run(
             let line = store.bill(&contract, month).await?;
             let closed = store.closed_months().await?.iter().any(|closed| closed.month == month);
             let limit = store.month_limit(month).await?;
-            let page = Statement { line: &line, limit, closed }.to_html();
+            let contact = store.contact(&contract).await?;
+            let addressee = contact.as_ref().and_then(|contact| contact.name.as_deref());
+            let page = Statement { line: &line, limit, closed, addressee }.to_html();
             match output {
                 None => write!(out, "{page}").context("cannot print"),
                 Some(file) => {

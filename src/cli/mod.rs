@@ -1,5 +1,6 @@
 //! The command line: one file a subcommand.
 
+mod actor;
 pub mod admin;
 mod bill;
 mod call;

@@ -20,6 +20,12 @@ macro_rules! select_activation {
 }
 pub(super) use select_activation;
 
+pub(super) const ACTIVATIONS_OF_GROUP: &str =
+    select_activation!("v.group_id = $1 ORDER BY v.held_at_ms, v.id");
+pub(super) const ACTIVATIONS_OF_MONTH: &str = select_activation!("v.month = $1 ORDER BY v.held_at_ms, v.id");
+pub(super) const ACTIVATIONS_OF_BOTH: &str =
+    select_activation!("v.group_id = $1 AND v.month = $2 ORDER BY v.held_at_ms, v.id");
+
 impl Store {
     /// An activation and what it is now.
     pub async fn activation(&self, id: ActivationId) -> Result<Option<Activation>, StoreError> {
@@ -37,13 +43,14 @@ impl Store {
 
     /// The activations of a group, a month, or all, oldest first.
     pub async fn activations(&self, filter: BookFilter) -> Result<Vec<Activation>, StoreError> {
-        let rows = sqlx::query(select_activation!(
-            "($1 IS NULL OR v.group_id = $1) AND ($2 IS NULL OR v.month = $2) ORDER BY v.held_at_ms, v.id"
-        ))
-        .bind(filter.group.map(|group| group.0))
-        .bind(filter.month.map(|month| month.to_string()))
-        .fetch_all(&self.readers)
-        .await?;
+        // A statement for each filter: with `$1 IS NULL OR …` a database reads the whole table.
+        let query = match (filter.group, filter.month.map(|month| month.to_string())) {
+            (None, None) => sqlx::query(select_activation!("1 = 1 ORDER BY v.held_at_ms, v.id")),
+            (Some(group), None) => sqlx::query(ACTIVATIONS_OF_GROUP).bind(group.0),
+            (None, Some(month)) => sqlx::query(ACTIVATIONS_OF_MONTH).bind(month),
+            (Some(group), Some(month)) => sqlx::query(ACTIVATIONS_OF_BOTH).bind(group.0).bind(month),
+        };
+        let rows = query.fetch_all(&self.readers).await?;
         rows.iter().map(activation_of).collect()
     }
 }

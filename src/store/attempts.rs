@@ -16,7 +16,7 @@ impl Store {
     /// [`HoldError`]: the id was made for another booking.
     pub async fn record_attempt(&self, order: &ActivationOrder) -> Result<(), HoldError> {
         retried(|| async {
-            let mut write = self.note().await?;
+            let mut write = self.deferred().await?;
             let written = insert(&mut write, order).await?;
             if written {
                 failpoint::ATTEMPT_BEFORE_COMMIT.reached();

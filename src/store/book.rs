@@ -10,19 +10,40 @@ use crate::units::{ActivationId, FixedNumber, Month};
 use sqlx::any::AnyRow;
 use std::collections::BTreeMap;
 
+/// Transfers with their accounts, oldest first, from somewhere and where something holds.
+macro_rules! select_transfers {
+    ($from:literal, $condition:literal) => {
+        concat!(
+            "SELECT t.*, d.kind AS debit_kind, d.group_id AS debit_group, d.month AS debit_month,
+                    c.kind AS credit_kind, c.group_id AS credit_group, c.month AS credit_month
+             FROM ",
+            $from,
+            " JOIN accounts d ON d.id = t.debit_account_id JOIN accounts c ON c.id = t.credit_account_id WHERE ",
+            $condition,
+            " ORDER BY t.id"
+        )
+    };
+}
+
+pub(super) const TRANSFERS_OF_GROUP: &str = select_transfers!("transfers t", "t.group_id = $1");
+pub(super) const TRANSFERS_OF_BOTH: &str =
+    select_transfers!("transfers t", "t.group_id = $1 AND t.month = $2");
+/// By the groups' months: the transfers themselves are in the order of groups.
+pub(super) const TRANSFERS_OF_MONTH: &str = select_transfers!(
+    "limit_months l JOIN transfers t ON t.group_id = l.group_id AND t.month = l.month",
+    "l.month = $1"
+);
+
 impl Store {
     /// The accounts and transfers of a group, a month, or all.
     pub async fn ledger(&self, filter: BookFilter) -> Result<LedgerView, StoreError> {
-        let rows = sqlx::query(
-            "SELECT t.*, d.kind AS debit_kind, d.group_id AS debit_group, d.month AS debit_month,
-                    c.kind AS credit_kind, c.group_id AS credit_group, c.month AS credit_month
-             FROM transfers t JOIN accounts d ON d.id = t.debit_account_id JOIN accounts c ON c.id = t.credit_account_id
-             WHERE ($1 IS NULL OR t.group_id = $1) AND ($2 IS NULL OR t.month = $2) ORDER BY t.id",
-        )
-        .bind(filter.group.map(|group| group.0))
-        .bind(filter.month.map(|month| month.to_string()))
-        .fetch_all(&mut *self.read().await?)
-        .await?;
+        let query = match (filter.group, filter.month.map(|month| month.to_string())) {
+            (None, None) => sqlx::query(select_transfers!("transfers t", "1 = 1")),
+            (Some(group), None) => sqlx::query(TRANSFERS_OF_GROUP).bind(group.0),
+            (None, Some(month)) => sqlx::query(TRANSFERS_OF_MONTH).bind(month),
+            (Some(group), Some(month)) => sqlx::query(TRANSFERS_OF_BOTH).bind(group.0).bind(month),
+        };
+        let rows = query.fetch_all(&mut *self.read().await?).await?;
         let transfers = rows.iter().map(booked_transfer).collect::<Result<Vec<_>, _>>()?;
         let touched: BTreeMap<AccountId, Account> = transfers
             .iter()

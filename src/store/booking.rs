@@ -80,13 +80,12 @@ async fn hold(mut write: Write, order: &ActivationOrder) -> Result<HoldOutcome, 
     Ok(HoldOutcome::Held(Held { group: booking.group, month, net: booking.net, left: booking.left }))
 }
 
-/// What became of an order that was booked before.
+/// What became of an order that was booked before. Others see a commit before a standby has it: with a lock there is
+/// something to commit here too, and that waits as the booking itself did, so that what is said to exist outlives a
+/// failover.
 async fn existing(mut write: Write, order: &ActivationOrder) -> Result<HoldOutcome, HoldError> {
-    let existing = activation(&mut write, order.id).await?;
-    let existing = existing.filter(|existing| is_same(existing, order));
+    let existing = activation(&mut write, order.id).await?.filter(|existing| is_same(existing, order));
     let existing = existing.ok_or(HoldError::IdReused(order.id))?;
-    // Others see a commit before a standby has it. With a lock there is something to commit, and that is waited for
-    // as the booking itself was, so that what is said to exist outlives a failover.
     lock_group_of(&mut write, order.id).await?;
     commit(write).await?;
     Ok(HoldOutcome::Exists(Box::new(existing)))

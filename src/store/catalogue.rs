@@ -1,10 +1,12 @@
 //! Terms and packages, in their dated versions (DOMAIN §2.1, §7).
 
+use super::administration::{Change, ChangeKind, Entered, entered_of};
 use super::columns::Columns;
 use super::{Store, Write};
 use crate::klikon::{self, Package, PackageName, Terms, TermsVersion};
 use crate::store::{AdminError, NewPackage, StoreError};
-use crate::units::{Money, PackageId};
+use crate::units::{Money, Month, PackageId};
+use jiff::Timestamp;
 use jiff::civil::{Date, date};
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
@@ -21,6 +23,18 @@ impl Store {
         terms_versions(&mut *self.reader().await?).await
     }
 
+    /// The same, each with who entered it and why.
+    pub async fn terms_entered(&self) -> Result<Vec<(TermsVersion, Option<Entered>)>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT t.*, a.actor AS entered_by, a.at_ms AS entered_at_ms, a.reason AS entered_reason
+             FROM terms t LEFT JOIN administration a ON a.kind = 'terms-added' AND a.record_id = t.id
+             ORDER BY t.effective_on",
+        )
+        .fetch_all(&self.readers)
+        .await?;
+        rows.iter().map(|row| Ok((terms_of(row)?, entered_of(row)?))).collect()
+    }
+
     /// Enters the next version of the terms. `today` is the day in Tirane.
     pub async fn add_terms(&self, version: TermsVersion, today: Date) -> Result<(), AdminError> {
         self.change(|mut db| async move { Ok((add_terms(&mut db, version, today).await?, db)) }).await
@@ -29,6 +43,22 @@ impl Store {
     /// All versions of all packages, by name and then by day.
     pub async fn packages(&self) -> Result<Vec<Package>, StoreError> {
         package_versions(&mut *self.reader().await?).await
+    }
+
+    /// The same, each with who entered it and why.
+    pub async fn packages_entered(&self) -> Result<Vec<(Package, Option<Entered>)>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT p.*, a.actor AS entered_by, a.at_ms AS entered_at_ms, a.reason AS entered_reason
+             FROM packages p LEFT JOIN administration a ON a.kind = 'package-added' AND a.record_id = p.id",
+        )
+        .fetch_all(&self.readers)
+        .await?;
+        let mut packages: Vec<(Package, Option<Entered>)> = rows
+            .iter()
+            .map(|row| Ok((package_of(row, row.integer("id")?)?, entered_of(row)?)))
+            .collect::<Result<_, StoreError>>()?;
+        packages.sort_by_key(|(package, _)| (package.name, package.valid_from));
+        Ok(packages)
     }
 
     /// Enters a package, or another price of one. `today` is the day in Tirane.
@@ -46,7 +76,8 @@ impl Store {
         if until < today {
             return Err(AdminError::InThePast { day: until, today });
         }
-        self.change(|mut db| async move { Ok((retire_package(&mut db, name, until).await?, db)) }).await
+        self.change(|mut db| async move { Ok((retire_package(&mut db, name, until, today).await?, db)) })
+            .await
     }
 
     /// Puts the first catalogue and terms (DOMAIN §2.1, §3.1, §3.2) into a database that has none. What is there stays.
@@ -56,7 +87,17 @@ impl Store {
     }
 }
 
-async fn retire_package(db: &mut Write, name: PackageName, until: Date) -> Result<(), AdminError> {
+/// When a day begins in Tirane: the moment of a change of which only the day is known.
+fn begin_of(day: Date) -> Timestamp {
+    day.to_zoned(Month::time_zone()).map_or(Timestamp::MAX, |begin| begin.timestamp())
+}
+
+async fn retire_package(
+    db: &mut Write,
+    name: PackageName,
+    until: Date,
+    today: Date,
+) -> Result<(), AdminError> {
     let versions = package_versions(db).await?;
     let open = versions.iter().find(|v| v.name == name && v.valid_until.is_none());
     let open = open.ok_or(AdminError::NoPackage(name))?;
@@ -68,7 +109,9 @@ async fn retire_package(db: &mut Write, name: PackageName, until: Date) -> Resul
         .bind(open.id.0)
         .execute(&mut **db)
         .await?;
-    Ok(())
+    let change = Change::new(ChangeKind::PackageRetired, name.to_string()).record(open.id.0);
+    let change = change.before("sold without end").after(format!("sold until {until}, that day left out"));
+    Ok(db.record_change(change, begin_of(today)).await?)
 }
 
 async fn seed_catalogue(db: &mut Write, today: Date) -> Result<bool, AdminError> {
@@ -93,11 +136,14 @@ async fn seed_catalogue(db: &mut Write, today: Date) -> Result<bool, AdminError>
 }
 
 async fn add_terms(db: &mut Write, version: TermsVersion, today: Date) -> Result<(), AdminError> {
-    let previous = terms_versions(db).await?.iter().map(|v| v.effective_on).max();
-    klikon::check_notice(previous, version.announced_on, version.effective_on, today)?;
-    sqlx::query(
+    let versions = terms_versions(db).await?;
+    let previous = versions.last();
+    let previous_on = previous.map(|previous| previous.effective_on);
+    klikon::check_notice(previous_on, version.announced_on, version.effective_on, today)?;
+    let row = sqlx::query(
         "INSERT INTO terms (discount_qindarka, limit_qindarka, lowest_package_qindarka, members_max,
-                            announced_on, effective_on, recorded_on) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+                            announced_on, effective_on, recorded_on)
+         VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id",
     )
     .bind(version.terms.discount.qindarka())
     .bind(version.terms.limit.qindarka())
@@ -106,9 +152,19 @@ async fn add_terms(db: &mut Write, version: TermsVersion, today: Date) -> Result
     .bind(version.announced_on.to_string())
     .bind(version.effective_on.to_string())
     .bind(today.to_string())
-    .execute(&mut **db)
+    .fetch_one(&mut **db)
     .await?;
-    Ok(())
+    let mut change = Change::new(ChangeKind::TermsAdded, format!("terms from {}", version.effective_on));
+    change.before = previous.map(|previous| terms_text(&previous.terms));
+    let after = format!("{}, announced on {}", terms_text(&version.terms), version.announced_on);
+    Ok(db.record_change(change.record(row.integer("id")?).after(after), begin_of(today)).await?)
+}
+
+fn terms_text(terms: &Terms) -> String {
+    let Terms { discount, limit, lowest_package, members_max } = terms;
+    format!(
+        "discount {discount}, limit {limit}, lowest package {lowest_package}, {members_max} members at most"
+    )
 }
 
 /// Enters one version; the rules on notice and overlap are said here in words, and held by the database's triggers.
@@ -146,7 +202,14 @@ pub(super) async fn add_package(
     .bind(today.to_string())
     .fetch_one(&mut **db)
     .await?;
-    Ok(PackageId(row.integer("id")?))
+    let id = row.integer("id")?;
+    let mut change = Change::new(ChangeKind::PackageAdded, name.to_string()).record(id);
+    let latest = versions.iter().max_by_key(|version| version.valid_from);
+    change.before = latest.map(|version| format!("{} from {}", version.list, version.valid_from));
+    let until = valid_until.map_or_else(String::new, |day| format!(" until {day}, that day left out"));
+    let after = format!("{list} from {valid_from}{until}, announced on {announced_on}");
+    db.record_change(change.after(after), begin_of(today)).await?;
+    Ok(PackageId(id))
 }
 
 pub(super) async fn terms_versions(db: &mut AnyConnection) -> Result<Vec<TermsVersion>, StoreError> {

@@ -19,7 +19,8 @@ macro_rules! each_constraint {
             a_pending_transfer_is_resolved_once_and_as_settled, a_groups_month_says_what_its_rows_say,
             what_is_posted_is_reversed_once, a_reversal_after_the_close_moves_money_only,
             an_sms_is_made_at_the_settlement_and_goes_forward_only,
-            leaders_terms_and_members_hold_by_themselves,
+            leaders_terms_and_members_hold_by_themselves, prices_hold_by_themselves,
+            the_trail_is_only_added_to, what_names_people_is_only_erased,
             the_audit_names_the_first_row_that_is_wrong
         }
     };
@@ -338,6 +339,94 @@ pub(super) async fn leaders_terms_and_members_hold_by_themselves(database: &dyn 
     assert!(refusal(&store, &terms("2026-11-22", "2026-12-22")).await.starts_with("done"));
     assert_refused(&store, "UPDATE terms SET limit_qindarka = 9900000", "never changed").await;
     assert_refused(&store, "UPDATE packages SET list_qindarka = 1", "only be retired").await;
+}
+
+/// Another price for a package needs 30 days' notice, whoever writes it.
+pub(super) async fn prices_hold_by_themselves(database: &dyn Database) {
+    let store = booked(database).await;
+    let price = |announced: &str, from: &str| {
+        format!(
+            "INSERT INTO packages (name, list_qindarka, announced_on, valid_from, recorded_on) \
+             VALUES ('Super 1900', 210000, '{announced}', '{from}', '2026-11-22')"
+        )
+    };
+    assert_refused(&store, &price("2026-11-22", "2027-01-01"), "overlap").await;
+    let retired = "UPDATE packages SET valid_until = '2026-12-01' WHERE name = 'Super 1900';";
+    let again = |announced: &str, from: &str| format!("{retired}{}", price(announced, from));
+    assert_refused(&store, &again("2026-11-22", "2026-12-21"), "30 days after its notice").await;
+    assert_refused(&store, &again("2026-11-23", "2026-12-29"), "in the future").await;
+    let retired_then = "UPDATE packages SET valid_until = '2026-11-01' WHERE name = 'Super 1900';";
+    let begun = format!("{retired_then}{}", price("2026-09-01", "2026-11-22"));
+    assert_refused(&store, &begun, "days that have begun").await;
+    assert!(refusal(&store, &again("2026-11-22", "2026-12-22")).await.starts_with("done"));
+    assert_refused(&store, &format!("{retired}{retired}"), "only be retired, once").await;
+}
+
+/// The trail of administration: nobody changes it, and no row of it is without who; what takes money back, or personal
+/// data away, is without reason by nobody.
+pub(super) async fn the_trail_is_only_added_to(database: &dyn Database) {
+    let store = booked(database).await;
+    for change in ["DELETE FROM administration", "UPDATE administration SET actor = 'nobody'"] {
+        assert_refused(&store, change, "never").await;
+    }
+    let row = |actor: &str, reason: &str, kind: &str| {
+        format!(
+            "INSERT INTO administration (at_ms, actor, reason, kind, subject) VALUES (0, {actor}, {reason}, {kind}, 'x')"
+        )
+    };
+    assert!(refusal(&store, &row("'clerk'", "NULL", "'group-opened'")).await.starts_with("done"));
+    for (actor, reason, kind) in [
+        ("' '", "NULL", "'group-opened'"),
+        ("'clerk'", "' '", "'group-opened'"),
+        ("'clerk'", "NULL", "''"),
+        ("'clerk'", "NULL", "'activation-reversed'"),
+        ("'clerk'", "NULL", "'personal-data-erased'"),
+    ] {
+        assert_refused(&store, &row(actor, reason, kind), "check").await;
+    }
+    let said = refusal(&store, &row("NULL", "NULL", "'group-opened'")).await;
+    assert!(said.to_lowercase().contains("not") && said.to_lowercase().contains("null"), "{said}");
+    let columns = "at_ms, actor, kind, record_id, subject";
+    let twice = format!(
+        "INSERT INTO administration ({columns}) SELECT {columns} FROM administration WHERE kind = 'terms-added'"
+    );
+    let said = refusal(&store, &twice).await;
+    assert!(said.contains("in the trail already") || said.contains("administration_begun"), "{said}");
+    if database.replaces() {
+        let said = refusal(&store, &twice.replacen("INSERT", "INSERT OR REPLACE", 1)).await;
+        assert!(said.contains("in the trail already"), "{said}");
+    }
+}
+
+/// Who granted a right, and what a call stated, can be taken away and nothing else of it changed.
+pub(super) async fn what_names_people_is_only_erased(database: &dyn Database) {
+    let store = booked(database).await;
+    let call = "INSERT INTO calls (id, sip_call_id, called, received_at_ms, ended_at_ms, end_cause, outcome, nodes, \
+                free_of_charge, stated) VALUES ('x', 'x', '130', 0, 0, 'goodbye', 'none', '[]', 1, '[]');";
+    let changed = |change: &str| format!("{call}UPDATE calls SET {change}");
+    for change in
+        ["stated = '[1]'", "stated = stated", "caller = 'x', stated = NULL", "outcome = 'activated'"]
+    {
+        assert_refused(&store, &changed(change), "never updated").await;
+    }
+    let erased = changed("stated = NULL");
+    assert!(refusal(&store, &erased).await.starts_with("done"));
+    assert_refused(&store, &format!("{erased};UPDATE calls SET stated = '[]'"), "never updated").await;
+    assert_refused(&store, &format!("{call}DELETE FROM calls"), "never deleted").await;
+    let leader = |change: &str| format!("UPDATE leaders SET {change};");
+    for change in
+        ["granted_by = 'another'", "granted_by = '(erased)', until_ms = since_ms", "channel = 'shop'"]
+    {
+        assert_refused(&store, &leader(change), "only be ended").await;
+    }
+    let (ended, erased) = (leader("until_ms = since_ms"), leader("granted_by = '(erased)'"));
+    for good in [format!("{ended}{erased}"), format!("{erased}{ended}")] {
+        assert!(refusal(&store, &good).await.starts_with("done"), "{good}");
+        assert_refused(&store, &format!("{good}{}", leader("granted_by = 'another'")), "only be ended").await;
+        assert_refused(&store, &format!("{good}{}", leader("until_ms = NULL")), "only be ended").await;
+    }
+    let nobody = "INSERT INTO contacts (contract, name) VALUES ('+35542250928', NULL)";
+    assert_refused(&store, nobody, "check").await;
 }
 
 /// After its month is closed an activation is reversed in a later one: its money, and no room in the limit.

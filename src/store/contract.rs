@@ -12,6 +12,9 @@ use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use std::collections::HashMap;
 
+mod administration;
+pub(super) use administration::*;
+
 /// An empty database, alive as long as the value.
 pub(super) trait Database: Send + Sync {
     fn settings(&self) -> Settings;
@@ -58,7 +61,9 @@ macro_rules! each_case {
             bills_are_acknowledged,
             nothing_slips_into_a_month_that_is_closed,
             no_terms_no_booking,
-            outbox_is_at_least_once
+            outbox_is_at_least_once,
+            every_change_leaves_a_row, what_is_not_done_leaves_no_row, money_is_administered_by_name,
+            people_are_forgotten_and_money_is_not, ten_thousand_lines_are_imported
         }
     };
 }
@@ -132,8 +137,8 @@ pub(super) async fn pins(database: &dyn Database) {
     let now = at(NOW);
     let contract = contract_number();
     assert_eq!(attempt(&store, now).await, PinAttempt::NoPin);
-    assert!(matches!(store.unlock_pin(&contract).await, Err(AdminError::NoPin(_))));
-    assert!(matches!(store.clear_pin(&contract).await, Err(AdminError::NoPin(_))));
+    assert!(matches!(store.unlock_pin(&contract, now).await, Err(AdminError::NoPin(_))));
+    assert!(matches!(store.clear_pin(&contract, now).await, Err(AdminError::NoPin(_))));
     let hash = klikon::PinHash::kept("$argon2id$one".to_owned());
     store.set_pin(&contract, &hash, now).await.unwrap();
     // Many calls at one time have three tries between them.
@@ -167,7 +172,7 @@ pub(super) async fn pins(database: &dyn Database) {
         "a right one of another PIN forgets nothing"
     );
     assert_eq!(attempt(&store, later).await, PinAttempt::Locked);
-    store.unlock_pin(&contract).await.unwrap();
+    store.unlock_pin(&contract, later).await.unwrap();
     for _ in 0..10 {
         assert!(matches!(attempt(&store, later).await, PinAttempt::Begun { locks_if_wrong: false, .. }));
         store.pin_was_right(leadership, &hash).await.unwrap();
@@ -178,7 +183,7 @@ pub(super) async fn pins(database: &dyn Database) {
     store.grant_leader(&contract, leader(), "Lider Fiks", &shop(), later).await.unwrap();
     assert_eq!(attempt(&store, later).await, PinAttempt::NoPin);
     store.set_pin(&contract, &hash, later).await.unwrap();
-    store.clear_pin(&contract).await.unwrap();
+    store.clear_pin(&contract, later).await.unwrap();
     assert_eq!(attempt(&store, later).await, PinAttempt::NoPin);
     store.revoke_leader(&contract, later).await.unwrap();
     assert!(matches!(store.set_pin(&contract, &hash, later).await, Err(AdminError::NoLeaderForPin(_))));

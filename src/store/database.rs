@@ -3,7 +3,7 @@
 use super::postgres;
 use super::retry::{self, Failure, retried};
 use super::sqlite::{self, FileIdentity};
-use super::{DatabaseUrl, OpenError, Settings, StoreError};
+use super::{Actor, DatabaseUrl, OpenError, Settings, StoreError};
 use crate::units::Month;
 use sqlx::pool::PoolConnection;
 use sqlx::{Any, AnyConnection, AnyPool, Transaction};
@@ -18,9 +18,11 @@ pub struct Store {
     pub(super) readers: AnyPool,
     pub(super) writers: AnyPool,
     pub(super) backend: Backend,
+    /// In whose name it changes what is administered.
+    pub(super) actor: Arc<Actor>,
 }
 
-/// SQLite's one writing connection is told anew what its next commit waits for, since [`Store::note`] says otherwise.
+/// SQLite's one writing connection is told anew what its next commit waits for, since [`Store::deferred`] says otherwise.
 const BEGIN_DURABLE: &str = "PRAGMA synchronous = FULL; BEGIN IMMEDIATE";
 
 /// What a store stands on.
@@ -75,7 +77,7 @@ impl Store {
     /// A transaction whose commit does not wait for the disk: it is lost only in a power cut (a crash of the database's
     /// server on PostgreSQL) before the next commit of the others is answered, which makes it durable with itself. For
     /// what counts for nothing without that commit.
-    pub(super) async fn note(&self) -> Result<Write, StoreError> {
+    pub(super) async fn deferred(&self) -> Result<Write, StoreError> {
         self.begin(match self.backend {
             Backend::Sqlite(_) => "PRAGMA synchronous = NORMAL; BEGIN IMMEDIATE",
             Backend::Postgres => "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = off",
@@ -85,7 +87,8 @@ impl Store {
 
     async fn begin(&self, statement: &'static str) -> Result<Write, StoreError> {
         let transaction = self.writers.begin_with(statement).await.map_err(StoreError::Unavailable)?;
-        Ok(Write { transaction, locks_rows: matches!(self.backend, Backend::Postgres) })
+        let locks_rows = matches!(self.backend, Backend::Postgres);
+        Ok(Write { transaction, locks_rows, actor: Arc::clone(&self.actor) })
     }
 
     /// A connection for one statement that reads: it sees one state of the database by itself.
@@ -133,6 +136,8 @@ pub(super) struct Write {
     transaction: Transaction<'static, Any>,
     /// Whether rows must be locked: a database with one writer locks itself.
     locks_rows: bool,
+    /// Whom its changes are noted for.
+    pub(super) actor: Arc<Actor>,
 }
 
 impl Deref for Write {
@@ -183,6 +188,11 @@ impl Write {
         Ok(())
     }
 
+    /// Whether the database is a file.
+    pub(super) fn is_file(&self) -> bool {
+        !self.locks_rows
+    }
+
     /// Undoes the transaction.
     pub(super) async fn rollback(self) -> Result<(), StoreError> {
         self.transaction.rollback().await.map_err(StoreError::Unavailable)
@@ -193,7 +203,7 @@ impl Write {
 /// what the disk holds, and that is what the error says. So it does when PostgreSQL warns that it has committed without
 /// waiting for a standby any longer: what a failover would leave of that, nobody knows either.
 pub(super) async fn commit(write: Write) -> Result<(), StoreError> {
-    let Write { transaction, locks_rows } = write;
+    let Write { transaction, locks_rows, .. } = write;
     let (answer, warning) = if locks_rows {
         postgres::heard_in(transaction.commit()).await
     } else {

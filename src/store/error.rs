@@ -297,6 +297,15 @@ pub enum AdminError {
     /// The days of a change.
     #[error(transparent)]
     Notice(#[from] NoticeError),
+    /// Nobody of that contract is known.
+    #[error("the contract {0} never had a group; see `klikon admin group list`")]
+    NoSuchContract(FixedNumber),
+    /// No e-mail address.
+    #[error("`{}` is no e-mail address; write it like name@example.com", .0.escape_debug())]
+    NoAddress(String),
+    /// Something that is not done without saying why.
+    #[error("no reason is given; write why, such as --reason \"request 17\"")]
+    NoReason,
     /// A row of the history lies after the moment of this change.
     #[error("the group's history goes beyond the moment of this change; check the system clock")]
     ClockBehind,

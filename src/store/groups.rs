@@ -1,5 +1,6 @@
 //! Groups, members and leaders with their history (DOMAIN §1). Nothing is deleted; what ends is dated.
 
+use super::administration::{Change, ChangeKind, entered_of};
 use super::columns::Columns;
 use super::standing::member;
 use super::{Store, Write, catalogue};
@@ -34,7 +35,9 @@ impl Store {
     /// The history of a group's leaders, oldest first.
     pub async fn leaders(&self, group: GroupId) -> Result<Vec<Leadership>, StoreError> {
         let rows = sqlx::query(
-            "SELECT l.*, m.msisdn FROM leaders l JOIN members m ON m.id = l.member_id
+            "SELECT l.*, m.msisdn, a.actor AS entered_by, a.at_ms AS entered_at_ms, a.reason AS entered_reason
+             FROM leaders l JOIN members m ON m.id = l.member_id
+             LEFT JOIN administration a ON a.kind = 'leader-granted' AND a.record_id = l.id
              WHERE l.group_id = $1 ORDER BY l.id",
         )
         .bind(group.0)
@@ -94,8 +97,11 @@ impl Store {
         self.change(|mut db| async move {
             let group = locked_group(&mut db, contract).await?;
             match end_leadership(&mut db, group.id, at).await? {
-                true => Ok(((), db)),
-                false => Err(AdminError::NoLeader(contract.clone())),
+                None => Err(AdminError::NoLeader(contract.clone())),
+                Some(leader) => {
+                    note_revoked(&mut db, contract, leader, at).await?;
+                    Ok(((), db))
+                }
             }
         })
         .await
@@ -107,12 +113,16 @@ async fn close_group(db: &mut Write, contract: &FixedNumber, at: Timestamp) -> R
     if at.as_millisecond() < group.opened_at.as_millisecond() {
         return Err(AdminError::ClockBehind);
     }
-    end_leadership(db, group.id, at).await?;
+    if let Some(leader) = end_leadership(db, group.id, at).await? {
+        note_revoked(db, contract, leader, at).await?;
+    }
     sqlx::query("UPDATE groups SET closed_at_ms = $1 WHERE id = $2")
         .bind(at.as_millisecond())
         .bind(group.id.0)
         .execute(&mut **db)
         .await?;
+    let change = Change::new(ChangeKind::GroupClosed, contract.to_string()).of(contract).record(group.id.0);
+    db.record_change(change.before("active").after("closed"), at).await?;
     Ok(Group { closed_at: Some(at), ..group })
 }
 
@@ -127,8 +137,9 @@ async fn remove_member(
     let found = found.ok_or_else(|| AdminError::not_member(number, contract))?;
     if current_leader(db, group.id).await? == Some(found.id) {
         end_leadership(db, group.id, at).await?;
+        note_revoked(db, contract, number, at).await?;
     }
-    end_membership(db, &found, at).await
+    end_membership(db, contract, &found, at).await
 }
 
 pub(super) async fn create_group(
@@ -149,6 +160,8 @@ pub(super) async fn create_group(
         .bind(group.id.0)
         .execute(&mut **db)
         .await?;
+    let change = Change::new(ChangeKind::GroupOpened, contract.to_string()).of(contract).record(group.id.0);
+    db.record_change(change.after("active"), at).await?;
     Ok(group)
 }
 
@@ -171,7 +184,7 @@ pub(super) async fn add_member(
             let contract = row.contract("contract")?;
             return Err(AdminError::AlreadyMember { number: number.national(), contract });
         }
-        end_membership(db, &member_of(&row)?, at).await?;
+        end_membership(db, &row.contract("contract")?, &member_of(&row)?, at).await?;
     }
     let (_, terms) = catalogue::terms_on(db, klikon::day_of(at)).await?;
     let members = sqlx::query("SELECT COUNT(*) AS n FROM members WHERE group_id = $1 AND left_at_ms IS NULL")
@@ -189,7 +202,10 @@ pub(super) async fn add_member(
             .bind(at.as_millisecond())
             .fetch_one(&mut **db)
             .await?;
-    Ok(MemberId(row.integer("id")?))
+    let id = row.integer("id")?;
+    let change = Change::new(ChangeKind::MemberJoined, number.national()).of(contract).record(id);
+    db.record_change(change.after("member"), at).await?;
+    Ok(MemberId(id))
 }
 
 pub(super) async fn grant_leader(
@@ -206,14 +222,18 @@ pub(super) async fn grant_leader(
     if current_leader(db, group.id).await? == Some(found.id) {
         return Err(AdminError::LeaderAlready { number: number.national(), contract: contract.clone() });
     }
-    end_leadership(db, group.id, at).await?;
+    let before = end_leadership(db, group.id, at).await?;
+    let how = match channel {
+        GrantChannel::Shop { declaration } => format!("leader, shop, declaration {declaration}"),
+        GrantChannel::Online => "leader, online".to_owned(),
+    };
     let (channel, declaration) = match channel {
         GrantChannel::Shop { declaration } => ("shop", Some(declaration.as_str())),
         GrantChannel::Online => ("online", None),
     };
-    sqlx::query(
+    let row = sqlx::query(
         "INSERT INTO leaders (group_id, member_id, since_ms, granted_by, channel, declaration)
-         VALUES ($1, $2, $3, $4, $5, $6)",
+         VALUES ($1, $2, $3, $4, $5, $6) RETURNING id",
     )
     .bind(group.id.0)
     .bind(found.id.0)
@@ -221,9 +241,21 @@ pub(super) async fn grant_leader(
     .bind(granted_by)
     .bind(channel)
     .bind(declaration)
-    .execute(&mut **db)
+    .fetch_one(&mut **db)
     .await?;
-    Ok(())
+    let mut change = Change::new(ChangeKind::LeaderGranted, number.national()).of(contract);
+    change.before = before.map(|leader| format!("leader: {}", leader.national()));
+    Ok(db.record_change(change.record(row.integer("id")?).after(how), at).await?)
+}
+
+async fn note_revoked(
+    db: &mut Write,
+    contract: &FixedNumber,
+    leader: Msisdn,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    let change = Change::new(ChangeKind::LeaderRevoked, leader.national()).of(contract);
+    db.record_change(change.before("leader"), at).await
 }
 
 /// The active group of a contract, or the error that names the mend.
@@ -252,6 +284,21 @@ pub(super) async fn find_group(
     row.map(|row| group_of(&row)).transpose()
 }
 
+/// That a contract has a group, or had one.
+pub(super) async fn find_any_group(db: &mut AnyConnection, contract: &FixedNumber) -> Result<(), AdminError> {
+    let row = sqlx::query("SELECT 1 AS one FROM groups WHERE contract = $1 LIMIT 1")
+        .bind(contract.e164())
+        .fetch_optional(db)
+        .await?;
+    row.map(drop).ok_or_else(|| AdminError::NoSuchContract(contract.clone()))
+}
+
+/// The contract of a group, active or closed.
+pub(super) async fn contract_of(db: &mut AnyConnection, group: GroupId) -> Result<FixedNumber, StoreError> {
+    let row = sqlx::query("SELECT contract FROM groups WHERE id = $1").bind(group.0).fetch_one(db).await?;
+    row.contract("contract")
+}
+
 async fn current_leader(db: &mut Write, group: GroupId) -> Result<Option<MemberId>, StoreError> {
     let row = sqlx::query("SELECT member_id FROM leaders WHERE group_id = $1 AND until_ms IS NULL")
         .bind(group.0)
@@ -260,25 +307,33 @@ async fn current_leader(db: &mut Write, group: GroupId) -> Result<Option<MemberI
     row.map(|row| row.integer("member_id").map(MemberId)).transpose()
 }
 
-/// Ends the current leadership, if there is one; says whether there was.
-async fn end_leadership(db: &mut Write, group: GroupId, at: Timestamp) -> Result<bool, AdminError> {
-    let ended = sqlx::query(
-        "UPDATE leaders SET until_ms = $1 WHERE group_id = $2 AND until_ms IS NULL AND since_ms <= $3",
+/// Ends the current leadership, if there is one; yields whose it was.
+async fn end_leadership(db: &mut Write, group: GroupId, at: Timestamp) -> Result<Option<Msisdn>, AdminError> {
+    let row = sqlx::query(
+        "SELECT l.id, l.since_ms, m.msisdn FROM leaders l JOIN members m ON m.id = l.member_id
+         WHERE l.group_id = $1 AND l.until_ms IS NULL",
     )
-    .bind(at.as_millisecond())
     .bind(group.0)
-    .bind(at.as_millisecond())
-    .execute(&mut **db)
-    .await?
-    .rows_affected()
-        > 0;
-    if !ended && current_leader(db, group).await?.is_some() {
+    .fetch_optional(&mut **db)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    if at.as_millisecond() < row.integer("since_ms")? {
         return Err(AdminError::ClockBehind);
     }
-    Ok(ended)
+    sqlx::query("UPDATE leaders SET until_ms = $1 WHERE id = $2")
+        .bind(at.as_millisecond())
+        .bind(row.integer("id")?)
+        .execute(&mut **db)
+        .await?;
+    Ok(Some(row.msisdn("msisdn")?))
 }
 
-async fn end_membership(db: &mut Write, member: &Member, at: Timestamp) -> Result<(), AdminError> {
+async fn end_membership(
+    db: &mut Write,
+    contract: &FixedNumber,
+    member: &Member,
+    at: Timestamp,
+) -> Result<(), AdminError> {
     if at.as_millisecond() < member.joined_at.as_millisecond() {
         return Err(AdminError::ClockBehind);
     }
@@ -287,7 +342,8 @@ async fn end_membership(db: &mut Write, member: &Member, at: Timestamp) -> Resul
         .bind(member.id.0)
         .execute(&mut **db)
         .await?;
-    Ok(())
+    let change = Change::new(ChangeKind::MemberLeft, member.msisdn.national()).of(contract);
+    Ok(db.record_change(change.record(member.id.0).before("member"), at).await?)
 }
 
 fn group_of(row: &AnyRow) -> Result<Group, StoreError> {
@@ -323,5 +379,6 @@ fn leadership_of(row: &AnyRow) -> Result<Leadership, StoreError> {
         until: row.instant_option("until_ms")?,
         granted_by: row.text("granted_by")?,
         channel,
+        entered: entered_of(row)?,
     })
 }

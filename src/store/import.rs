@@ -1,5 +1,6 @@
 //! Imports: all rows in one transaction, or none.
 
+use super::administration::{Change, ChangeKind};
 use super::groups::{add_member, create_group, find_group, grant_leader};
 use super::retry::retried;
 use super::{Store, Write, catalogue, commit};
@@ -38,6 +39,9 @@ impl Store {
             return Ok(Err(errors));
         }
         if !dry_run {
+            write
+                .record_change(Change::new(ChangeKind::Imported, format!("{} lines", rows.len())), at)
+                .await?;
             commit(write).await?;
         }
         Ok(Ok(done))

@@ -6,12 +6,14 @@
 //! refuse an overdraft, a second resolution, and any update or deletion of the ledger.
 
 mod activations;
+mod administration;
 mod attempts;
 mod book;
 mod booking;
 mod calls;
 mod catalogue;
 mod columns;
+mod contacts;
 mod database;
 mod error;
 mod facts;
@@ -40,6 +42,10 @@ mod constraints;
 #[cfg(test)]
 mod contract;
 
+pub use administration::{
+    Actor, ActorError, AdministrativeChange, ChangeKind, Entered, HistoryFilter, WORDS_CHARACTERS_MAX,
+};
+pub use contacts::{Contact, ERASED, Erased};
 pub use database::Store;
 use database::{Write, commit};
 pub use error::{

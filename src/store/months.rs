@@ -1,6 +1,7 @@
 //! Months, open and closed, and their runs of bills (DOMAIN §3.3, §3.4).
 
 use super::activations::{activation_of, select_activation};
+use super::administration::{Change, ChangeKind};
 use super::columns::{Columns, corrupt};
 use super::retry::retried;
 use super::standing::month_limit;
@@ -112,6 +113,11 @@ impl Store {
                     written += 1;
                 }
             }
+            if written > 0 {
+                let after = format!("answers of the billing system to {written} lines");
+                let change = Change::new(ChangeKind::BillsAcknowledged, month.to_string());
+                write.record_change(change.after(after), at).await?;
+            }
             commit(write).await?;
             Ok(written)
         })
@@ -177,6 +183,19 @@ async fn close(
     .execute(&mut *write)
     .await
     .map_err(StoreError::from)?;
+    write.act_as(closed_by, None);
+    let after = format!(
+        "closed, run {sequence}, {} contracts, SHA-256 of the CSV file {}, of the JSON file {}",
+        files.run.lines.len(),
+        files.csv_sha256,
+        files.json_sha256
+    );
+    write
+        .record_change(
+            Change::new(ChangeKind::MonthClosed, month.to_string()).before("open").after(after),
+            at,
+        )
+        .await?;
     commit(write).await?;
     Ok(files)
 }
@@ -232,6 +251,40 @@ async fn unresolved(db: &mut AnyConnection, month: Month) -> Result<Vec<Activati
     rows.iter().map(activation_of).collect()
 }
 
+/// The items of a month's lines: activations for which one thing holds, and what was taken back for which another does.
+macro_rules! select_items {
+    ($activated:literal, $taken_back:literal) => {
+        concat!(
+            "SELECT g.contract, v.id, v.held_at_ms AS at_ms, v.member_msisdn, p.name, v.list_qindarka,
+                    v.discount_qindarka, v.net_qindarka, NULL AS reversed
+             FROM activations v
+             JOIN settlements s ON s.activation_id = v.id AND s.result = 'post'
+             JOIN groups g ON g.id = v.group_id
+             JOIN packages p ON p.id = v.package_id
+             LEFT JOIN reversals r ON r.activation_id = v.id AND r.month = v.month
+             WHERE r.activation_id IS NULL AND ",
+            $activated,
+            " UNION ALL
+             SELECT g.contract, v.id, r.reversed_at_ms, v.member_msisdn, p.name, -v.list_qindarka,
+                    -v.discount_qindarka, -v.net_qindarka, r.reason
+             FROM reversals r
+             JOIN activations v ON v.id = r.activation_id
+             JOIN groups g ON g.id = v.group_id
+             JOIN packages p ON p.id = v.package_id
+             WHERE v.month < r.month AND ",
+            $taken_back,
+            " ORDER BY 1, 3, 2"
+        )
+    };
+}
+
+pub(super) const ITEMS: &str = select_items!("v.month = $1", "r.month = $1");
+/// By the contract's groups, few among many of a month.
+pub(super) const ITEMS_OF_CONTRACT: &str = select_items!(
+    "v.month = $1 AND v.group_id IN (SELECT id FROM groups WHERE contract = $2)",
+    "r.month = $1 AND r.group_id IN (SELECT id FROM groups WHERE contract = $2)"
+);
+
 /// The lines of a month, by contract: all groups that a contract had in the month make one. Its items are what was posted
 /// and not taken back in the month, and what was taken back in it of months that were closed by then. With `contract` its
 /// line alone.
@@ -240,29 +293,11 @@ pub(super) async fn lines(
     month: Month,
     contract: Option<&FixedNumber>,
 ) -> Result<Vec<BillLine>, StoreError> {
-    let rows = sqlx::query(
-        "SELECT g.contract, v.id, v.held_at_ms AS at_ms, v.member_msisdn, p.name, v.list_qindarka, v.discount_qindarka,
-                v.net_qindarka, NULL AS reversed
-         FROM activations v
-         JOIN settlements s ON s.activation_id = v.id AND s.result = 'post'
-         JOIN groups g ON g.id = v.group_id
-         JOIN packages p ON p.id = v.package_id
-         LEFT JOIN reversals r ON r.activation_id = v.id AND r.month = v.month
-         WHERE v.month = $1 AND r.activation_id IS NULL AND ($2 IS NULL OR g.contract = $2)
-         UNION ALL
-         SELECT g.contract, v.id, r.reversed_at_ms, v.member_msisdn, p.name, -v.list_qindarka, -v.discount_qindarka,
-                -v.net_qindarka, r.reason
-         FROM reversals r
-         JOIN activations v ON v.id = r.activation_id
-         JOIN groups g ON g.id = v.group_id
-         JOIN packages p ON p.id = v.package_id
-         WHERE r.month = $1 AND v.month < r.month AND ($2 IS NULL OR g.contract = $2)
-         ORDER BY 1, 3, 2",
-    )
-    .bind(month.to_string())
-    .bind(contract.map(FixedNumber::e164))
-    .fetch_all(db)
-    .await?;
+    let query = match contract {
+        None => sqlx::query(ITEMS).bind(month.to_string()),
+        Some(contract) => sqlx::query(ITEMS_OF_CONTRACT).bind(month.to_string()).bind(contract.e164()),
+    };
+    let rows = query.fetch_all(db).await?;
     let mut contracts: Vec<(FixedNumber, Vec<BillItem>)> = Vec::new();
     for row in &rows {
         let (contract, item) = (row.contract("contract")?, item_of(row)?);

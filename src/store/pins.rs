@@ -1,5 +1,6 @@
 //! The leaders' PINs and the tries at them.
 
+use super::administration::{Change, ChangeKind};
 use super::columns::Columns;
 use super::groups::active_group;
 use super::{Store, Write};
@@ -26,11 +27,14 @@ impl Store {
     ///
     /// # Errors
     /// [`AdminError`]: no such group, or its leader has no PIN.
-    pub async fn unlock_pin(&self, contract: &FixedNumber) -> Result<(), AdminError> {
+    pub async fn unlock_pin(&self, contract: &FixedNumber, at: Timestamp) -> Result<(), AdminError> {
+        let change = Change::new(ChangeKind::PinUnlocked, contract.to_string()).of(contract);
         self.change_pin(
             contract,
             "UPDATE leader_pins SET wrong = 0, locks = 0, locked_until_ms = NULL
              WHERE leader_id = (SELECT id FROM leaders WHERE group_id = $1 AND until_ms IS NULL)",
+            change,
+            at,
         )
         .await
     }
@@ -39,22 +43,36 @@ impl Store {
     ///
     /// # Errors
     /// [`AdminError`]: no such group, or its leader has no PIN.
-    pub async fn clear_pin(&self, contract: &FixedNumber) -> Result<(), AdminError> {
+    pub async fn clear_pin(&self, contract: &FixedNumber, at: Timestamp) -> Result<(), AdminError> {
+        let change = Change::new(ChangeKind::PinCleared, contract.to_string()).of(contract);
+        let change = change.before("a PIN").after("no PIN");
         self.change_pin(
             contract,
             "DELETE FROM leader_pins
              WHERE leader_id = (SELECT id FROM leaders WHERE group_id = $1 AND until_ms IS NULL)",
+            change,
+            at,
         )
         .await
     }
 
-    async fn change_pin(&self, contract: &FixedNumber, change: &'static str) -> Result<(), AdminError> {
-        self.change(|mut db| async move {
-            let group = active_group(&mut db, contract).await?;
-            let changed = sqlx::query(change).bind(group.id.0).execute(&mut *db).await?;
-            match changed.rows_affected() {
-                0 => Err(AdminError::NoPin(contract.clone())),
-                _ => Ok(((), db)),
+    async fn change_pin(
+        &self,
+        contract: &FixedNumber,
+        statement: &'static str,
+        change: Change<'_>,
+        at: Timestamp,
+    ) -> Result<(), AdminError> {
+        self.change(|mut db| {
+            let change = change.clone();
+            async move {
+                let group = active_group(&mut db, contract).await?;
+                let changed = sqlx::query(statement).bind(group.id.0).execute(&mut *db).await?;
+                if changed.rows_affected() == 0 {
+                    return Err(AdminError::NoPin(contract.clone()));
+                }
+                db.record_change(change, at).await?;
+                Ok(((), db))
             }
         })
         .await
@@ -102,6 +120,14 @@ async fn set_pin(
     at: Timestamp,
 ) -> Result<(), AdminError> {
     let group = active_group(db, contract).await?;
+    let had_one = sqlx::query(
+        "SELECT 1 AS one FROM leader_pins
+         WHERE leader_id = (SELECT id FROM leaders WHERE group_id = $1 AND until_ms IS NULL)",
+    )
+    .bind(group.id.0)
+    .fetch_optional(&mut **db)
+    .await?
+    .is_some();
     let set = sqlx::query(
         "INSERT INTO leader_pins (leader_id, hash, set_at_ms)
          SELECT id, $1, $2 FROM leaders WHERE group_id = $3 AND until_ms IS NULL
@@ -116,7 +142,10 @@ async fn set_pin(
     if set.rows_affected() == 0 {
         return Err(AdminError::NoLeaderForPin(contract.clone()));
     }
-    Ok(())
+    // That there is one, never which.
+    let change = Change::new(ChangeKind::PinSet, contract.to_string()).of(contract);
+    let change = change.before(if had_one { "a PIN" } else { "no PIN" }).after("another PIN");
+    Ok(db.record_change(change, at).await?)
 }
 
 async fn begin_pin_attempt(

@@ -2,6 +2,8 @@
 //! limit if that month is still open.
 
 use super::activations::activation;
+use super::administration::{Change, ChangeKind};
+use super::groups::contract_of;
 use super::months::share_open_month;
 use super::posting::{Pending, Posting, limit_month, pending_of};
 use super::retry::retried;
@@ -63,6 +65,11 @@ async fn reverse(mut write: Write, facts: &ReversalFacts) -> Result<Reversed, Re
     let posted: Vec<Pending> =
         pending.into_iter().filter(|posted| own || posted.entry.debit.unit() == Unit::Money).collect();
     posting.take_back(&posted, id, at).await?;
+    write.act_as(&facts.actor, Some(&facts.reason));
+    let change = Change::new(ChangeKind::ActivationReversed, id.to_string()).before("posted");
+    let contract = contract_of(&mut write, activation.group).await?;
+    let after = format!("reversed, on the bill of {month}: {} of {}", activation.net, activation.name);
+    write.record_change(change.of(&contract).after(after), at).await?;
     commit(write).await?;
     let state = ActivationState::Reversed { reason: facts.reason.clone() };
     Ok(Reversed::Now(Activation { state, ..activation }))

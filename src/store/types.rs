@@ -1,7 +1,7 @@
 //! What the store takes and gives, free of any database.
 
 use super::media_quality::MediaQuality;
-use super::{AdminError, Origin};
+use super::{AdminError, Entered, Origin};
 use crate::klikon::{Audience, PackageName, PinHash, Refusal};
 use crate::ledger::{Account, Balance, Transfer};
 use crate::units::{
@@ -69,6 +69,8 @@ pub struct Leadership {
     /// How.
     #[serde(flatten)]
     pub channel: GrantChannel,
+    /// Who entered it, and why.
+    pub entered: Option<Entered>,
 }
 
 /// What a try at a leader's PIN comes to, before the PIN is looked at.

@@ -116,7 +116,7 @@ impl Store {
 pub(super) async fn verify(db: &mut AnyConnection, filter: BookFilter) -> Result<Audit, AuditError> {
     let terms = terms_versions(db).await?;
     let mut seen = Audit::default();
-    let mut after = (i64::MIN, String::new());
+    let mut after = (filter.group.map_or(i64::MIN, |group| group.0), String::new());
     loop {
         let mut books = next_months(db, &after, filter, &terms).await?;
         let Some((group, month)) = books.keys().next_back().copied() else { break };
@@ -142,12 +142,12 @@ async fn next_months(
     terms: &[TermsVersion],
 ) -> Result<Books, StoreError> {
     let rows = sqlx::query(
-        "SELECT * FROM limit_months WHERE (group_id, month) > ($1, $2) AND ($3 IS NULL OR group_id = $3)
+        "SELECT * FROM limit_months WHERE (group_id, month) > ($1, $2) AND group_id <= $3
              AND ($4 IS NULL OR month = $4) ORDER BY group_id, month LIMIT $5",
     )
     .bind(after.0)
     .bind(&after.1)
-    .bind(filter.group.map(|group| group.0))
+    .bind(filter.group.map_or(i64::MAX, |group| group.0))
     .bind(filter.month.map(|month| month.to_string()))
     .bind(MONTHS_AT_A_TIME)
     .fetch_all(db)

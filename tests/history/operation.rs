@@ -94,7 +94,7 @@ impl Bench {
             Operation::Settle => {
                 self.direct.reverse(id(case), "a test", "a clerk", now()).await.unwrap();
             }
-            Operation::PinAttempt => self.direct.unlock_pin(&self.family.contract).await.unwrap(),
+            Operation::PinAttempt => self.direct.unlock_pin(&self.family.contract, now()).await.unwrap(),
             _ => {}
         }
     }

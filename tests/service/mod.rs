@@ -67,6 +67,11 @@ pub fn folder_with(settings: &str) -> TempDir {
 
 /// Puts the catalogue and a group into the ledger of a folder: 067 200 3456 leads, and 067 212 3456 is a member.
 pub fn put_a_group_in(folder: &Path) {
+    put_a_group_in_by(folder, |_| {});
+}
+
+/// The same, by commands that something is done to before they run.
+pub fn put_a_group_in_by(folder: &Path, prepare: impl Fn(&mut Command)) {
     std::fs::write(
         folder.join("groups.csv"),
         "contract,msisdn,role,granted_by,channel,declaration\n\
@@ -74,7 +79,9 @@ pub fn put_a_group_in(folder: &Path) {
     )
     .unwrap();
     for arguments in [&["seed"][..], &["import", "groups.csv"]] {
-        let done = klikon(folder).arg("admin").args(arguments).output().unwrap();
+        let mut command = klikon(folder);
+        prepare(&mut command);
+        let done = command.arg("admin").args(arguments).output().unwrap();
         assert!(done.status.success(), "{}{}", text(&done.stdout), text(&done.stderr));
     }
 }
@@ -126,7 +133,14 @@ impl Service {
 
     /// In a folder of the test's own.
     pub fn start_in(folder: TempDir) -> Self {
-        let mut child = klikon(folder.path())
+        Self::start_on(folder, |_| {})
+    }
+
+    /// The same, by a command that something is done to before it runs.
+    pub fn start_on(folder: TempDir, prepare: impl FnOnce(&mut Command)) -> Self {
+        let mut command = klikon(folder.path());
+        prepare(&mut command);
+        let mut child = command
             .args(["serve", "--events", "-"])
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

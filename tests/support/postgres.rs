@@ -81,6 +81,10 @@ impl Cluster {
 
     /// Stops the server in immediate mode: as a crash, with nothing said to anybody and nothing tidied up.
     pub fn stop_at_once(&mut self) -> Result<()> {
+        // One that has ended has a number no more.
+        if self.server.try_wait()?.is_some() {
+            return Ok(());
+        }
         let pid = rustix::process::Pid::from_child(&self.server);
         rustix::process::kill_process(pid, rustix::process::Signal::QUIT)?;
         self.server.wait()?;
@@ -124,6 +128,12 @@ impl Cluster {
     /// Where a database of the cluster is, for a role.
     pub fn url_for(&self, name: &str, role: &str) -> String {
         format!("postgres:///{name}?host={}&user={role}", self.folder.path().display())
+    }
+
+    /// Stops the server as [`Cluster::stop_at_once`] does, and starts it again.
+    pub fn kill_and_start(&mut self) -> Result<()> {
+        self.stop_at_once()?;
+        self.start_again()
     }
 }
 

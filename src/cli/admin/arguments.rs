@@ -15,13 +15,41 @@ use std::path::PathBuf;
   klikon admin member add 042250928 0672123456
   klikon admin leader grant 042250928 0672123456 --by \"Lider Fiks\" --declaration D-2026/17
   klikon admin package add \"Super 1500\" --price 1500 --from 2026-12-01
-  klikon admin import members.csv --dry-run")]
+  klikon admin member remove 042250928 0672123456 --reason \"order 17\"
+  klikon admin import members.csv --dry-run
+  klikon admin history --contract 042250928")]
 pub struct AdminArguments {
     #[command(subcommand)]
     pub(super) command: AdminCommand,
     /// Print JSON instead of tables.
     #[arg(long, global = true)]
     pub(super) json: bool,
+    /// Who makes the change; the user whom the command runs as when left out. It stands in the trail.
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(super) actor: Option<String>,
+    /// Why; it stands in the trail. What takes something away, or changes prices or terms, needs one. Write no names of
+    /// subscribers into it.
+    #[arg(long, global = true, value_name = "TEXT")]
+    pub(super) reason: Option<String>,
+}
+
+impl AdminCommand {
+    /// Whether it is not done without a reason.
+    pub(super) fn needs_reason(&self) -> bool {
+        match self {
+            Self::Group(command) => matches!(command, GroupCommand::Close { .. }),
+            Self::Member(command) => matches!(command, MemberCommand::Remove { .. }),
+            Self::Leader(command) => match command {
+                LeaderCommand::Revoke { .. } => true,
+                LeaderCommand::Pin { unlock, clear, .. } => *unlock || *clear,
+                LeaderCommand::Grant { .. } | LeaderCommand::History { .. } => false,
+            },
+            Self::Package(command) => !matches!(command, PackageCommand::List),
+            Self::Terms(command) => !matches!(command, TermsCommand::List),
+            Self::Erase { .. } => true,
+            Self::Contact(_) | Self::Seed | Self::Import { .. } | Self::List | Self::History { .. } => false,
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -35,6 +63,19 @@ pub(super) enum AdminCommand {
     /// The one member of a group who may use 130.
     #[command(subcommand)]
     Leader(LeaderCommand),
+    /// The Lideri Fiks of a contract, as a person: to whom its statements go.
+    #[command(subcommand)]
+    Contact(ContactCommand),
+    /// Erase what names a person, for good; money, numbers and the ledger's rows stay.
+    Erase {
+        /// Of a fixed line: its Lideri Fiks, by name and e-mail address, and by name where he granted the right of the
+        /// Lider Mobile.
+        #[arg(long, value_parser = parse::contract, required_unless_present = "number", conflicts_with = "number")]
+        contract: Option<FixedNumber>,
+        /// Of a mobile number: what the records of its calls keep of what the caller's side said of him.
+        #[arg(long, value_parser = parse::msisdn)]
+        number: Option<Msisdn>,
+    },
     /// The dated catalogue.
     #[command(subcommand)]
     Package(PackageCommand),
@@ -56,6 +97,18 @@ pub(super) enum AdminCommand {
     },
     /// All groups with their leader, members and what this month has left.
     List,
+    /// The trail: who changed what, when and why.
+    History {
+        /// Only of the groups of a fixed line.
+        #[arg(long, value_parser = parse::contract)]
+        contract: Option<FixedNumber>,
+        /// Only from this day in Tirane on, such as 2026-11-01.
+        #[arg(long, value_parser = parse::day)]
+        since: Option<Date>,
+        /// How many at most, the latest.
+        #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+        last: u32,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -115,10 +168,10 @@ pub(super) enum LeaderCommand {
         #[arg(value_parser = parse::msisdn)]
         number: Msisdn,
         /// Who grants it: the Lider Fiks.
-        #[arg(long = "by")]
+        #[arg(long = "by", value_parser = parse::words)]
         granted_by: String,
         /// The number of the declaration signed in a shop.
-        #[arg(long, required_unless_present = "online", conflicts_with = "online")]
+        #[arg(long, value_parser = parse::words, required_unless_present = "online", conflicts_with = "online")]
         declaration: Option<String>,
         /// Granted online, without a declaration.
         #[arg(long)]
@@ -149,6 +202,29 @@ pub(super) enum LeaderCommand {
     /// Who had the right, since when, until when, granted by whom and how.
     History {
         /// The fixed line of the group.
+        #[arg(value_parser = parse::contract)]
+        contract: FixedNumber,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ContactCommand {
+    /// Enter his name or e-mail address; what is left out stays.
+    #[command(group(clap::ArgGroup::new("what").required(true).multiple(true).args(["name", "email"])))]
+    Set {
+        /// The fixed line.
+        #[arg(value_parser = parse::contract)]
+        contract: FixedNumber,
+        /// His name.
+        #[arg(long, value_parser = parse::words)]
+        name: Option<String>,
+        /// His e-mail address.
+        #[arg(long, value_parser = parse::words)]
+        email: Option<String>,
+    },
+    /// What is known of him.
+    Show {
+        /// The fixed line.
         #[arg(value_parser = parse::contract)]
         contract: FixedNumber,
     },

@@ -2,11 +2,14 @@
 
 use super::{Answer, parse};
 use crate::klikon::PackageName;
-use crate::store::{AdminError, GrantChannel, ImportRow, NewPackage, Store};
+use crate::store::{Actor, ActorError, AdminError, GrantChannel, ImportRow, NewPackage, Store};
+use crate::units::{FixedNumber, Msisdn};
 use anyhow::{Context, bail};
 use csv::StringRecord;
-use jiff::{Timestamp, civil::Date};
+use jiff::Timestamp;
 use serde_json::json;
+use sha2::{Digest, Sha256};
+use std::collections::HashMap;
 use std::fmt;
 use std::io::Write;
 use std::path::Path;
@@ -43,6 +46,7 @@ pub(super) async fn run(
     file: &Path,
     dry_run: bool,
     store: &Store,
+    acting: &dyn Fn(&str) -> Result<Actor, ActorError>,
     now: Timestamp,
     out: &mut (dyn Write + Send),
 ) -> anyhow::Result<Answer> {
@@ -55,24 +59,22 @@ pub(super) async fn run(
     let parsed = read(&text).with_context(|| file.display().to_string())?;
     let mut wrong = parsed.wrong;
     let rows: Vec<ImportRow> = parsed.rows.iter().map(|(_, row, _)| row.clone()).collect();
-    // Lines that cannot be read would make others look wrong that are not.
-    let done = if wrong.is_empty() {
-        match store.import(&rows, now, dry_run).await? {
-            Ok(done) => done,
-            Err(errors) => {
-                for error in errors {
-                    let Some((line, _, cells)) = parsed.rows.get(error.row) else { continue };
-                    wrong.push(refused(*line, cells, parsed.columns, &error.error));
-                }
-                Vec::new()
+    let store = store.acting_as(acting(&file_text(file, &text))?);
+    // With wrong lines left out the others are tried all the same, so that all errors are known at once.
+    let done = match store.import(&rows, now, dry_run || !wrong.is_empty()).await? {
+        Ok(done) => done,
+        Err(errors) => {
+            for error in errors {
+                let Some((line, _, cells)) = parsed.rows.get(error.row) else { continue };
+                wrong.push(refused(*line, cells, parsed.columns, &error.error));
             }
+            Vec::new()
         }
-    } else {
-        Vec::new()
     };
     if !wrong.is_empty() {
+        wrong.sort_by_key(|wrong| wrong.line);
         for wrong in &wrong {
-            writeln!(out, "{wrong}")?;
+            writeln!(out, "{}, {wrong}", file.display())?;
         }
         let errors = if wrong.len() == 1 { "error" } else { "errors" };
         bail!("{}: {} {errors}; nothing was imported", file.display(), wrong.len());
@@ -85,6 +87,13 @@ pub(super) async fn run(
     let verb = if dry_run { "would be imported; run it again without --dry-run" } else { "imported" };
     text += &format!("{} lines {verb}\n", done.len());
     Ok(Answer { text, json: json!({ "dry_run": dry_run, "lines": lines }) })
+}
+
+/// Which file it is, for the trail.
+fn file_text(file: &Path, text: &str) -> String {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    let hash: String = Sha256::digest(text).iter().map(|octet| format!("{octet:02x}")).collect();
+    format!("import of {}, SHA-256 {hash}", name.escape_debug())
 }
 
 /// Reads the whole text; what is wrong with single cells is gathered.
@@ -111,23 +120,52 @@ fn read(text: &str) -> anyhow::Result<Parsed> {
         );
     };
     let mut parsed = Parsed { rows: Vec::new(), columns, wrong: Vec::new() };
+    let mut seen = Seen::default();
     for record in reader.records() {
         let record = record?;
         let line = record.position().map_or(0, csv::Position::line);
         if record.len() != columns.len() {
             let mend = format!("{} cells instead of {}", record.len(), columns.len());
-            parsed.wrong.push(Wrong { line, column: "(all)", value: record.iter().collect(), mend });
+            let value = record.iter().collect::<Vec<_>>().join(",");
+            parsed.wrong.push(Wrong { line, column: "(all)", value, mend });
             continue;
         }
         let cells = Cells { line, record: &record, columns };
         let row =
             if columns.len() == MEMBER_COLUMNS.len() { member_row(&cells) } else { package_row(&cells) };
-        match row {
+        match row.and_then(|row| seen.once(row, &cells)) {
             Ok(row) => parsed.rows.push((line, row, record)),
-            Err(wrong) => parsed.wrong.push(wrong),
+            Err(wrong) => parsed.wrong.extend(wrong),
         }
     }
     Ok(parsed)
+}
+
+/// What stands in the file once.
+#[derive(Default)]
+struct Seen {
+    numbers: HashMap<Msisdn, u64>,
+    leaders: HashMap<FixedNumber, u64>,
+}
+
+impl Seen {
+    /// The row, unless an earlier line is about the same number, or gives the same group a leader.
+    fn once(&mut self, row: ImportRow, cells: &Cells<'_>) -> Result<ImportRow, Vec<Wrong>> {
+        let ImportRow::Member { contract, msisdn, leader } = &row else { return Ok(row) };
+        let mut wrong = Vec::new();
+        if let Some(earlier) = self.numbers.insert(*msisdn, cells.line) {
+            let mend = format!("the number stands in line {earlier} too; leave one of them out");
+            wrong.push(cells.wrong("msisdn", mend));
+        }
+        if leader.is_some()
+            && let Some(earlier) = self.leaders.insert(contract.clone(), cells.line)
+        {
+            let mend =
+                format!("line {earlier} names a leader of the same group; write `member` in one of them");
+            wrong.push(cells.wrong("role", mend));
+        }
+        if wrong.is_empty() { Ok(row) } else { Err(wrong) }
+    }
 }
 
 /// The cells of a line, by column.
@@ -160,56 +198,75 @@ impl Cells<'_> {
     }
 }
 
-fn member_row(cells: &Cells<'_>) -> Result<ImportRow, Wrong> {
-    let contract = cells.parsed("contract", parse::contract)?;
-    let msisdn = cells.parsed("msisdn", parse::msisdn)?;
-    let leads = match cells.text("role") {
-        "member" => false,
-        "leader" => true,
-        _ => return Err(cells.wrong("role", "write `member` or `leader`")),
-    };
-    if !leads {
-        for column in ["granted_by", "channel", "declaration"] {
-            if !cells.text(column).is_empty() {
-                return Err(
-                    cells.wrong(column, "only a leader has this; leave it empty, or write role `leader`")
-                );
-            }
-        }
-        return Ok(ImportRow::Member { contract, msisdn, leader: None });
-    }
-    let granted_by = cells.text("granted_by").to_owned();
-    if granted_by.is_empty() {
-        return Err(cells.wrong("granted_by", "write who granted the right: the Lider Fiks"));
-    }
-    let declaration = cells.text("declaration").to_owned();
-    let channel = match (cells.text("channel"), declaration.is_empty()) {
-        ("shop", false) => GrantChannel::Shop { declaration },
-        ("online", true) => GrantChannel::Online,
-        ("shop", true) => {
-            return Err(cells.wrong("declaration", "write the number of the signed declaration"));
-        }
-        ("online", false) => {
-            return Err(
-                cells.wrong("declaration", "leave it empty: there is none for a right granted online")
-            );
-        }
-        _ => return Err(cells.wrong("channel", "write `shop` or `online`")),
-    };
-    Ok(ImportRow::Member { contract, msisdn, leader: Some((granted_by, channel)) })
+/// What could be read of a cell; what is wrong with it is put to the rest.
+fn kept<T>(wrong: &mut Vec<Wrong>, read: Result<T, Wrong>) -> Option<T> {
+    read.map_err(|one| wrong.push(one)).ok()
 }
 
-fn package_row(cells: &Cells<'_>) -> Result<ImportRow, Wrong> {
-    let name =
-        cells.parsed("package", |text| text.parse::<PackageName>().map_err(|error| error.to_string()))?;
-    let valid_from: Date = cells.parsed("valid_from", parse::day)?;
-    Ok(ImportRow::Package(NewPackage {
-        name,
-        list: cells.parsed("list_price", parse::price)?,
-        announced_on: cells.optional("announced_on", parse::day)?.unwrap_or(valid_from),
-        valid_from,
-        valid_until: cells.optional("valid_until", parse::day)?,
-    }))
+fn member_row(cells: &Cells<'_>) -> Result<ImportRow, Vec<Wrong>> {
+    let mut wrong = Vec::new();
+    let contract = kept(&mut wrong, cells.parsed("contract", parse::contract));
+    let msisdn = kept(&mut wrong, cells.parsed("msisdn", parse::msisdn));
+    let leader = match cells.text("role") {
+        "member" => {
+            let mend = "only a leader has this; leave it empty, or write role `leader`";
+            let filled = ["granted_by", "channel", "declaration"].into_iter();
+            wrong.extend(
+                filled.filter(|name| !cells.text(name).is_empty()).map(|name| cells.wrong(name, mend)),
+            );
+            None
+        }
+        "leader" => grant(cells, &mut wrong),
+        _ => {
+            wrong.push(cells.wrong("role", "write `member` or `leader`"));
+            None
+        }
+    };
+    match (contract, msisdn) {
+        (Some(contract), Some(msisdn)) if wrong.is_empty() => {
+            Ok(ImportRow::Member { contract, msisdn, leader })
+        }
+        _ => Err(wrong),
+    }
+}
+
+/// Who granted the right of the Lider Mobile, and how.
+fn grant(cells: &Cells<'_>, wrong: &mut Vec<Wrong>) -> Option<(String, GrantChannel)> {
+    let granted_by = cells.parsed("granted_by", |text| {
+        parse::words(text).map_err(|why| format!("{why}; write who granted the right: the Lider Fiks"))
+    });
+    let granted_by = kept(wrong, granted_by);
+    let none = cells.text("declaration").is_empty();
+    let channel = match cells.text("channel") {
+        "shop" if none => Err(cells.wrong("declaration", "write the number of the signed declaration")),
+        "shop" => {
+            cells.parsed("declaration", parse::words).map(|declaration| GrantChannel::Shop { declaration })
+        }
+        "online" if none => Ok(GrantChannel::Online),
+        "online" => {
+            let mend = "leave it empty: there is none for a right granted online";
+            Err(cells.wrong("declaration", mend))
+        }
+        _ => Err(cells.wrong("channel", "write `shop` or `online`")),
+    };
+    granted_by.zip(kept(wrong, channel))
+}
+
+fn package_row(cells: &Cells<'_>) -> Result<ImportRow, Vec<Wrong>> {
+    let mut wrong = Vec::new();
+    let name = |text: &str| text.parse::<PackageName>().map_err(|error| error.to_string());
+    let name = kept(&mut wrong, cells.parsed("package", name));
+    let list = kept(&mut wrong, cells.parsed("list_price", parse::price));
+    let valid_from = kept(&mut wrong, cells.parsed("valid_from", parse::day));
+    let valid_until = kept(&mut wrong, cells.optional("valid_until", parse::day));
+    let announced_on = kept(&mut wrong, cells.optional("announced_on", parse::day));
+    match (name, list, valid_from, valid_until, announced_on) {
+        (Some(name), Some(list), Some(valid_from), Some(valid_until), Some(announced_on)) => {
+            let announced_on = announced_on.unwrap_or(valid_from);
+            Ok(ImportRow::Package(NewPackage { name, list, announced_on, valid_from, valid_until }))
+        }
+        _ => Err(wrong),
+    }
 }
 
 /// Points at the cell that the refusal is about.
@@ -221,6 +278,7 @@ fn refused(line: u64, record: &StringRecord, columns: &'static [&'static str], e
         | AdminError::NoLeader(_)
         | AdminError::NoLeaderForPin(_)
         | AdminError::NoPin(_)
+        | AdminError::NoSuchContract(_)
         | AdminError::ClockBehind => "contract",
         AdminError::AlreadyMember { .. }
         | AdminError::NotMember { .. }
@@ -230,7 +288,7 @@ fn refused(line: u64, record: &StringRecord, columns: &'static [&'static str], e
         }
         AdminError::EndsBeforeItBegins { .. } => "valid_until",
         AdminError::NoPackage(_) => "package",
-        AdminError::Store(_) => "(all)",
+        AdminError::NoAddress(_) | AdminError::NoReason | AdminError::Store(_) => "(all)",
     };
     Cells { line, record, columns }.wrong(column, error.to_string())
 }
@@ -251,9 +309,13 @@ mod tests {
                     042250928,0672123457,leader,Lider Fiks,shop,\n\
                     042250928,0672123457,leader,Lider Fiks,online,17\n\
                     042250928,0672123457,member,Lider Fiks,,\n\
-                    042250928,0672123457\n";
+                    042250928,0672123457\n\
+                    42,1,boss,,,\n\
+                    042250928,0692000001,leader,Lider Fiks,shop,17\n\
+                    042250928,0672123456,leader,Lider Fiks,online,\n\
+                    042250928,0692000002,leader,,fax,17\n";
         let parsed = read(text).unwrap();
-        assert_eq!(parsed.rows.len(), 1);
+        assert_eq!(parsed.rows.len(), 2);
         let named: Vec<(u64, &str, &str)> =
             parsed.wrong.iter().map(|wrong| (wrong.line, wrong.column, wrong.value.as_str())).collect();
         assert_eq!(
@@ -266,7 +328,14 @@ mod tests {
                 (7, "declaration", ""),
                 (8, "declaration", "17"),
                 (9, "granted_by", "Lider Fiks"),
-                (10, "(all)", "0422509280672123457"),
+                (10, "(all)", "042250928,0672123457"),
+                (11, "contract", "42"),
+                (11, "msisdn", "1"),
+                (11, "role", "boss"),
+                (13, "msisdn", "0672123456"),
+                (13, "role", "leader"),
+                (14, "granted_by", ""),
+                (14, "channel", "fax"),
             ]
         );
         assert_eq!(

@@ -4,6 +4,15 @@ use crate::units::{FixedNumber, Money, Msisdn};
 use jiff::civil::Date;
 use rust_decimal::Decimal;
 
+/// A name, a reason: one line of text that says something.
+pub(in crate::cli) fn words(text: &str) -> Result<String, String> {
+    match text.trim() {
+        "" => Err("there is nothing in it; write a name, or a reason".to_owned()),
+        words if words.chars().any(char::is_control) => Err("it has control characters".to_owned()),
+        words => Ok(words.to_owned()),
+    }
+}
+
 /// A fixed line.
 pub(in crate::cli) fn contract(text: &str) -> Result<FixedNumber, String> {
     FixedNumber::parse(text).map_err(|_| {

@@ -83,9 +83,16 @@ async fn a_group_from_the_first_command_to_the_list() {
     assert_eq!(packages.lines().count(), 6);
     let json: serde_json::Value = serde_json::from_str(&bench.admin("list --json").await.unwrap()).unwrap();
     assert_eq!(json[0]["leader"], "0672000123");
-    bench.admin("leader revoke 042250928").await.unwrap();
-    bench.admin("group close 042250928").await.unwrap();
+    bench.admin("leader revoke 042250928 --reason order-17 --actor clerk").await.unwrap();
+    bench.admin("group close 042250928 --reason order-17").await.unwrap();
     assert!(bench.admin("list").await.unwrap().contains("closed"));
+    let trail = bench.admin("history --contract 042250928").await.unwrap();
+    let lines: Vec<&str> = trail.lines().collect();
+    assert_eq!(lines.len(), 1 + 4 + 2, "{trail}");
+    let revoked = lines[5].split_whitespace().collect::<Vec<_>>().join(" ");
+    assert_eq!(revoked, "2026-11-22 11:00:00 clerk leader-revoked 042250928 0672000123 leader - order-17");
+    assert!(bench.admin("history --since 2026-11-23").await.unwrap().contains("(none)"));
+    assert!(bench.admin("history --last 2").await.unwrap().contains("--last shows more"));
     assert_eq!(bench.admin("seed").await.unwrap(), "nothing to do: there are packages and terms already\n");
 }
 
@@ -98,11 +105,20 @@ async fn errors_name_what_is_wrong_and_the_mend() {
         ("group create 4225", "write it like 042250928"),
         ("member add 042250928 0671123456", "write it like 0672123456"),
         ("member add 042250999 0672123456", "klikon admin group create"),
-        ("member remove 042250928 0691234567", "klikon admin member add"),
+        ("member remove 042250928 0691234567 --reason x", "klikon admin member add"),
+        ("member remove 042250928 0672123456", "--reason is missing"),
+        ("member remove 042250928 0672123456 --reason x --actor ", "--actor \"A. Clerk\""),
+        ("group close 042250928", "--reason is missing"),
+        ("leader revoke 042250928", "--reason is missing"),
+        ("leader pin 042250928 --clear", "--reason is missing"),
+        ("history --since yesterday", "2026-12-31"),
+        ("history --last 0", "1..=100000"),
         ("leader grant 042250928 0672123456 --by Fiks", "--declaration"),
         ("leader grant 042250928 0691234567 --by Fiks --online", "klikon admin member add"),
+        ("package retire Super1100 --reason x", "Super 1100"),
         ("package add Mega --price 1500", "Super 1100"),
-        ("terms add --effective 2026-12-21 --limit 7000", "2026-12-22 at the earliest"),
+        ("terms add --effective 2026-12-22 --limit 7000", "--reason is missing"),
+        ("terms add --effective 2026-12-21 --limit 7000 --reason x", "2026-12-22 at the earliest"),
         ("terms add --effective tomorrow", "2026-12-31"),
         ("terms add --effective 2027-01-01 --limit 0.001", "whole number of qindarka"),
         ("import nowhere.csv", "cannot be read"),
@@ -116,13 +132,29 @@ async fn errors_name_what_is_wrong_and_the_mend() {
 async fn packages_and_terms_change_with_notice() {
     let bench = Bench::new();
     bench.family().await;
-    bench.run(&["admin", "package", "add", "Super 1500", "--price", "1500"]).await.unwrap();
-    bench.run(&["admin", "package", "retire", "Super 1500", "--from", "2026-12-31"]).await.unwrap();
-    bench.admin("terms add --effective 2026-12-22 --limit 7000").await.unwrap();
+    bench
+        .run(&["admin", "package", "add", "Super 1500", "--price", "1500", "--reason", "new"])
+        .await
+        .unwrap();
+    bench
+        .run(&["admin", "package", "retire", "Super 1500", "--from", "2026-12-31", "--reason", "x"])
+        .await
+        .unwrap();
+    bench
+        .admin("terms add --effective 2026-12-22 --limit 7000 --reason board-4 --actor clerk")
+        .await
+        .unwrap();
     let terms = bench.admin("terms list").await.unwrap();
     assert_eq!(terms.lines().count(), 3);
     assert!(terms.contains("7\u{a0}000\u{a0}lekë") && terms.contains("200\u{a0}lekë"), "{terms}");
+    assert!(terms.contains("clerk, 2026-11-22 11:00:00  board-4"), "{terms}");
     assert!(bench.admin("package list").await.unwrap().contains("2026-12-31"));
+    let json: serde_json::Value =
+        serde_json::from_str(&bench.admin("terms list --json").await.unwrap()).unwrap();
+    assert_eq!(
+        (&json[1]["entered"]["by"], &json[1]["terms"]["discount"]),
+        (&json!("clerk"), &json!("200.00"))
+    );
 }
 
 #[tokio::test]
@@ -139,10 +171,29 @@ async fn an_import_is_whole_or_nothing() {
     let error = bench.run(&["admin", "import", &file]).await.unwrap_err();
     assert!(error.contains("line 4, column msisdn, `0672123456`: 0672123456 is a member of"), "{error}");
     assert!(error.contains("1 error; nothing was imported"), "{error}");
+    // All errors at once, by line: those of the file and those of the ledger.
+    let file = bench.file(&format!(
+        "{header}042250931,0672123456,member,,,\n042250931,0671,boss,,,\n042250930,0692000001,member,,,\n\
+         042250930,0692000001,member,,,\n"
+    ));
+    let error = bench.run(&["admin", "import", &file, "--dry-run"]).await.unwrap_err();
+    let places: Vec<&str> = error.lines().map(|line| line.split(": ").next().unwrap_or_default()).collect();
+    let at = |place: &str| format!("{file}, {place}");
+    let expected = [
+        at("line 2, column msisdn, `0672123456`"),
+        at("line 3, column msisdn, `0671`"),
+        at("line 3, column role, `boss`"),
+        at("line 5, column msisdn, `0692000001`"),
+        file.clone(),
+    ];
+    assert_eq!(places, expected, "{error}");
+    assert!(error.contains("stands in line 4 too") && error.contains("4 errors; nothing"), "{error}");
     assert!(!bench.admin("group list").await.unwrap().contains("042250930"));
     let file = bench.file(&good);
     assert!(bench.run(&["admin", "import", &file]).await.unwrap().contains("2 lines imported"));
     assert!(bench.admin("list").await.unwrap().contains("0692000001 0692000002"));
+    let trail = bench.admin("history").await.unwrap();
+    assert!(trail.contains("2 lines") && trail.contains("import of import.csv, SHA-256 "), "{trail}");
     let packages = "package,list_price,valid_from,valid_until,announced_on\nSuper 1500,1500,2026-12-01,,\n";
     let file = bench.file(packages);
     bench.run(&["admin", "import", &file]).await.unwrap();
@@ -199,4 +250,37 @@ async fn the_ledger_is_shown_billed_and_verified() {
     let json: serde_json::Value =
         serde_json::from_str(&bench.run(&["ledger", "verify", "--json"]).await.unwrap()).unwrap();
     assert_eq!(json["posted"], 1);
+}
+
+#[tokio::test]
+async fn the_lideri_fiks_is_known_and_forgotten() {
+    let bench = Bench::new();
+    bench.family().await;
+    let words =
+        ["admin", "contact", "set", "042250928", "--name", "Emri Mbiemri", "--email", "emri@example.com"];
+    bench.run(&words).await.unwrap();
+    let shown = bench.admin("contact show 042250928").await.unwrap();
+    assert!(shown.contains("Emri Mbiemri") && shown.contains("emri@example.com"), "{shown}");
+    for (line, said) in [
+        ("contact set 042250999 --name x", "never had a group"),
+        ("contact set 042250928", "--name"),
+        ("contact set 042250928 --email example.com", "name@example.com"),
+        ("erase --contract 042250928", "--reason is missing"),
+        ("erase --reason x", "--contract"),
+        ("erase --contract 042250928 --number 0672123456 --reason x", "cannot be used with"),
+    ] {
+        let error = bench.admin(line).await.unwrap_err();
+        assert!(error.contains(said), "{line}\n  {error}");
+    }
+    let said = bench.admin("erase --contract 042250928 --reason request-17 --actor clerk").await.unwrap();
+    assert!(said.contains("1 contacts, who granted 1 leaderships"), "{said}");
+    let said = bench.admin("erase --contract 042250928 --reason request-17").await.unwrap();
+    assert!(said.contains("nothing of 042250928 names a person any more"), "{said}");
+    let said = bench.admin("erase --number 0672000123 --reason request-17").await.unwrap();
+    assert!(said.contains("nothing of 0672000123"), "{said}");
+    assert!(bench.admin("contact show 042250928").await.unwrap().contains("(none)"));
+    assert!(bench.admin("leader history 042250928").await.unwrap().contains("(erased)"));
+    let trail = bench.admin("history").await.unwrap();
+    assert_eq!(trail.matches("personal-data-erased").count(), 1, "{trail}");
+    assert!(!trail.contains("Mbiemri") && !trail.contains("example.com"), "{trail}");
 }

@@ -35,6 +35,17 @@ pub(super) fn local(instant: jiff::Timestamp) -> String {
     instant.to_zoned(Month::time_zone()).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
 }
 
+/// A text of people's, so that a spreadsheet shows it instead of computing it: where its first character would begin a
+/// formula, and where that is the mark itself, the mark `'` stands before it. Whoever reads the file takes one off.
+fn not_computed(text: &str) -> String {
+    match text.chars().next() {
+        Some('=' | '+' | '-' | '@' | '＝' | '＋' | '－' | '＠' | '\t' | '\r' | '\n' | '\'') => {
+            format!("'{text}")
+        }
+        _ => text.to_owned(),
+    }
+}
+
 impl BillRun {
     /// The file's octets. The last row is the `total`; a file without it is cut.
     pub fn to_csv(&self, totals: &ControlTotals) -> Vec<u8> {
@@ -86,7 +97,7 @@ impl BillRun {
         row[6] = match &item.kind {
             BillItemKind::Activation => "activation".to_owned(),
             BillItemKind::Reversal { reason } => {
-                row[16] = reason.clone();
+                row[16] = not_computed(reason);
                 "reversal".to_owned()
             }
         };

@@ -95,6 +95,41 @@ fn the_csv_is_one_table_that_ends_with_the_total() {
     assert_eq!(reader.records().map(|row| row.unwrap().len()).collect::<Vec<_>>(), [COLUMNS.len(); 6]);
 }
 
+/// A reason that a spreadsheet would compute is marked, the same at each export, and can be read back.
+#[test]
+fn a_reason_is_no_formula_in_a_spreadsheet() {
+    let reasons = [
+        ("=HYPERLINK(\"http://x\")", true),
+        ("+1", true),
+        ("-1", true),
+        ("@SUM(A1)", true),
+        ("＝1", true),
+        ("\tx", true),
+        ("\rx", true),
+        ("\n=x", true),
+        ("'=1", true),
+        ("wrong = member", false),
+        ("", false),
+    ];
+    for (reason, marked) in reasons {
+        let mut run = run();
+        run.lines[1].items[0].kind = BillItemKind::Reversal { reason: reason.to_owned() };
+        let csv = run.to_csv(&run.totals().unwrap());
+        assert_eq!(csv, run.to_csv(&run.totals().unwrap()));
+        let mut reader = csv::Reader::from_reader(&*csv);
+        let cells: Vec<String> =
+            reader.records().map(|row| row.unwrap()[COLUMNS.len() - 1].to_owned()).collect();
+        let cell = cells.iter().find(|cell| !cell.is_empty()).map_or("", String::as_str);
+        assert_eq!(cell.starts_with('\''), marked, "{cell:?}");
+        assert_eq!(cell.strip_prefix('\'').unwrap_or(cell), reason, "one mark off gives the reason");
+        assert_eq!(run.to_tmf678(&run.totals().unwrap()), run.to_tmf678(&run.totals().unwrap()));
+        let file = "sequence,contract,result,reason\n3,042250929,rejected,=no account\n";
+        let read = run.acknowledged(file.as_bytes()).unwrap();
+        let rejected = LineResult::Rejected { reason: "=no account".to_owned() };
+        assert_eq!(read.results.into_values().collect::<Vec<_>>(), [rejected]);
+    }
+}
+
 #[test]
 fn the_json_has_bills_and_their_rates_in_exact_amounts() {
     let run = run();
@@ -116,10 +151,16 @@ fn the_json_has_bills_and_their_rates_in_exact_amounts() {
 #[test]
 fn the_statement_is_a_page_of_its_own_that_trusts_no_text() {
     let run = run();
-    let statement = |line| Statement { line, limit: Money::from_lek(6500), closed: true };
+    let statement = |line| Statement {
+        line,
+        limit: Money::from_lek(6500),
+        closed: true,
+        addressee: Some("Emër <b>Mbiemër"),
+    };
     let page = statement(&run.lines[0]).to_html();
     for part in [
         "Klik-ON, tetor 2026",
+        "<p>Emër &lt;b&gt;Mbiemër</p>",
         "042250928",
         "0672123456",
         "1\u{a0}600\u{a0}lekë",

@@ -23,6 +23,8 @@ pub struct Statement<'a> {
     pub limit: Money,
     /// Whether the month is closed: else it may still grow, and the page says so.
     pub closed: bool,
+    /// The Lideri Fiks by name, where it is known.
+    pub addressee: Option<&'a str>,
 }
 
 impl Statement<'_> {
@@ -31,9 +33,10 @@ impl Statement<'_> {
         let BillLine { contract, month, total, .. } = self.line;
         let title = format!("Klik-ON, {} {}", month_name(*month), month.year());
         let note = if self.closed { "" } else { "<p class=\"note\">Muaji nuk është mbyllur ende.</p>" };
+        let addressee = self.addressee.map_or_else(String::new, |name| format!("<p>{}</p>\n", escaped(name)));
         format!(
             "<!DOCTYPE html>\n<html lang=\"sq\">\n<head>\n<meta charset=\"utf-8\">\n<title>{title}</title>\n<style>\n{STYLE}</style>\n\
-             </head>\n<body>\n<h1>{title}</h1>\n<p>Linja fikse <strong>{contract}</strong></p>\n{note}\n{chart}\n\
+             </head>\n<body>\n<h1>{title}</h1>\n{addressee}<p>Linja fikse <strong>{contract}</strong></p>\n{note}\n{chart}\n\
              <table>\n<thead><tr><th>Data</th><th>Numri</th><th>Paketa</th><th>Çmimi</th><th>Zbritja</th><th>Për të paguar</th></tr></thead>\n\
              <tbody>\n{rows}</tbody>\n<tfoot>\n<tr><th colspan=\"5\">Totali mbi tarifën fikse</th><td>{gross}</td></tr>\n\
              <tr><th colspan=\"5\">Pa TVSH</th><td>{base}</td></tr>\n<tr><th colspan=\"5\">TVSH {VAT_PERCENT}% (rrumbullakimi {rounding} lekë)</th><td>{vat}</td></tr>\n\

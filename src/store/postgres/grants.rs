@@ -3,13 +3,17 @@
 
 /// Tables that rows are put into.
 const INSERTED: &str = "groups, members, leaders, leader_pins, terms, packages, activations, accounts, settlements, \
-                        reversals, transfers, limit_months, months, closed_months, bill_acknowledgements, outbox, calls, attempts";
+                        reversals, transfers, limit_months, months, closed_months, bill_acknowledgements, outbox, calls, attempts, \
+                        administration, contacts";
 
 /// Columns that are changed, by their tables. Those of `limit_months` are checked by its trigger against the rows.
-const UPDATED: [(&str, &str); 8] = [
+const UPDATED: [(&str, &str); 10] = [
     ("groups", "closed_at_ms"),
     ("members", "left_at_ms"),
-    ("leaders", "until_ms"),
+    // Who granted it can be erased, as the trigger holds.
+    ("leaders", "until_ms, granted_by"),
+    ("contacts", "name, email"),
+    ("calls", "stated"),
     ("leader_pins", "hash, set_at_ms, wrong, locks, locked_until_ms"),
     ("packages", "valid_until"),
     ("limit_months", "used_qindarka, chain_length, chain_head"),
@@ -43,7 +47,7 @@ pub fn grants(role: &str) -> Result<String, RoleError> {
     ];
     statements
         .extend(UPDATED.map(|(table, columns)| format!("GRANT UPDATE ({columns}) ON {table} TO {role};")));
-    // A PIN that is taken away is gone, as a secret should be.
-    statements.push(format!("GRANT DELETE ON leader_pins TO {role};"));
+    // A PIN that is taken away is gone, as a secret should be, and so is what was erased of a person.
+    statements.push(format!("GRANT DELETE ON leader_pins, contacts TO {role};"));
     Ok(statements.join("\n") + "\n")
 }

@@ -9,10 +9,11 @@ pub use grants::{RoleError, grants};
 pub(super) use warnings::heard_in;
 
 use super::database::{Backend, Store};
-use super::{OpenError, PostgresUrl, Settings};
+use super::{Actor, OpenError, PostgresUrl, Settings};
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::{AssertSqlSafe, Executor};
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a session may stand in a transaction without a word before the server ends it, ms: a service that hangs
@@ -39,7 +40,12 @@ pub(super) async fn open(url: &PostgresUrl, settings: &Settings) -> Result<Store
             })
             .connect_lazy_with(options.clone())
     };
-    Ok(Store { readers: pool(settings.readers), writers: pool(settings.writers), backend: Backend::Postgres })
+    Ok(Store {
+        readers: pool(settings.readers),
+        writers: pool(settings.writers),
+        backend: Backend::Postgres,
+        actor: Arc::new(Actor::program()),
+    })
 }
 
 /// What each session is told first. Only numbers and words of this program stand in it.

@@ -139,7 +139,17 @@ async fn the_service_s_role_can_change_nothing_that_is_booked() {
     let (store, _) = store_of_a_family(&service).await;
     let order = racer(&store, 1).await;
     assert!(matches!(store.hold(&order).await.unwrap(), HoldOutcome::Held(_)));
-    for table in ["activations", "accounts", "transfers", "settlements", "reversals", "attempts", "terms"] {
+    let tables = [
+        "activations",
+        "accounts",
+        "transfers",
+        "settlements",
+        "reversals",
+        "attempts",
+        "terms",
+        "administration",
+    ];
+    for table in tables {
         for statement in [
             format!("DELETE FROM {table}"),
             format!("TRUNCATE {table} CASCADE"),
@@ -185,6 +195,7 @@ fn same(table: &str) -> &'static str {
         "accounts" => "kind = kind",
         "transfers" => "amount_qindarka = amount_qindarka",
         "settlements" | "reversals" | "attempts" => "activation_id = activation_id",
+        "administration" => "actor = actor",
         _ => "limit_qindarka = limit_qindarka",
     }
 }
@@ -232,11 +243,11 @@ async fn two_hundred_race_for_one_limit_with_several_pools() {
 
 /// What counts for nothing alone does not wait for the disk, and the next booking does again.
 #[tokio::test]
-async fn only_notes_do_not_wait_for_the_disk() {
+async fn only_what_is_deferred_does_not_wait_for_the_disk() {
     let cluster = Cluster::start().unwrap();
     let store = Store::open(&served(&cluster, "notes").await.0).await.unwrap();
     for (durable, synchronous) in [(true, "on"), (false, "off"), (true, "on")] {
-        let mut write = if durable { store.booking().await } else { store.note().await }.unwrap();
+        let mut write = if durable { store.booking().await } else { store.deferred().await }.unwrap();
         let row = sqlx::query("SHOW synchronous_commit").fetch_one(&mut *write).await.unwrap();
         assert_eq!(row.text("synchronous_commit").unwrap(), synchronous);
         commit(write).await.unwrap();

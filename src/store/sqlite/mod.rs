@@ -6,7 +6,7 @@ mod file;
 pub(super) use file::FileIdentity;
 
 use super::database::{Backend, Store};
-use super::{OpenError, Settings};
+use super::{Actor, OpenError, Settings};
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::Migrator;
 use sqlx::{AnyConnection, AssertSqlSafe, Connection, Executor};
@@ -52,7 +52,12 @@ pub(super) async fn open(path: &Path, settings: &Settings) -> Result<Store, Open
             .connect_lazy_with(options.clone())
     };
     let file = FileIdentity::of(path).map_err(|error| file_error(error.into()))?;
-    Ok(Store { readers: pool(settings.readers), writers: pool(1), backend: Backend::Sqlite(Arc::new(file)) })
+    Ok(Store {
+        readers: pool(settings.readers),
+        writers: pool(1),
+        backend: Backend::Sqlite(Arc::new(file)),
+        actor: Arc::new(Actor::program()),
+    })
 }
 
 /// The file as a URL, by its folder's real place, so that nothing in its name means anything in a URL.
@@ -74,10 +79,12 @@ fn options(path: &Path) -> Result<AnyConnectOptions, sqlx::Error> {
     AnyConnectOptions::from_str(&(url + "?mode=rwc"))
 }
 
-/// What each connection is told first. Only a number stands in it.
+/// What each connection is told first. Only a number stands in it. What is written over within a page is zeroed, so that
+/// nothing that is erased later stands in a page twice.
 fn session_settings(settings: &Settings) -> String {
     format!(
-        "PRAGMA busy_timeout = {}; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON",
+        "PRAGMA busy_timeout = {}; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
+         PRAGMA secure_delete = FAST",
         settings.busy_timeout_ms
     )
 }

@@ -1,12 +1,16 @@
 //! The contract and the constraints on SQLite, and what is SQLite's own.
 
 use crate::klikon;
+use crate::store::activations::{ACTIVATIONS_OF_BOTH, ACTIVATIONS_OF_GROUP, ACTIVATIONS_OF_MONTH};
+use crate::store::book::{TRANSFERS_OF_BOTH, TRANSFERS_OF_GROUP};
 use crate::store::columns::Columns;
 use crate::store::constraints::{self, booked, each_constraint};
 use crate::store::contract::{self, Database, each_case};
-use crate::store::{HoldOutcome, Settings, Store, StoreError, commit};
-use crate::units::FixedNumber;
+use crate::store::months::{ITEMS, ITEMS_OF_CONTRACT};
+use crate::store::{Actor, GrantChannel, HoldOutcome, Settings, Store, StoreError, commit};
+use crate::units::{FixedNumber, Msisdn};
 use jiff::Timestamp;
+use sqlx::AssertSqlSafe;
 use tempfile::TempDir;
 
 /// A database file in a folder of its own.
@@ -88,11 +92,11 @@ async fn a_commit_that_fails_is_an_unknown_outcome() {
 
 /// What counts for nothing alone does not wait for the disk, and the next booking does again.
 #[tokio::test]
-async fn only_notes_do_not_wait_for_the_disk() {
+async fn only_what_is_deferred_does_not_wait_for_the_disk() {
     let file = file();
     let store = booked(&file).await;
     for (durable, synchronous) in [(true, 2), (false, 1), (true, 2)] {
-        let mut write = if durable { store.booking().await } else { store.note().await }.unwrap();
+        let mut write = if durable { store.booking().await } else { store.deferred().await }.unwrap();
         let row = sqlx::query("PRAGMA synchronous").fetch_one(&mut *write).await.unwrap();
         assert_eq!(row.integer("synchronous").unwrap(), synchronous);
         commit(write).await.unwrap();
@@ -169,4 +173,55 @@ async fn race_as_one_process(race: &str) {
             HoldOutcome::Exists(activation) => panic!("{activation:?}"),
         }
     }
+}
+
+/// What was erased stands nowhere in the files any more, wherever its row had been before.
+#[tokio::test]
+async fn what_is_erased_is_not_in_the_file() {
+    let file = file();
+    let (store, _) = contract::store_of_a_family(&file).await;
+    let contract = FixedNumber::parse("042250928").unwrap();
+    let member = Msisdn::parse("0672123456").unwrap();
+    for name in ["Artan Zogjani", "Besnik Zogjani"] {
+        store.set_contact(&contract, Some(name), Some("zogjani@example.com"), now()).await.unwrap();
+    }
+    store.grant_leader(&contract, member, "Zogjani", &GrantChannel::Online, now()).await.unwrap();
+    store.revoke_leader(&contract, now()).await.unwrap();
+    let holds = |needle: &str| {
+        ["klikon.db", "klikon.db-wal"].iter().any(|name| {
+            let octets = std::fs::read(file.0.path().join(name)).unwrap_or_default();
+            octets.windows(needle.len()).any(|window| window.eq_ignore_ascii_case(needle.as_bytes()))
+        })
+    };
+    assert!(holds("Zogjani"));
+    let clerk = Actor::new("A. Clerk", Some("request 17"), now()).unwrap();
+    store.acting_as(clerk).erase_contract(&contract, now()).await.unwrap();
+    assert!(!holds("Zogjani"), "a name is left in the file");
+    assert!(holds("request 17"));
+}
+
+/// What one group or contract asks for reads no other's rows.
+#[tokio::test]
+async fn a_part_is_read_by_an_index() {
+    let file = file();
+    let store = booked(&file).await;
+    for query in [
+        ACTIVATIONS_OF_GROUP,
+        ACTIVATIONS_OF_MONTH,
+        ACTIVATIONS_OF_BOTH,
+        TRANSFERS_OF_GROUP,
+        TRANSFERS_OF_BOTH,
+        ITEMS,
+        ITEMS_OF_CONTRACT,
+    ] {
+        let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {query}"));
+        let rows = sqlx::query(explain).bind("1").bind("1").fetch_all(&store.readers).await.unwrap();
+        let plan: Vec<String> = rows.iter().map(|row| row.text("detail").unwrap()).collect();
+        let scans = |step: &&String| step.starts_with("SCAN ") && !step.starts_with("SCAN CONSTANT");
+        assert_eq!(plan.iter().find(scans), None, "{query}: {plan:#?}");
+    }
+    let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {ITEMS_OF_CONTRACT}"));
+    let rows = sqlx::query(explain).bind("1").bind("1").fetch_all(&store.readers).await.unwrap();
+    let plan: Vec<String> = rows.iter().map(|row| row.text("detail").unwrap()).collect();
+    assert!(plan.iter().any(|step| step.contains("activations_chain")), "{plan:#?}");
 }
