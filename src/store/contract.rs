@@ -13,7 +13,9 @@ use proptest::prelude::*;
 use std::collections::HashMap;
 
 mod administration;
+mod worked;
 pub(super) use administration::*;
+pub(super) use worked::*;
 
 /// An empty database, alive as long as the value.
 pub(super) trait Database: Send + Sync {
@@ -63,7 +65,9 @@ macro_rules! each_case {
             no_terms_no_booking,
             outbox_is_at_least_once,
             every_change_leaves_a_row, what_is_not_done_leaves_no_row, money_is_administered_by_name,
-            people_are_forgotten_and_money_is_not, ten_thousand_lines_are_imported
+            people_are_forgotten_and_money_is_not, ten_thousand_lines_are_imported,
+            each_package_costs_its_list_price_less_200, what_costs_no_more_than_the_discount_is_not_offered,
+            another_leader_has_what_the_group_has_left, one_total_a_contract_with_its_items, a_clock_steps_back
         }
     };
 }

@@ -88,16 +88,11 @@ impl Failpoint {
 #[cfg(debug_assertions)]
 mod armed {
     use rustix::process::{Signal, getpid, kill_process};
-    use rustix::thread::nanosleep;
-    use rustix::time::Timespec;
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicU32, Ordering};
 
     /// What names the point.
     const VARIABLE: &str = "KLIKON_FAILPOINT";
-
-    /// By then every thread stands still; the rest of it passes after SIGCONT.
-    const UNTIL_STOPPED: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 
     /// The one point that does something.
     #[derive(Debug, PartialEq, Eq)]
@@ -118,10 +113,21 @@ mod armed {
         }
         eprintln!("klikon: at the failpoint {name}");
         let sent = kill_process(getpid(), if armed.stops { Signal::STOP } else { Signal::KILL });
-        // Another thread may take the signal first: this one goes no further until it is stopped too.
-        let _ = nanosleep(&UNTIL_STOPPED);
+        // Another thread may be the one that takes the signal: this one goes no further before. Then all stop, each where it
+        // comes back from the kernel.
+        while stop_is_pending() {
+            std::thread::yield_now();
+        }
         // Where the system would not let a process kill itself the test must see that nothing happened.
         debug_assert!(armed.stops && sent.is_ok(), "{name}: still alive, {sent:?}");
+    }
+
+    /// Whether no thread has taken SIGSTOP yet (`ShdPnd` of proc(5)).
+    fn stop_is_pending() -> bool {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let pending = status.lines().find_map(|line| line.strip_prefix("ShdPnd:"));
+        let pending = pending.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+        pending.is_some_and(|mask| mask & (1 << (Signal::STOP.as_raw() - 1)) != 0)
     }
 
     pub(super) fn parse(text: &str) -> Option<Armed> {

@@ -108,7 +108,8 @@ async fn histories_fit_on_postgresql_that_is_cut_off_and_killed() {
             if round + 1 < ROUNDS {
                 // Somebody is done, and the others are in the middle of something.
                 running.join_next().await.expect("clients").unwrap();
-                cluster.kill_and_start().unwrap();
+                cluster.stop_at_once().unwrap();
+                cluster.start_again().unwrap();
             }
             finish(running).await;
         }

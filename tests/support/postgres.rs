@@ -28,11 +28,21 @@ const READY_TO_READ: &str = "database system is ready to accept read-only connec
 pub struct Cluster {
     folder: tempfile::TempDir,
     server: Child,
+    durable: bool,
 }
 
 impl Cluster {
     /// Makes a cluster and starts it. It keeps nothing safe from a power cut, which makes it fast.
     pub fn start() -> Result<Self> {
+        Self::make(false)
+    }
+
+    /// The same, but each commit waits for the disk, as on a server of an operator.
+    pub fn start_durable() -> Result<Self> {
+        Self::make(true)
+    }
+
+    fn make(durable: bool) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("klikon-postgres-").tempdir()?;
         if is_root() {
             chown(folder.path(), Some(id("-u")?), Some(id("-g")?))?;
@@ -48,8 +58,8 @@ impl Cluster {
             "local all {ROLE_WITH_PASSWORD} scram-sha-256\nlocal all all trust\nlocal replication all trust\n"
         );
         std::fs::write(data.join("pg_hba.conf"), access)?;
-        let server = serve(folder.path(), READY)?;
-        Ok(Self { folder, server })
+        let server = serve(folder.path(), READY, durable)?;
+        Ok(Self { folder, server, durable })
     }
 
     /// A standby that follows this cluster, of its own in everything else; its replication has this name.
@@ -65,8 +75,8 @@ impl Cluster {
             .arg(folder.path().join("data"))
             .output()?;
         ensure!(copied.status.success(), "pg_basebackup: {}", String::from_utf8_lossy(&copied.stderr));
-        let server = serve(folder.path(), READY_TO_READ)?;
-        Ok(Self { folder, server })
+        let server = serve(folder.path(), READY_TO_READ, self.durable)?;
+        Ok(Self { folder, server, durable: self.durable })
     }
 
     /// Makes a standby take writes, and waits until it does.
@@ -93,7 +103,7 @@ impl Cluster {
 
     /// Starts the stopped server, which recovers from its log.
     pub fn start_again(&mut self) -> Result<()> {
-        self.server = serve(self.folder.path(), READY)?;
+        self.server = serve(self.folder.path(), READY, self.durable)?;
         Ok(())
     }
 
@@ -129,12 +139,6 @@ impl Cluster {
     pub fn url_for(&self, name: &str, role: &str) -> String {
         format!("postgres:///{name}?host={}&user={role}", self.folder.path().display())
     }
-
-    /// Stops the server as [`Cluster::stop_at_once`] does, and starts it again.
-    pub fn kill_and_start(&mut self) -> Result<()> {
-        self.stop_at_once()?;
-        self.start_again()
-    }
 }
 
 impl Drop for Cluster {
@@ -144,13 +148,15 @@ impl Drop for Cluster {
 }
 
 /// Starts the server and waits until its log says that it can be used; the rest of the log is read and forgotten.
-fn serve(folder: &Path, ready: &str) -> Result<Child> {
+fn serve(folder: &Path, ready: &str, durable: bool) -> Result<Child> {
+    let fsync = if durable { "fsync=on" } else { "fsync=off" };
+    let full_page_writes = if durable { "full_page_writes=on" } else { "full_page_writes=off" };
     let mut server = as_server_user(&program("postgres")?)
         .arg("-D")
         .arg(folder.join("data"))
         .arg("-k")
         .arg(folder)
-        .args(["-c", "listen_addresses=", "-c", "fsync=off", "-c", "full_page_writes=off"])
+        .args(["-c", "listen_addresses=", "-c", fsync, "-c", full_page_writes])
         .args(["-c", "max_connections=200", "-c", "shared_buffers=32MB", "-c", "logging_collector=off"])
         .stdin(Stdio::null())
         .stdout(Stdio::null())
