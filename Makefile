@@ -38,6 +38,7 @@ mutants: ## Change the rules and the ledger in small ways and see that tests not
 
 bench: ## Measure what messages, calls and packets cost (docs/performance.md)
 	cargo bench --locked --bench sip_message --bench sip_endpoint --bench sip_udp --bench media --bench media_engine
+	cargo bench --locked --bench ledger --bench whole_call
 	cargo bench --locked --features amr,opus --bench codecs
 
 talk-off: tools ## Look for keys in hours of speech, and in tones and speech at once (docs/media-engine.md)

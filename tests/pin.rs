@@ -60,7 +60,7 @@ fn a_leader_with_his_pin_hears_the_packages_and_one_without_does_not() {
         ],
     );
     call(&service, &["--keys", "ask-pin:4729#", "--expect", "pin-locked"]);
-    let (unlocked, said) = admin_pin(&service, &["--unlock"], "");
+    let (unlocked, said) = admin_pin(&service, &["--unlock", "--reason", "he forgot it"], "");
     assert!(unlocked, "{said}");
     call(
         &service,

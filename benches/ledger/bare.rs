@@ -1,4 +1,5 @@
-//! The bare INSERT: the rows of a booking in one transaction, with no trigger in the way and nothing read.
+//! The bare INSERT: the rows of a booking in one transaction, with nothing read; with the database's own rules, or with no
+//! trigger in the way.
 
 use crate::family::Family;
 use jiff::Timestamp;
@@ -17,23 +18,30 @@ pub struct Bare {
     sqlite: bool,
     /// limit_granted, limit_spent, discount_given, package_revenue.
     accounts: [i64; 4],
+    /// Of each group, from 0.
+    receivables: Vec<i64>,
+    /// Of the group that books, in its month.
+    limit: i64,
 }
 
 impl Bare {
-    /// Connects, and takes the triggers away.
-    pub async fn open(url: &str) -> Self {
+    /// Connects, and takes the triggers away unless the database is to hold its `rules`.
+    pub async fn open(url: &str, rules: bool) -> Self {
         sqlx::any::install_default_drivers();
         let sqlite = url.starts_with("sqlite:");
         let mut connection = AnyConnection::connect(url).await.expect("the database is there");
         if sqlite {
             let session = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON";
             connection.execute(sqlx::raw_sql(session)).await.expect("it is told");
+        }
+        if sqlite && !rules {
             let triggers = sqlx::query("SELECT name FROM sqlite_master WHERE type = 'trigger'");
             for row in triggers.fetch_all(&mut connection).await.expect("they are read") {
                 let drop = format!("DROP TRIGGER {}", row.get::<String, _>("name"));
                 connection.execute(sqlx::raw_sql(AssertSqlSafe(drop))).await.expect("it is dropped");
             }
-        } else {
+        }
+        if !sqlite && !rules {
             for table in ["attempts", "limit_months", "accounts", "activations", "transfers", "outbox"] {
                 let off = format!("ALTER TABLE {table} DISABLE TRIGGER USER");
                 connection.execute(sqlx::raw_sql(AssertSqlSafe(off))).await.expect("they are off");
@@ -46,7 +54,10 @@ impl Bare {
             let row = sqlx::query("SELECT id FROM accounts WHERE kind = $1").bind(kind);
             *id = row.fetch_one(&mut connection).await.expect("it is there").get("id");
         }
-        Self { connection, sqlite, accounts }
+        let rows = sqlx::query("SELECT id FROM accounts WHERE kind = 'receivable' ORDER BY group_id");
+        let rows = rows.fetch_all(&mut connection).await.expect("they are read");
+        let receivables = rows.iter().map(|row| row.get("id")).collect();
+        Self { connection, sqlite, accounts, receivables, limit: 0 }
     }
 
     /// Inserts the rows of a group's booking, the `round`th of its month, from 0.
@@ -83,10 +94,10 @@ impl Bare {
             .bind(position)
             .bind(HASH);
         activation.execute(&mut self.connection).await.expect("it is inserted");
-        let [granted, spent, given, revenue] = self.accounts;
+        let [_, spent, given, revenue] = self.accounts;
         let entries = [
-            (granted, spent, order.quoted_net),
-            (spent, revenue, order.quoted_net),
+            (self.limit, spent, order.quoted_net),
+            (self.receivables[group], revenue, order.quoted_net),
             (given, revenue, Money::from_qindarka(discount)),
         ];
         self.transfers("pending", &entries, Some(id), row, &month, position + 1, at).await;
@@ -130,8 +141,8 @@ impl Bare {
         kept.execute(&mut self.connection).await.expect("it is inserted");
         let insert = "INSERT INTO accounts (kind, group_id, month) VALUES ('limit', $1, $2) RETURNING id";
         let account = sqlx::query(insert).bind(group).bind(month.to_owned());
-        let account: i64 = account.fetch_one(&mut self.connection).await.expect("it is inserted").get("id");
-        let entry = [(self.accounts[0], account, Money::from_lek(6_500))];
+        self.limit = account.fetch_one(&mut self.connection).await.expect("it is inserted").get("id");
+        let entry = [(self.accounts[0], self.limit, Money::from_lek(6_500))];
         self.transfers("grant", &entry, None, group, month, 1, Timestamp::UNIX_EPOCH).await;
     }
 

@@ -5,7 +5,7 @@
 //!     cargo bench --bench ledger -- year 100000 60000 /dev/shm   # groups, activations a month, folder
 //!
 //! A booking is an attempt and a hold, each made as a call makes it. The bare one inserts the same rows in one transaction
-//! into the same tables with the same indexes, without any trigger and without reading anything.
+//! into the same tables, and reads nothing: once with the rules that the database holds by its triggers, once without.
 
 #[path = "../../tests/support/postgres.rs"]
 mod cluster;

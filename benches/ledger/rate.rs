@@ -12,6 +12,8 @@ use tokio::task::JoinSet;
 
 /// Bookings of a group in the month: the first one begins it.
 const ROUNDS: usize = 4;
+/// The bare INSERT with the database's own rules, and without; and the name of its database.
+const RULES: [(bool, &str); 2] = [(true, "held"), (false, "bare")];
 /// Clients at once, on PostgreSQL; SQLite has one writer.
 const CLIENTS: usize = 8;
 
@@ -21,8 +23,10 @@ pub async fn measure(bookings: usize) {
     println!("{bookings} bookings, each commit on the disk");
     let file = |name: &str| Settings::for_file(folder.path().join(name));
     let booked = ledger("SQLite, one client", &file("booked.db"), bookings, 1).await;
-    let url = format!("sqlite://{}", folder.path().join("bare.db").display());
-    compare(booked, bare(&file("bare.db"), &url, bookings, 1).await);
+    for (rules, name) in RULES {
+        let url = format!("sqlite://{}", folder.path().join(name).display());
+        compare(&booked, rules, &bare(&file(name), &url, bookings, 1, rules).await);
+    }
     let cluster = Cluster::start_durable().expect("a cluster of PostgreSQL");
     for clients in [1, CLIENTS] {
         let name = |what: &str| format!("{what}_{clients}");
@@ -30,8 +34,10 @@ pub async fn measure(bookings: usize) {
         let settings = served(&url);
         let title = format!("PostgreSQL, clients: {clients}");
         let booked = ledger(&title, &settings, bookings, clients).await;
-        let url = cluster.database(&name("bare")).await.expect("a database");
-        compare(booked, bare(&served(&url), &url, bookings, clients).await);
+        for (rules, database) in RULES {
+            let url = cluster.database(&name(database)).await.expect("a database");
+            compare(&booked, rules, &bare(&served(&url), &url, bookings, clients, rules).await);
+        }
     }
 }
 
@@ -46,9 +52,10 @@ struct Rate {
     processor_us: f64,
 }
 
-fn compare(booked: Rate, bare: Rate) {
+fn compare(booked: &Rate, rules: bool, bare: &Rate) {
     println!(
-        "    bare INSERT       {:>7.0} a second, {:>6.0} us of this process: booked at {:.0} % of the rate",
+        "    bare INSERT, {} {:>7.0} a second, {:>6.0} us of this process: booked at {:.0} % of the rate",
+        if rules { "rules held " } else { "no triggers" },
         bare.a_second,
         bare.processor_us,
         100.0 * booked.a_second / bare.a_second
@@ -75,18 +82,18 @@ async fn ledger(title: &str, settings: &Settings, bookings: usize, clients: usiz
     store.close().await;
     println!("  {title}");
     println!(
-        "    attempt and hold  {:>7.0} a second, {:>6.0} us of this process",
+        "    attempt and hold         {:>7.0} a second, {:>6.0} us of this process",
         rate.a_second, rate.processor_us
     );
     rate
 }
 
-async fn bare(settings: &Settings, url: &str, bookings: usize, clients: usize) -> Rate {
+async fn bare(settings: &Settings, url: &str, bookings: usize, clients: usize, rules: bool) -> Rate {
     let (store, family, at) = filled(settings, bookings).await;
     store.close().await;
     let mut connections = Vec::new();
     for _ in 0..clients {
-        connections.push(Bare::open(url).await);
+        connections.push(Bare::open(url, rules).await);
     }
     let watch = Watch::start();
     let mut running = JoinSet::new();

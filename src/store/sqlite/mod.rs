@@ -110,6 +110,9 @@ async fn connect(options: &AnyConnectOptions, session: &str) -> Result<AnyConnec
 /// its ROLLBACK is refused then, and the connection, which still counts it, would begin none any more: another takes its
 /// place.
 async fn is_free(connection: &mut AnyConnection) -> Result<bool, sqlx::Error> {
+    if !connection.is_in_transaction() {
+        return Ok(true);
+    }
     // A transaction that was dropped is rolled back before this is answered.
     connection.ping().await?;
     Ok(!connection.is_in_transaction())
