@@ -555,6 +555,13 @@ pub(super) async fn attempts_are_kept(database: &dyn Database) {
     assert_eq!(store.attempts_of_call(another.call).await.unwrap(), [another]);
     assert!(store.activation(tried.id).await.unwrap().is_some());
     assert!(store.activation(refused.id).await.unwrap().is_none());
+    // Whose attempt a crash of the database has lost has it again with the hold, and a refused one does not.
+    let lost_call = CallId::new(at(NOW), [9; 10]);
+    let lost = ActivationOrder { call: lost_call, ..order(&store, 4, 700).await };
+    store.hold(&ActivationOrder { quoted_net: lek(1), ..lost }).await.unwrap();
+    assert_eq!(store.attempts_of_call(lost_call).await.unwrap(), []);
+    store.hold(&lost).await.unwrap();
+    assert_eq!(store.attempts_of_call(lost_call).await.unwrap(), [lost]);
     audited(&store).await;
 }
 

@@ -2,6 +2,7 @@
 //! remembers when he confirmed, and what he heard then.
 
 use super::house::{Wanted, files};
+use super::invariants::{FAILURES, REJECTED, SUCCESSES, UNKNOWN};
 use super::logs::Call;
 use klikon::call::{KeyGroup, Manner, Notice, Phone, PhoneSettings};
 use klikon::media::{Engine, Heard};
@@ -17,20 +18,6 @@ use tokio::sync::watch;
 
 /// What confirms.
 const YES: &str = "1";
-/// Prompts after which a caller hangs up: he knows what came of it.
-const LAST: [&str; 11] = [
-    "activated",
-    "accepted",
-    "in-progress",
-    "service-unavailable",
-    "request-rejected",
-    "package-beyond-limit",
-    "not-leader",
-    "member-left-group",
-    "group-closed",
-    "package-not-offered",
-    "price-changed",
-];
 /// Longer than the guard of the confirmation.
 const BARGE_IN_AFTER: Duration = Duration::from_millis(550);
 /// A safety net.
@@ -79,7 +66,12 @@ pub fn phone(service: SocketAddr, wanted: &Wanted) -> Caller {
             group(Some("activate-super"), YES.to_owned()),
         ],
         manner: Manner::BargeIn { after: BARGE_IN_AFTER },
-        hang_up_on: LAST.map(str::to_owned).to_vec(),
+        // He knows what came of it.
+        hang_up_on: [&SUCCESSES[..], &FAILURES, &[REJECTED, UNKNOWN]]
+            .concat()
+            .into_iter()
+            .map(str::to_owned)
+            .collect(),
         hang_up_after: None,
         timeout: TIMEOUT,
     };

@@ -2,7 +2,7 @@
 
 use super::caller::phone;
 use super::cluster::Cluster;
-use super::house::{House, Wanted, postgres_template, sqlite_template};
+use super::house::{House, Wanted, on_threads, postgres_template, sqlite_template};
 use super::invariants::SUCCESSES;
 use klikon::units::failpoint::{self, Failpoint};
 use std::sync::Mutex;
@@ -91,23 +91,13 @@ fn play(mut house: House, case: Case) -> Result<(), String> {
 /// Plays all cases, a few at a time, and says which failed.
 fn play_all(house: impl Fn(usize) -> House + Sync) {
     let cases = cases();
-    let (next, failed) = (Mutex::new(0), Mutex::new(Vec::new()));
-    std::thread::scope(|scope| {
-        for _ in 0..AT_ONCE {
-            scope.spawn(|| {
-                loop {
-                    let index = {
-                        let mut next = next.lock().unwrap();
-                        *next += 1;
-                        *next - 1
-                    };
-                    let Some(case) = cases.get(index) else { return };
-                    if let Err(error) = play(house(index), *case) {
-                        failed.lock().unwrap().push(format!("---- killed at {case:?}: {error}"));
-                    }
-                }
-            });
+    let failed = Mutex::new(Vec::new());
+    on_threads(AT_ONCE, |index| {
+        let Some(case) = cases.get(index) else { return false };
+        if let Err(error) = play(house(index), *case) {
+            failed.lock().unwrap().push(format!("---- killed at {case:?}: {error}"));
         }
+        true
     });
     let failed = failed.into_inner().unwrap();
     assert!(failed.is_empty(), "{} of {} cases\n{}", failed.len(), cases.len(), failed.join("\n"));

@@ -367,3 +367,13 @@ impl Drop for Service {
         let _ = self.child.wait();
     }
 }
+
+/// Does numbered work on so many threads, from 0 on, until `work` says that there is no more.
+pub fn on_threads(threads: usize, work: impl Fn(usize) -> bool + Sync) {
+    let next = std::sync::atomic::AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| while work(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed)) {});
+        }
+    });
+}

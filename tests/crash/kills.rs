@@ -5,7 +5,7 @@
 
 use super::caller::{Caller, phone};
 use super::cluster::Cluster;
-use super::house::{House, Service, Wanted, postgres_template, sqlite_template};
+use super::house::{House, Service, Wanted, on_threads, postgres_template, sqlite_template};
 use super::invariants::{FAILURES, REJECTED, SUCCESSES};
 use super::logs::Call;
 use super::waiting::{now, pass, until};
@@ -162,7 +162,7 @@ fn random_kills() {
     postgres_template(&cluster, GROUPS);
     let of_a_house = KILLS_OF_A_HOUSE.min(kills.div_ceil(2)).max(1);
     let houses = kills.div_ceil(of_a_house);
-    let (next, done, sums) = (Mutex::new(0), Mutex::new(0), Mutex::new(Sums::default()));
+    let (done, sums) = (Mutex::new(0), Mutex::new(Sums::default()));
     let failed = Mutex::new(Vec::new());
     let (began, progress) = (now(), || {
         let mut done = done.lock().unwrap();
@@ -171,30 +171,20 @@ fn random_kills() {
             eprintln!("{} of {kills} kills", *done);
         }
     });
-    std::thread::scope(|scope| {
-        for _ in 0..AT_ONCE {
-            scope.spawn(|| {
-                loop {
-                    let index = {
-                        let mut next = next.lock().unwrap();
-                        *next += 1;
-                        *next - 1
-                    };
-                    if index >= houses || !failed.lock().unwrap().is_empty() {
-                        return;
-                    }
-                    let mut house = match index % 2 {
-                        0 => House::on_sqlite(&template, ""),
-                        _ => House::on_postgres(&cluster, &format!("house_{index}"), ""),
-                    };
-                    let kills = of_a_house.min(kills - index * of_a_house);
-                    match live(&mut house, kills, seed + index as u64, progress) {
-                        Ok(lived) => sums.lock().unwrap().add(lived),
-                        Err(error) => failed.lock().unwrap().push(format!("---- ledger {index}: {error}")),
-                    }
-                }
-            });
+    on_threads(AT_ONCE, |index| {
+        if index >= houses || !failed.lock().unwrap().is_empty() {
+            return false;
         }
+        let mut house = match index % 2 {
+            0 => House::on_sqlite(&template, ""),
+            _ => House::on_postgres(&cluster, &format!("house_{index}"), ""),
+        };
+        let kills = of_a_house.min(kills - index * of_a_house);
+        match live(&mut house, kills, seed + index as u64, progress) {
+            Ok(lived) => sums.lock().unwrap().add(lived),
+            Err(error) => failed.lock().unwrap().push(format!("---- ledger {index}: {error}")),
+        }
+        true
     });
     eprintln!("{:?} in {} s", sums.lock().unwrap(), began.elapsed().as_secs());
     let failed = failed.into_inner().unwrap();

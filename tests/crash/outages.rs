@@ -113,6 +113,13 @@ fn heard(calls: &[Call]) -> String {
     )
 }
 
+/// Lets delivery come to its end, and judges.
+fn judged(house: &mut House) {
+    house.rest().unwrap_or_else(|error| panic!("{error}"));
+    house.judge(true).unwrap_or_else(|error| panic!("{error}"));
+    eprintln!("{}", heard(house.calls()));
+}
+
 #[test]
 fn postgresql_crashes_while_calls_run() {
     let mut cluster = Cluster::start().unwrap();
@@ -129,9 +136,7 @@ fn postgresql_crashes_while_calls_run() {
         house.look().unwrap_or_else(|error| panic!("{error}"));
         phone_until_answered(&mut house, service.address());
     }
-    house.rest().unwrap_or_else(|error| panic!("{error}"));
-    house.judge(true).unwrap_or_else(|error| panic!("{error}"));
-    eprintln!("{}", heard(house.calls()));
+    judged(&mut house);
     service.kill();
 }
 
@@ -168,8 +173,6 @@ fn a_standby_takes_over_while_calls_run() {
     callers.into_iter().for_each(|caller| house.remember(caller.finish()));
     house.look().unwrap_or_else(|error| panic!("{error}"));
     phone_until_answered(&mut house, service.address());
-    house.rest().unwrap_or_else(|error| panic!("{error}"));
-    house.judge(true).unwrap_or_else(|error| panic!("{error}"));
-    eprintln!("{}", heard(house.calls()));
+    judged(&mut house);
     service.kill();
 }
