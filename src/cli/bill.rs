@@ -331,7 +331,8 @@ pub async fn reconcile(
         write!(out, "{}", discrepancies_text(&found, now))?;
     }
     if !found.is_empty() {
-        bail!("{} are unmatched", found.len());
+        let are = if found.len() == 1 { "is" } else { "are" };
+        bail!("{} {are} unmatched", found.len());
     }
     if !arguments.json {
         writeln!(out, "everything matches")?;
