@@ -3,6 +3,7 @@
 
 use crate::store::{ActivationOrder, HoldError, HoldOutcome, Store, StoreError};
 use std::time::Duration;
+use tokio::sync::Semaphore;
 
 /// Questions about one booking: with the waits between them some twenty minutes. What is not known by then stands as an
 /// attempt without an activation, or as an activation that delivery has seen to.
@@ -10,9 +11,17 @@ const QUESTIONS: u32 = 30;
 /// The longest wait between two.
 const WAIT_MAX: Duration = Duration::from_secs(60);
 
+/// Bookings that are asked for at once. Of one more nothing is asked: it stands as an attempt.
+const ASKED_MAX: usize = 10_000;
+
+static ASKED: Semaphore = Semaphore::const_new(ASKED_MAX);
+
 /// Asks until the ledger says what became of it. A booking that was made is found by its id; one that was not is made
 /// now, as the caller confirmed it and was told, or refused by the rules of now.
 pub(super) async fn resolve(store: Store, order: ActivationOrder) {
+    let Ok(_asked) = ASKED.try_acquire() else {
+        return tracing::error!(activation = %order.id, "too many bookings are of unknown outcome to ask for this one; `klikon calls` shows it");
+    };
     for question in 0..QUESTIONS {
         tokio::time::sleep(wait(question)).await;
         match super::try_once(&store, &order).await {
